@@ -1,0 +1,56 @@
+/*
+ * cpu.h - a CPU of the kernel, reached through %gs in kernel mode.
+ *
+ * The first fields are at offsets that assembler knows (asserted below).
+ */
+#ifndef ARCH_CPU_H
+#define ARCH_CPU_H
+
+#include <quire/cpu.h>
+
+struct task_struct;
+struct runqueue;
+struct arch_cpu; /* GDT, TSS, emergency stacks: arch/x86_64/segment.c */
+
+struct CACHE_ALIGNED cpu {
+	struct cpu *self;            /* 0: so that %gs:0 is the address */
+	struct task_struct *current; /* 8 */
+	uint64_t kernel_sp;          /* 16: top of current's kernel stack, for system-call entry */
+	uint64_t user_sp;            /* 24: scratch of system-call entry */
+	uint32_t id;                 /* 32 */
+	uint32_t irq_depth;          /* 36: > 0 in interrupt context */
+	_Atomic uint32_t need_resched; /* 40 */
+	uint32_t apic_id;
+	struct runqueue *rq;
+	struct task_struct *idle;
+	struct mmu_space *space;     /* the space that CR3 holds */
+	uint64_t space_generation;   /* its generation when it was last flushed here */
+	_Atomic uint64_t ipi_work;   /* bits: what an IPI asks for (arch/x86_64/smp.c) */
+	struct arch_cpu *arch;
+	struct cpu_area mm;
+};
+
+static_assert(offsetof(struct cpu, current) == 8, "entry.S");
+static_assert(offsetof(struct cpu, kernel_sp) == 16, "entry.S");
+static_assert(offsetof(struct cpu, user_sp) == 24, "entry.S");
+static_assert(offsetof(struct cpu, irq_depth) == 36, "entry.S");
+static_assert(offsetof(struct cpu, need_resched) == 40, "entry.S");
+
+static inline struct cpu *this_cpu_ptr(void)
+{
+	struct cpu *cpu;
+
+	__asm__ volatile("movq %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+
+static inline struct task_struct *get_current(void)
+{
+	struct task_struct *task;
+
+	__asm__ volatile("movq %%gs:8, %0" : "=r"(task));
+	return task;
+}
+#define current get_current()
+
+#endif

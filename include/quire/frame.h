@@ -1,0 +1,155 @@
+/*
+ * frame.h - page frames: zones, buddy, per-CPU lists (mm/frame).
+ *
+ * Sources: lecture 001 (zones, watermarks, per-CPU lists), 002 (the alloc and free calls),
+ * 003 (buddy); Knuth 2.5; Linux 6.1's names.
+ */
+#ifndef QUIRE_FRAME_H
+#define QUIRE_FRAME_H
+
+#include <quire/gfp.h>
+#include <quire/page.h>
+#include <quire/policy.h>
+
+#define MAX_ORDER 11 /* orders 0..10: 4 KB to 4 MB */
+
+enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, NR_WMARK };
+
+struct CACHE_ALIGNED zone {
+	spinlock_t lock; /* irqsave */
+	unsigned id;     /* enum zone_type */
+	unsigned nid;
+	const char *name;
+	pfn_t start;               /* spanned range: [start, start + spanned) */
+	uint64_t spanned, present; /* pages; present: RAM in it */
+	uint64_t managed;          /* (Z) given to the buddy */
+	uint64_t watermark[NR_WMARK];
+	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
+	struct page_list free_area[MAX_ORDER]; /* (Z) */
+	_Atomic int64_t nr_free;               /* pages in free_area; written under lock */
+	uint64_t min_free_seen;                /* (Z) fewest nr_free ever */
+};
+
+struct zonelist {
+	struct zone *zones[MAX_NUMNODES * MAX_NR_ZONES + 1]; /* in order of preference; NULL ends */
+};
+
+/* What a node has (Linux: pg_data_t). */
+struct pglist_data {
+	unsigned nid;
+	pfn_t start;
+	uint64_t spanned, present;
+	struct zone zones[MAX_NR_ZONES];
+	struct zonelist zonelist[MAX_NR_ZONES]; /* by the highest zone that will do */
+	struct lruvec lruvec[QUIRE_MAX_CPUS];
+};
+
+/*
+ * Boot-time ranges (1.2). Ranges of RAM and of reserved memory, before there is a buddy. Adjacent and
+ * overlapping ranges merge. Fixed arrays: 0 or -ENOSPC.
+ */
+struct memblock_range {
+	uint64_t start, end; /* bytes, [start, end) */
+};
+#define MEMBLOCK_MAX 64
+struct memblock {
+	struct memblock_range memory[MEMBLOCK_MAX], reserved[MEMBLOCK_MAX];
+	unsigned nr_memory, nr_reserved;
+};
+
+MUST_USE int memblock_add(phys_t start, uint64_t size);
+MUST_USE int memblock_reserve(phys_t start, uint64_t size);
+
+/*
+ * Reserve size bytes aligned to align below limit (0: anywhere), top down, not from the first MB.
+ * PHYS(0) when there is none. Not zeroed.
+ */
+phys_t memblock_alloc(uint64_t size, uint64_t align, uint64_t limit);
+
+/*
+ * Bytes of physical address space that mem_map must span (highest RAM address, rounded to a page).
+ */
+uint64_t memblock_end(void);
+
+/*
+ * Build nodes, zones and the buddy from memblock; mem_map() is mapped and has room for memblock_end().
+ * Every frame of RAM that is not reserved is free afterwards. Called once, on one CPU.
+ */
+void frame_init(void);
+
+/* Give memory that memblock had reserved to the buddy (boot archive, start-up code), in whole pages inside. */
+void free_reserved_area(phys_t start, phys_t end);
+
+/*
+ * 2^order frames, physically contiguous, aligned to their size. NULL when there are none that
+ * gfp may take. Sleeps only with __GFP_DIRECT_RECLAIM. refcount of the first is 1 (of each, unless
+ * __GFP_COMP, only the first is counted and only it may be freed, with the same order).
+ */
+struct page *alloc_pages(gfp_t gfp, unsigned order);
+static inline struct page *alloc_page(gfp_t gfp)
+{
+	return alloc_pages(gfp, 0);
+}
+
+/* As alloc_pages, kernel address or NULL. Not for __GFP_HIGHMEM. */
+void *__get_free_pages(gfp_t gfp, unsigned order);
+void *get_zeroed_page(gfp_t gfp);
+void __free_pages(struct page *page, unsigned order);
+void free_pages(void *addr, unsigned order);
+static inline void __free_page(struct page *page)
+{
+	__free_pages(page, 0);
+}
+static inline void free_page(void *addr)
+{
+	free_pages(addr, 0);
+}
+
+/* Exactly PAGES_OF(size) frames: the rest of the block goes back at once (lecture 003). */
+void *alloc_pages_exact(size_t size, gfp_t gfp);
+void free_pages_exact(void *addr, size_t size);
+
+/* Return this CPU's lists to the buddy; all CPUs' (sleeps). */
+void drain_local_pages(void);
+void drain_all_pages(void);
+
+/* Frames free now, per-CPU lists included, on the whole machine / managed in all. Approximate while running. */
+uint64_t nr_free_pages(void);
+uint64_t totalram_pages(void);
+
+/* Pages in per-CPU lists of a zone (approximate while running). */
+uint64_t zone_pcp_pages(const struct zone *zone);
+
+/*
+ * LRU membership. lru_cache_add: a page newly in use joins the policy's lists (once).
+ * Removal is part of the last put_page(). mark_page_accessed: used through a system call.
+ */
+void lru_cache_add(struct page *page);
+void mark_page_accessed(struct page *page);
+void lru_remove(struct page *page); /* off its list, if on one */
+struct lruvec *page_lruvec(const struct page *page);
+uint64_t lru_pages(enum lru_list list);
+
+/*
+ * Accounts: what the allocated frames are used for, counted by CPU, summed on reading. Callers that
+ * allocate for one of these kinds say so, and again (negative) when they free.
+ */
+void frame_account(enum frame_kind kind, int64_t pages);
+uint64_t frame_kind_pages(enum frame_kind kind);
+void frame_report(struct quire_frames *out);
+
+/*
+ * The one hook from here upwards: an allocation in the slow path asks for memory to be freed. Returns pages
+ * freed. NULL while nothing reclaims. gfp says what may be done; sleeps only with __GFP_DIRECT_RECLAIM.
+ */
+extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
+
+#define for_each_zone(z)                                                                           \
+	for (struct zone *z = first_zone(); z; z = next_zone(z))
+struct zone *first_zone(void); /* zones with present pages, by node and type */
+struct zone *next_zone(struct zone *zone);
+
+/* Walks every structure of the module; the name of the first broken invariant, or NULL. Quiet machine only. */
+const char *frame_check(void);
+
+#endif

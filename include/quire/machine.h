@@ -1,0 +1,43 @@
+/*
+ * machine.h - all state of the memory manager hangs off one object.
+ *
+ * In the kernel it is a constant address; in the hosted machine a thread-local pointer, so that
+ * one process can run many machines. There is no other global state in mm/.
+ */
+#ifndef QUIRE_MACHINE_H
+#define QUIRE_MACHINE_H
+
+#include <quire/frame.h>
+#include <quire/sync.h>
+
+struct slab_state;
+struct kva_state;
+struct cache_state;
+struct space_state;
+
+struct machine {
+	unsigned nr_cpus;    /* CPUs that run; ids 0 .. nr_cpus - 1 */
+	bool trace_on;       /* records go to the rings */
+	uint64_t seed;       /* all randomness of the manager comes from here */
+	struct cpu_area *cpu[QUIRE_MAX_CPUS]; /* set by the embedder before that CPU enters mm/ */
+
+	struct memblock memblock; /* (boot) */
+	unsigned nr_nodes;
+	struct pglist_data node[MAX_NUMNODES];
+	uint64_t max_pfn;             /* descriptors in mem_map */
+	uint64_t reserved_pages;      /* RAM that the buddy never got */
+	struct page *zero_page;       /* one page of zeros, mapped read-only wherever memory is read before written */
+	uint64_t totalram;            /* managed pages */
+	const struct policy *policy;
+
+	/* The modules' own, allocated or embedded by them: see each module's head. */
+	struct slab_state *slab;
+	struct kva_state *kva;
+	struct cache_state *cache;
+	struct space_state *space;
+};
+
+/* Start the manager: frames, slab, cache and spaces, in that order; memblock is filled, one CPU runs. */
+void mm_init(void);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * policy.h - seam 3: which page goes next.
+ *
+ * A policy is a table of functions over one lruvec. It decides; mm/reclaim acts: it unmaps, writes
+ * and frees the victims, and tells the policy. The same object file decides in the kernel and in
+ * the simulator. Precedent: NetBSD's pdpolicy. One file each in mm/policy, chosen by name.
+ *
+ * Every function is called with lruvec->lock held, does not sleep, and touches of a page only its
+ * LRU links and the flags marked (L) in page.h.
+ *
+ * There is one lruvec for each node and CPU ("shard"): a page joins the shard of the CPU that
+ * brought it in and stays there. So faults on different CPUs share no lock, and a page is on its
+ * list at once instead of waiting in a batch with an extra reference.
+ */
+#ifndef QUIRE_POLICY_H
+#define QUIRE_POLICY_H
+
+#include <quire/page.h>
+
+enum lru_list {
+	LRU_INACTIVE_ANON,
+	LRU_ACTIVE_ANON,
+	LRU_INACTIVE_FILE,
+	LRU_ACTIVE_FILE,
+	LRU_UNEVICTABLE,
+	NR_LRU_LISTS
+};
+
+struct policy;
+
+struct CACHE_ALIGNED lruvec {
+	spinlock_t lock; /* irqsave: a page's last reference may go in an interrupt */
+	unsigned shard;
+	const struct policy *policy;
+	struct page_list lists[NR_LRU_LISTS]; /* (L) */
+	uint64_t evictions;                   /* (L) the clock of refault distances */
+	void *state;                          /* the policy's own */
+};
+
+struct policy {
+	const char *name;
+	const char *what; /* one line for quire --help */
+
+	/* 0 or -ENOMEM; may sleep, unlocked: before the first page. */
+	int (*init)(struct lruvec *lruvec);
+	void (*destroy)(struct lruvec *lruvec);
+
+	/* The page has been brought in. Puts it on a list. */
+	void (*page_added)(struct lruvec *lruvec, struct page *page);
+	/* It leaves memory's accounts for good (freed, truncated). Takes it off its list. */
+	void (*page_removed)(struct lruvec *lruvec, struct page *page);
+	/* It was seen in use: through a system call, or its accessed bit was found set. */
+	void (*page_referenced)(struct lruvec *lruvec, struct page *page);
+
+	/*
+	 * Choose up to n victims, anonymous and file pages as the policy sees fit, least wanted
+	 * first. Takes them off their lists (PG_lru cleared). Returns how many.
+	 */
+	unsigned (*choose_victims)(struct lruvec *lruvec, struct page **victims, unsigned n);
+	/* A victim that could not be freed comes back; referenced tells why. */
+	void (*victim_returned)(struct lruvec *lruvec, struct page *page, bool referenced);
+	/* A victim is gone. Returns what to remember in its place (a shadow), or 0. */
+	uint64_t (*page_evicted)(struct lruvec *lruvec, struct page *page);
+	/* A page comes back whose shadow was remembered. */
+	void (*page_refaulted)(struct lruvec *lruvec, struct page *page, uint64_t shadow);
+
+	/* Restore the policy's own proportions (active to inactive); at most n pages looked at. */
+	void (*balance)(struct lruvec *lruvec, unsigned n);
+	/* Set a tunable. 0, -ENOENT or -EINVAL. */
+	int (*tune)(struct lruvec *lruvec, const char *name, uint64_t value);
+};
+
+/* Look a policy up by name; NULL when there is none. */
+const struct policy *policy_find(const char *name);
+
+#endif

@@ -8,6 +8,17 @@
 #include "arch/x86_64/regs.h"
 #include <quire/mmu.h>
 
+struct task_struct;
+
+static inline struct task_struct *get_current(void)
+{
+	struct task_struct *task;
+
+	__asm__ volatile("movq %%gs:8, %0" : "=r"(task));
+	return task;
+}
+#define current get_current()
+
 /* Kernel memory map: Linux's, as lecture 001 draws it. */
 #define DIRECT_MAP_START 0xffff888000000000ull /* 64 TB: all physical memory */
 #define VMALLOC_START    0xffffc90000000000ull /* 32 TB */

@@ -21,11 +21,12 @@ struct CACHE_ALIGNED cpu {
 	uint32_t irq_depth;          /* 36: > 0 in interrupt context */
 	_Atomic uint32_t need_resched; /* 40 */
 	uint32_t apic_id;
+	int32_t pid; /* current->pid, for trace records; set by arch_switch */
 	struct runqueue *rq;
 	struct task_struct *idle;
-	struct mmu_space *space;     /* the space that CR3 holds */
-	uint64_t space_generation;   /* its generation when it was last flushed here */
-	_Atomic uint64_t ipi_work;   /* bits: what an IPI asks for (arch/x86_64/smp.c) */
+	struct mmu_space *space;   /* the space that CR3 holds */
+	uint64_t space_generation; /* its generation when it was last flushed here */
+	_Atomic uint64_t ipi_work; /* bits: what an IPI asks for (arch/x86_64/smp.c) */
 	struct arch_cpu *arch;
 	struct cpu_area mm;
 };
@@ -43,14 +44,5 @@ static inline struct cpu *this_cpu_ptr(void)
 	__asm__ volatile("movq %%gs:0, %0" : "=r"(cpu));
 	return cpu;
 }
-
-static inline struct task_struct *get_current(void)
-{
-	struct task_struct *task;
-
-	__asm__ volatile("movq %%gs:8, %0" : "=r"(task));
-	return task;
-}
-#define current get_current()
 
 #endif

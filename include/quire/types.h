@@ -15,6 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* C11's keyword under the name that <assert.h> gives it, for there is no <assert.h> here. */
+#ifndef static_assert
+#define static_assert _Static_assert
+#endif
+
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  ((size_t)1 << PAGE_SHIFT)
 #define PAGE_MASK  (~(PAGE_SIZE - 1))
@@ -50,7 +55,7 @@ static inline pfn_t phys_to_pfn(phys_t phys)
 #define NORETURN       __attribute__((noreturn))
 #define PRINTF(f, a)   __attribute__((format(printf, f, a)))
 #define CACHELINE      64
-#define CACHE_ALIGNED  alignas(CACHELINE)
+#define CACHE_ALIGNED  __attribute__((aligned(CACHELINE)))
 #define NOINLINE       __attribute__((noinline))
 #define ALWAYS_INLINE  inline __attribute__((always_inline))
 #define UNUSED         __attribute__((unused))

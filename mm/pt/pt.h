@@ -1,0 +1,198 @@
+/*
+ * pt.h - page tables, inside mm/ (floor pt; used by kva, rmap, cache, space and fault).
+ *
+ * The tree of mmu.h, and nothing of its format. A table is one frame; what is known about it is in its
+ * struct page: PG_table, pt_entries (entries that are not none) and ptl.
+ *
+ *     level mmu_levels()           2               1
+ *       +---------+           +---------+     +---------+
+ *  root | table --+--> ... -->| table --+---->| leaf  --+---> page
+ *       +---------+           +---------+     +---------+
+ *       ptl: new tables       ptl: likewise   ptl: every change of an entry
+ *
+ * Invariants
+ *  1. An entry of a leaf table changes only under its table's ptl; hardware alone sets young and dirty at
+ *     any time, so that an entry that was present is taken away by pte_exchange or changed by pte_cmpxchg.
+ *  2. An entry of an upper table goes from none to a table under that table's ptl, with mmap_lock held in
+ *     any way. It goes back to none only with mmap_lock held for writing, after every area in the reach
+ *     of the table has left the rmap trees. So whoever holds mmap_lock, or a rmap lock that keeps an
+ *     area of the reach in its tree, walks the upper tables without a lock.
+ *  3. A table or a page that was reachable by hardware is freed after the flush (mmu_gather).
+ *  4. pt_entries == number of entries that are not none.
+ *
+ * Kernel tables (above mmu_user_end()) are never freed; every space shares them below the root.
+ *
+ * ptl is taken under every sleeping lock and under no other spin lock but another ptl (two leaf tables:
+ * lower frame number first). Not taken by interrupts. May be held over mmu_flush_range().
+ */
+#ifndef MM_PT_PT_H
+#define MM_PT_PT_H
+
+#include <quire/mm.h>
+#include <quire/trace.h>
+
+#define PT_LEAF 1u /* the level whose entries map pages of 4 KB */
+
+/* Bytes of address that one leaf table covers. */
+static inline uint64_t pt_leaf_span(void)
+{
+	return (uint64_t)1 << mmu_shift(PT_LEAF + 1);
+}
+
+/* The end of the leaf table that covers addr, or end, whichever is lower. */
+static inline vaddr_t pt_leaf_end(vaddr_t addr, vaddr_t end)
+{
+	vaddr_t next = (addr | (pt_leaf_span() - 1)) + 1;
+
+	return next - 1 < end - 1 ? next : end;
+}
+
+static inline pte_t *pt_entries_of(pfn_t table)
+{
+	return phys_to_virt(pfn_to_phys(table));
+}
+
+/* The table that an entry lives in. */
+static inline struct page *pt_page(const pte_t *entry)
+{
+	return virt_to_page(entry);
+}
+
+static inline void pt_lock(pte_t *entry)
+{
+	spin_lock(&pt_page(entry)->ptl);
+}
+
+static inline void pt_unlock(pte_t *entry)
+{
+	spin_unlock(&pt_page(entry)->ptl);
+}
+
+/* Two leaf tables, which may be the same. */
+void pt_lock_two(pte_t *a, pte_t *b);
+void pt_unlock_two(pte_t *a, pte_t *b);
+
+/* pt_entries of an entry's table changes by n. Its ptl is held. */
+static inline void pt_count(pte_t *entry, int32_t n)
+{
+	_Atomic int32_t *count = &pt_page(entry)->pt_entries;
+
+	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n,
+	                      memory_order_relaxed);
+}
+
+/*
+ * The leaf entry of va, or NULL when there is no leaf table (or a large page is mapped there). Locks
+ * nothing: see invariant 2. Never sleeps.
+ */
+pte_t *pt_lookup(struct mmu_space *space, vaddr_t va);
+
+/* The leaf entry of va in mm; tables are made as needed. NULL: no memory. mmap_lock held. Sleeps. */
+pte_t *pt_alloc(struct mm_struct *mm, vaddr_t va);
+
+/*
+ * The first leaf table at or after *va and below end: moves *va up to the first address that it covers
+ * (never down) and returns the entry of *va. NULL: none. Holes cost a step for each absent table, however
+ * large. Loop over a range:
+ *
+ *     for (va = start; (pte = pt_next_leaf(space, &va, end)); va = next) {
+ *             next = pt_leaf_end(va, end);
+ *             ... pte[0] to pte[(next - va) >> PAGE_SHIFT] exclusive
+ *     }
+ */
+pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end);
+
+/* Put an entry where there was none. ptl held. */
+static inline void pt_install(struct mmu_space *space, vaddr_t va, pte_t *entry, pte_t new_entry)
+{
+	pte_set(entry, new_entry);
+	pt_count(entry, 1);
+	mmu_update(space, va, new_entry);
+}
+
+/* Take an entry away; what it was at the last moment. ptl held. The caller flushes. */
+static inline pte_t pt_clear(pte_t *entry)
+{
+	pte_t old = pte_exchange(entry, (pte_t){0});
+
+	if (!pte_none(old))
+		pt_count(entry, -1);
+	return old;
+}
+
+/*
+ * Pages and tables on their way out: collected while entries are cleared, freed when no TLB can reach them.
+ * One flush for a batch; a batch is a few pages on the stack, then whole frames of pointers while memory
+ * allows. Lives on the stack of one thread. Linux's mmu_gather.
+ */
+#define GATHER_LOCAL     32u
+#define GATHER_BATCHES   8u /* frames of pointers: 16 MB to a flush */
+#define GATHER_PER_BATCH (PAGE_SIZE / sizeof(struct page *))
+
+struct mmu_gather {
+	struct mm_struct *mm;
+	vaddr_t start, end;  /* what to flush: [start, end); empty: nothing */
+	struct page **pages; /* the batch being filled */
+	unsigned nr, max;    /* in it; room in it */
+	unsigned nr_batches; /* full or begun frames of pointers */
+	uint32_t tables;     /* frame number of the first unlinked table, by lru.next */
+	struct page **batch[GATHER_BATCHES];
+	struct page *local[GATHER_LOCAL];
+};
+
+void tlb_gather_mmu(struct mmu_gather *tlb, struct mm_struct *mm);
+
+/* The flush must cover [start, end): entries there were present and have been cleared or restricted. */
+static inline void tlb_gather_range(struct mmu_gather *tlb, vaddr_t start, vaddr_t end)
+{
+	if (start < tlb->start)
+		tlb->start = start;
+	if (end > tlb->end)
+		tlb->end = end;
+}
+
+void tlb_next_batch(struct mmu_gather *tlb);
+
+/* The reference that a cleared entry held goes with the batch. May flush; page-table locks may be held. */
+static inline void tlb_remove_page(struct mmu_gather *tlb, struct page *page)
+{
+	tlb->pages[tlb->nr++] = page;
+	if (unlikely(tlb->nr == tlb->max))
+		tlb_next_batch(tlb);
+}
+
+void tlb_remove_table(struct mmu_gather *tlb, struct page *table); /* unlinked, empty */
+void tlb_flush_mmu_tlbonly(
+        struct mmu_gather *tlb);             /* flush now, free later: dirty data must stay ahead */
+void tlb_flush_mmu(struct mmu_gather *tlb);  /* flush and free what has been gathered */
+void tlb_finish_mmu(struct mmu_gather *tlb); /* the same, at the end */
+
+/*
+ * Free the tables of [start, end) that lie entirely in [floor, ceiling): the hole between the neighbouring
+ * areas. All entries of the hole are none. mmap_lock held for writing and areas of the hole out of the rmap trees.
+ */
+void free_pgtables(struct mmu_gather *tlb, vaddr_t start, vaddr_t end, vaddr_t floor,
+                   vaddr_t ceiling);
+
+/*
+ * Kernel addresses (kva, fixmap). n pages from va, which have no entry yet, with enum mmu_bits; the frames are
+ * pages[i], or contiguous from phys. 0, or -ENOMEM with nothing mapped. Sleep.
+ */
+MUST_USE int pt_map_kernel(vaddr_t va, struct page **pages, uint64_t n, unsigned mmu_bits);
+MUST_USE int pt_map_kernel_phys(vaddr_t va, phys_t phys, uint64_t n, unsigned mmu_bits);
+/* Take n entries away; present or not. The caller flushes (mmu_flush_kernel_range), maybe later and for many at once. */
+void pt_unmap_kernel(vaddr_t va, uint64_t n);
+/* The entry of a kernel address at this moment; none when there is no leaf table. */
+pte_t pt_kernel_entry(vaddr_t va);
+
+/*
+ * Row 3.6: the kernel's root entries are copied into a space when it is made. An entry made later is copied on
+ * the first fault of that space: true if space lacked the entry of va and has it now (try the access again). Called by
+ * the arch's fault handler for kernel addresses; any context.
+ */
+bool pt_sync_kernel_root(struct mmu_space *space, vaddr_t va);
+
+/* Tables of the user half: pt_entries, flags, no shared table; *tables counts them without the root. Quiet space. */
+const char *pt_check(struct mmu_space *space, uint64_t *tables);
+
+#endif

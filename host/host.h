@@ -1,0 +1,63 @@
+/*
+ * host.h - the hosted machine: the memory manager inside an ordinary process.
+ *
+ *     struct host_machine *h = host_create(&(struct host_config){.ram = 64 << 20, .cpus = 2});
+ *     ... mm calls; this thread is CPU 0 ...
+ *     host_run_on(h, 1, fn, arg);   // another thread, as CPU 1
+ *     host_destroy(h);
+ *
+ * Guest memory is a shared-memory object, so that a frame can be seen at more than one address:
+ * in the direct map and, by vmalloc, wherever the soft MMU maps it.
+ */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include <quire/machine.h>
+#include <quire/mmu.h>
+
+struct mm_struct;
+struct host_machine;
+
+struct host_config {
+	uint64_t ram;        /* bytes, from physical address 0; page 0 is reserved */
+	uint64_t hole_start; /* [hole_start, hole_end) is no memory; 0, 0: no hole */
+	uint64_t hole_end;
+	unsigned cpus;       /* default 1 */
+	unsigned levels;     /* page-table levels, 4 or 5; default 4 */
+	uint64_t seed;
+	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
+};
+
+/* Make and start a machine (mm_init done); the calling thread becomes its CPU 0. NULL: no memory in the process. */
+struct host_machine *host_create(const struct host_config *config);
+
+/* The calling thread leaves the machine; all its memory goes. No other thread is in it. */
+void host_destroy(struct host_machine *h);
+
+/* Start a thread as CPU `cpu` that runs fn(arg); host_join waits for it. */
+struct host_task;
+struct host_task *host_run_on(struct host_machine *h, unsigned cpu, void (*fn)(void *), void *arg);
+void host_join(struct host_task *task);
+
+/* The calling thread, in no machine or in another, becomes CPU `cpu` of h. */
+void host_enter(struct host_machine *h, unsigned cpu);
+
+/*
+ * A program's load or store of len bytes at va, as its CPU would do it: through this CPU's TLB, a walk that
+ * sets accessed and dirty bits, page faults handled and retried. Returns 0, or the fault_result that ended it;
+ * what came before the fault has been done.
+ */
+int host_read(struct mm_struct *mm, vaddr_t va, void *buf, size_t len);
+int host_write(struct mm_struct *mm, vaddr_t va, const void *buf, size_t len);
+int host_fetch(struct mm_struct *mm, vaddr_t va); /* instruction fetch: execute permission */
+
+/* Translations that this CPU's TLB holds now (tests of flushing). */
+unsigned host_tlb_entries(void);
+
+/* The last lines of the log, and a switch to show it on stderr. */
+extern bool host_log_to_stderr;
+
+/* port_panic() calls this first, if set: a test that expects a panic jumps out of it. */
+extern _Thread_local void (*host_panic_hook)(const char *message);
+
+#endif

@@ -119,10 +119,10 @@ static inline pfn_t pte_pfn(pte_t e)
 	return PFN(e.v >> 32);
 }
 
-#define HPTE_TEST(name, bit)                                                                       \
-	static inline bool name(pte_t e)                                                           \
-	{                                                                                          \
-		return (e.v & (bit)) != 0;                                                         \
+#define HPTE_TEST(name, bit)               \
+	static inline bool name(pte_t e)   \
+	{                                  \
+		return (e.v & (bit)) != 0; \
 	}
 HPTE_TEST(pte_write, HPTE_W)
 HPTE_TEST(pte_exec, HPTE_X)
@@ -132,10 +132,10 @@ HPTE_TEST(pte_young, HPTE_A)
 HPTE_TEST(pte_special, HPTE_SPECIAL)
 #undef HPTE_TEST
 
-#define HPTE_CHANGE(name, expression)                                                              \
-	static inline pte_t name(pte_t e)                                                          \
-	{                                                                                          \
-		return (pte_t){expression};                                                        \
+#define HPTE_CHANGE(name, expression)       \
+	static inline pte_t name(pte_t e)   \
+	{                                   \
+		return (pte_t){expression}; \
 	}
 HPTE_CHANGE(pte_mkwrite, e.v | HPTE_W)
 HPTE_CHANGE(pte_wrprotect, e.v & ~HPTE_W)
@@ -189,7 +189,7 @@ static inline pte_t pte_exchange(pte_t *entry, pte_t e)
 static inline bool pte_cmpxchg(pte_t *entry, pte_t *old, pte_t e)
 {
 	return __atomic_compare_exchange_n(&entry->v, &old->v, e.v, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
+	                                   __ATOMIC_ACQUIRE);
 }
 
 /* Kernel addresses are addresses of this process: a new translation becomes a mapping of it. host/soft_mmu.c */

@@ -44,7 +44,7 @@ struct address_space {
 	_Atomic uint64_t i_size;       /* bytes; set by the file system, under invalidate_lock when it shrinks */
 	struct rw_semaphore invalidate_lock; /* write: truncation; read: faults and reads adding pages */
 	struct rw_semaphore i_mmap_rwsem;    /* guards i_mmap */
-	struct interval_tree i_mmap;         /* areas that map it, by pgoff */
+	struct rb_root i_mmap;         /* areas that map it, by pgoff */
 	_Atomic int32_t i_mmap_writable;     /* shared writable areas */
 };
 

@@ -116,7 +116,7 @@ struct vm_area_struct {
 	struct anon_vma *anon_vma;   /* (m) + page-table lock for the first set under mmap_lock read */
 	struct vm_area_struct *vm_prev, *vm_next; /* (m) */
 	struct list_head anon_vma_chain;          /* (m) */
-	struct interval_node i_mmap_node;         /* mapping->i_mmap_rwsem */
+	struct interval_tree_node i_mmap_node;         /* mapping->i_mmap_rwsem */
 };
 
 enum rss_counter { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, NR_MM_COUNTERS };

@@ -1,0 +1,182 @@
+/*
+ * machine.c - making and ending hosted machines.
+ *
+ * A machine's physical memory is one memfd. It is mapped whole (the direct map); soft_mmu.c maps single
+ * frames of it a second time for kernel addresses. mem_map lies outside of it.
+ */
+#define _GNU_SOURCE
+#include "host/internal.h"
+
+#include <quire/kva.h>
+#include <quire/trace.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define KVA_SIZE (8ull << 30) /* kernel addresses for vmalloc */
+
+_Thread_local struct host_thread_state host;
+
+static void *map_anonymous(size_t size, int prot)
+{
+	void *p = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static bool map_memory(struct host_machine *h)
+{
+	h->fd = memfd_create("quire-ram", MFD_CLOEXEC);
+	if (h->fd < 0 || ftruncate(h->fd, (off_t)h->phys_size) != 0)
+		return false;
+	h->ram = mmap(NULL, h->phys_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, h->fd,
+	              0);
+	if (h->ram == MAP_FAILED) {
+		h->ram = NULL;
+		return false;
+	}
+	h->mem_map_size = PAGE_ALIGN((h->phys_size >> PAGE_SHIFT) * sizeof(struct page));
+	h->mem_map = map_anonymous(h->mem_map_size, PROT_READ | PROT_WRITE);
+	h->kva = map_anonymous(KVA_SIZE, PROT_NONE);
+	return h->mem_map && h->kva;
+}
+
+static bool make_cpus(struct host_machine *h, unsigned cpus)
+{
+	for (unsigned i = 0; i < cpus; i++) {
+		struct cpu_area *area = aligned_alloc(alignof(struct cpu_area), sizeof(*area));
+
+		if (!area)
+			return false;
+		memset(area, 0, sizeof(*area));
+		h->machine.cpu[i] = area;
+		pthread_mutex_init(&h->tlb[i].lock, NULL);
+	}
+	h->machine.nr_cpus = cpus;
+	return true;
+}
+
+static bool describe_memory(const struct host_config *c, uint64_t top)
+{
+	int error = 0;
+
+	if (c->hole_end) {
+		error |= memblock_add(PHYS(0), c->hole_start);
+		error |= memblock_add(PHYS(c->hole_end), top - c->hole_end);
+	} else {
+		error |= memblock_add(PHYS(0), top);
+	}
+	error |= memblock_reserve(PHYS(0), PAGE_SIZE);
+	if (c->trace_size)
+		error |= memblock_reserve(PHYS(top - c->trace_size), c->trace_size);
+	return error == 0;
+}
+
+static void free_machine(struct host_machine *h)
+{
+	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
+		free(h->machine.cpu[i]);
+	if (h->ram)
+		munmap(h->ram, h->phys_size);
+	if (h->mem_map)
+		munmap(h->mem_map, h->mem_map_size);
+	if (h->kva)
+		munmap(h->kva, KVA_SIZE);
+	if (h->fd >= 0)
+		close(h->fd);
+	free(h);
+}
+
+void host_enter(struct host_machine *h, unsigned cpu)
+{
+	host = (struct host_thread_state){
+	        .machine = &h->machine,
+	        .area = h->machine.cpu[cpu],
+	        .ram = h->ram,
+	        .mem_map = h->mem_map,
+	        .cpu = cpu,
+	        .mmu_levels = h->levels,
+	        .self = host_thread_self(),
+	};
+}
+
+struct host_machine *host_create(const struct host_config *config)
+{
+	struct host_machine *h = aligned_alloc(alignof(struct host_machine), sizeof(*h));
+	uint64_t hole = config->hole_end - config->hole_start;
+
+	if (!h)
+		return NULL;
+	memset(h, 0, sizeof(*h));
+	h->fd = -1;
+	h->phys_size = PAGE_ALIGN(config->ram + hole);
+	h->levels = config->levels ? config->levels : 4;
+	if (!map_memory(h) || !make_cpus(h, config->cpus ? config->cpus : 1))
+		goto fail;
+	host_enter(h, 0);
+	h->machine.seed = config->seed;
+	if (!describe_memory(config, h->phys_size))
+		goto fail;
+	mm_init();
+	if (host_mmu_init(h) != 0)
+		goto fail;
+	kva_init((vaddr_t)h->kva, (vaddr_t)h->kva + KVA_SIZE);
+	if (config->trace_size)
+		trace_init(PHYS(h->phys_size - config->trace_size), config->trace_size);
+	return h;
+fail:
+	host = (struct host_thread_state){0};
+	free_machine(h);
+	return NULL;
+}
+
+void host_destroy(struct host_machine *h)
+{
+	host = (struct host_thread_state){0};
+	free_machine(h);
+}
+
+struct host_machine *host_of(struct machine *m)
+{
+	return container_of(m, struct host_machine, machine);
+}
+
+struct host_task {
+	pthread_t thread;
+	struct host_machine *h;
+	unsigned cpu;
+	void (*fn)(void *);
+	void *arg;
+};
+
+static void *task_main(void *arg)
+{
+	struct host_task *task = arg;
+
+	host_enter(task->h, task->cpu);
+	task->fn(task->arg);
+	return NULL;
+}
+
+struct host_task *host_run_on(struct host_machine *h, unsigned cpu, void (*fn)(void *), void *arg)
+{
+	struct host_task *task = malloc(sizeof(*task));
+
+	if (!task)
+		return NULL;
+	*task = (struct host_task){.h = h, .cpu = cpu, .fn = fn, .arg = arg};
+	if (pthread_create(&task->thread, NULL, task_main, task) != 0) {
+		free(task);
+		return NULL;
+	}
+	return task;
+}
+
+void host_join(struct host_task *task)
+{
+	pthread_join(task->thread, NULL);
+	free(task);
+}

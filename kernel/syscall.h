@@ -17,34 +17,34 @@
 #include <quire/errno.h>
 #include <quire/types.h>
 
-#define SYSCALL_PARAMS                                                                             \
-	uint64_t a0_ UNUSED, uint64_t a1_ UNUSED, uint64_t a2_ UNUSED, uint64_t a3_ UNUSED,        \
-		uint64_t a4_ UNUSED, uint64_t a5_ UNUSED
+#define SYSCALL_PARAMS                                                                      \
+	uint64_t a0_ UNUSED, uint64_t a1_ UNUSED, uint64_t a2_ UNUSED, uint64_t a3_ UNUSED, \
+	        uint64_t a4_ UNUSED, uint64_t a5_ UNUSED
 
 typedef int64_t (*syscall_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
-#define SYSCALL_WRAP(name, params, ...)                                                            \
-	static int64_t do_sys_##name params;                                                       \
-	int64_t sys_##name(SYSCALL_PARAMS);                                                        \
-	int64_t sys_##name(SYSCALL_PARAMS)                                                         \
-	{                                                                                          \
-		return do_sys_##name(__VA_ARGS__);                                                 \
-	}                                                                                          \
+#define SYSCALL_WRAP(name, params, ...)            \
+	static int64_t do_sys_##name params;       \
+	int64_t sys_##name(SYSCALL_PARAMS);        \
+	int64_t sys_##name(SYSCALL_PARAMS)         \
+	{                                          \
+		return do_sys_##name(__VA_ARGS__); \
+	}                                          \
 	static inline int64_t do_sys_##name params
 
-#define SYSCALL0(name)                      SYSCALL_WRAP(name, (void))
-#define SYSCALL1(name, t0, n0)              SYSCALL_WRAP(name, (t0 n0), (t0)a0_)
-#define SYSCALL2(name, t0, n0, t1, n1)      SYSCALL_WRAP(name, (t0 n0, t1 n1), (t0)a0_, (t1)a1_)
-#define SYSCALL3(name, t0, n0, t1, n1, t2, n2)                                                     \
+#define SYSCALL0(name)                 SYSCALL_WRAP(name, (void))
+#define SYSCALL1(name, t0, n0)         SYSCALL_WRAP(name, (t0 n0), (t0)a0_)
+#define SYSCALL2(name, t0, n0, t1, n1) SYSCALL_WRAP(name, (t0 n0, t1 n1), (t0)a0_, (t1)a1_)
+#define SYSCALL3(name, t0, n0, t1, n1, t2, n2) \
 	SYSCALL_WRAP(name, (t0 n0, t1 n1, t2 n2), (t0)a0_, (t1)a1_, (t2)a2_)
-#define SYSCALL4(name, t0, n0, t1, n1, t2, n2, t3, n3)                                             \
+#define SYSCALL4(name, t0, n0, t1, n1, t2, n2, t3, n3) \
 	SYSCALL_WRAP(name, (t0 n0, t1 n1, t2 n2, t3 n3), (t0)a0_, (t1)a1_, (t2)a2_, (t3)a3_)
-#define SYSCALL5(name, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4)                                     \
-	SYSCALL_WRAP(name, (t0 n0, t1 n1, t2 n2, t3 n3, t4 n4), (t0)a0_, (t1)a1_, (t2)a2_, (t3)a3_, \
-		     (t4)a4_)
-#define SYSCALL6(name, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5)                             \
-	SYSCALL_WRAP(name, (t0 n0, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5), (t0)a0_, (t1)a1_, (t2)a2_,  \
-		     (t3)a3_, (t4)a4_, (t5)a5_)
+#define SYSCALL5(name, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4)                             \
+	SYSCALL_WRAP(name, (t0 n0, t1 n1, t2 n2, t3 n3, t4 n4), (t0)a0_, (t1)a1_, (t2)a2_, \
+	             (t3)a3_, (t4)a4_)
+#define SYSCALL6(name, t0, n0, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5)                            \
+	SYSCALL_WRAP(name, (t0 n0, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5), (t0)a0_, (t1)a1_, (t2)a2_, \
+	             (t3)a3_, (t4)a4_, (t5)a5_)
 
 #define NR_SYSCALLS 512
 extern const syscall_fn syscall_table[NR_SYSCALLS]; /* NULL: ENOSYS */

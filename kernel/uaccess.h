@@ -13,7 +13,8 @@
 /* Is [addr, addr+size) within the user half? Says nothing of what is mapped. */
 bool access_ok(vaddr_t addr, size_t size);
 
-MUST_USE int copy_from_user(void *to, vaddr_t from, size_t n); /* 0 or -EFAULT; rest of `to` undefined */
+MUST_USE int copy_from_user(void *to, vaddr_t from,
+                            size_t n); /* 0 or -EFAULT; rest of `to` undefined */
 MUST_USE int copy_to_user(vaddr_t to, const void *from, size_t n);
 MUST_USE int clear_user(vaddr_t to, size_t n);
 

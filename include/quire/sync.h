@@ -33,11 +33,14 @@ struct waiter {
 	struct thread *thread;
 	bool exclusive; /* wake_up_one() stops after waking one of these */
 	bool woken;     /* set by the waker, under the queue's lock */
+	void (*func)(struct waiter *w); /* NULL; else the waker calls it (lock held) and wakes no thread */
 };
 
 void wait_queue_init(struct wait_queue *q);
 void wait_begin(struct wait_queue *q, struct waiter *w);
 void wait_begin_exclusive(struct wait_queue *q, struct waiter *w);
+/* Queue a callback instead of a thread: func runs at each wake-up, any context, until wait_end(). */
+void wait_begin_func(struct wait_queue *q, struct waiter *w, void (*func)(struct waiter *w));
 void wait_end(struct wait_queue *q, struct waiter *w);
 static inline bool wait_queue_active(struct wait_queue *q)
 {

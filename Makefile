@@ -1,0 +1,130 @@
+# Quire. `make run` boots and runs a demonstration, `make test` runs every test; `make help` lists the rest.
+#
+# B=DIR builds elsewhere; CC=clang builds with clang; V=1 shows the commands.
+
+B  ?= build
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+Q  := $(if $(V),,@)
+
+# --- what is compiled -------------------------------------------------------------------------------
+
+MM     := $(wildcard mm/*.c mm/*/*.c)
+LIB    := $(wildcard lib/*.c)
+ARCH   := $(wildcard arch/x86_64/*.c arch/x86_64/*.S)
+KERNEL := $(MM) $(LIB) $(ARCH) $(wildcard kernel/*.c fs/*.c drivers/*.c)
+UNIT   := test/unit/runner.c $(wildcard test/unit/lib/*_test.c test/unit/mm/*/*_test.c)
+KTEST  := $(wildcard test/unit/kernel/*.c)
+HOST   := $(wildcard host/*.c) test/unit/main_host.c $(wildcard test/unit/host/*_test.c)
+CMD    := $(wildcard cmd/quire/*.c)
+HLIB   := $(filter-out lib/string.c,$(LIB))
+
+WARN := -Wall -Wextra -Werror -Wshadow=local -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CORE := -Wconversion -Wno-sign-conversion
+INC  := -I. -Iinclude
+
+# The kernel: no red zone (interrupts use the stack), no FPU, linked in the top 2 GB.
+KFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+	  -fno-stack-protector -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-strict-aliasing \
+	  -fno-common -ffunction-sections -fdata-sections $(WARN) -Iarch/x86_64/embed $(INC)
+
+# The hosted machine, under sanitizers.
+SAN    ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing $(SAN) $(WARN) -Ihost/embed $(INC)
+
+CFLAGS_CMD := -std=gnu11 -O2 -g $(WARN) $(INC)
+
+kobj = $(patsubst %,$(B)/k/%.o,$(basename $(1)))
+hobj = $(patsubst %,$(B)/h/%.o,$(basename $(1)))
+
+.PHONY: all kernel run test unit guest-test clean help format abi packages-run packages-test
+all: quire $(B)/quire.elf $(B)/quire-test.elf
+
+help:
+	@echo 'make run     install what is missing (as root), build, boot, run the demonstration'
+	@echo 'make test    every test; closes with "N passed, N failed"'
+	@echo 'make         build the command ./quire and the kernel'
+	@echo 'make unit    only the hosted unit tests; UNIT="filter" chooses'
+	@echo 'make format  clang-format over the tree'
+	@echo 'make doc/abi.md   the list of system calls, from kernel/syscall.def'
+
+# --- the kernel -------------------------------------------------------------------------------------
+
+kernel: $(B)/quire.elf
+KLINK = $(CC) -nostdlib -static -no-pie -Wl,-T,arch/x86_64/quire.ld -Wl,--gc-sections -Wl,--build-id=none \
+	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -o $@ $(filter %.o,$^)
+
+$(B)/quire.elf: $(call kobj,$(KERNEL)) arch/x86_64/quire.ld
+	@echo "  LD      $@"
+	$(Q)$(KLINK)
+
+$(B)/quire-test.elf: $(call kobj,$(KERNEL) $(UNIT) $(KTEST)) arch/x86_64/quire.ld
+	@echo "  LD      $@"
+	$(Q)$(KLINK)
+
+$(B)/k/mm/%.o $(B)/k/lib/%.o: KFLAGS += $(CORE)
+$(B)/k/lib/string.o: KFLAGS += -fno-tree-loop-distribute-patterns -fno-builtin
+$(B)/k/test/%.o: KFLAGS += -O1
+
+$(B)/k/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KFLAGS) -MMD -MP -c $< -o $@
+$(B)/k/%.o: %.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KFLAGS) -D__ASSEMBLER__ -MMD -MP -c $< -o $@
+
+# --- the hosted machine and its tests ---------------------------------------------------------------
+
+$(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST) $(UNIT))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(SAN) -o $@ $^ -lpthread
+
+$(B)/h/mm/%.o $(B)/h/lib/%.o: HFLAGS += $(CORE)
+$(B)/h/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HFLAGS) -MMD -MP -c $< -o $@
+
+unit: $(B)/unit
+	$(B)/unit $(UNIT_ARGS)
+
+# --- the command ------------------------------------------------------------------------------------
+
+quire: $(patsubst %.c,$(B)/c/%.o,$(CMD))
+	@echo "  LD      $@"
+	$(Q)$(CC) -o $@ $^
+
+$(B)/c/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_CMD) -MMD -MP -c $< -o $@
+
+# --- programs for the guest -------------------------------------------------------------------------
+
+USER := $(patsubst user/%.c,$(B)/user/%,$(wildcard user/*.c))
+$(B)/user/%: user/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -static -pthread -o $@ $<
+
+user: $(USER)
+
+# --- the two commands -------------------------------------------------------------------------------
+
+packages-run packages-test: packages-%:
+	@scripts/packages.sh $*
+
+run: packages-run
+	@$(MAKE) --no-print-directory all
+	@scripts/demo.sh
+
+test: packages-test
+	@$(MAKE) --no-print-directory all user $(B)/unit
+	@B=$(B) test/run.sh
+
+doc/abi.md: kernel/syscall.def scripts/abi.sh
+	scripts/abi.sh > $@
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf $(B) quire
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

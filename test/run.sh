@@ -1,0 +1,41 @@
+#!/bin/bash
+# run.sh - every test of the tree. Closes with one line "N passed, N failed" and fails if any did.
+#
+# Suites print their own closing line of that form; this adds them up.
+set -u
+cd "$(dirname "$0")/.."
+B=${B:-build}
+passed=0 failed=0
+
+# suite NAME COMMAND...: run, show, and count.
+suite() {
+	local name=$1 out status line
+	shift
+	echo "== $name"
+	out=$(mktemp)
+	"$@" 2>&1 | tee "$out"
+	status=${PIPESTATUS[0]}
+	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$out" | tail -1)
+	rm -f "$out"
+	if [ -z "$line" ]; then
+		echo "suite $name ended without a result (status $status)"
+		failed=$((failed + 1))
+		return
+	fi
+	passed=$((passed + ${line%% passed*}))
+	line=${line#*, }
+	failed=$((failed + ${line%% failed*}))
+	if [ "$status" != 0 ] && [ "${line%% failed*}" = 0 ]; then
+		echo "suite $name: status $status"
+		failed=$((failed + 1))
+	fi
+}
+
+suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
+suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
+for t in test/cmd/*.sh; do
+	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
+done
+suite 'programs in the guest' timeout 1500 test/guest/run.sh
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -5,7 +5,9 @@
  * address_space, and read(2), write(2) and every mapping of it use the same pages (7.3).
  * Sources: lecture 001 (radix tree, 6 bits a level); Linux's filemap.c for names.
  *
- * Lock order: invalidate_lock -> mm->mmap_lock -> PG_locked -> i_mmap_rwsem -> ptl -> tree_lock.
+ * Lock order: mm->mmap_lock -> invalidate_lock -> PG_locked -> i_mmap_rwsem -> anon_vma -> ptl -> tree_lock.
+ * So nobody touches a program's memory (a fault takes mmap_lock) while he holds invalidate_lock or a page's
+ * lock: copy after unlocking, or after bringing the program's page in and without faults. See doc/locking.md.
  */
 #ifndef QUIRE_CACHE_H
 #define QUIRE_CACHE_H

@@ -129,6 +129,7 @@ struct mm_limits {
 
 struct mm_struct {
 	struct rw_semaphore mmap_lock;
+	spinlock_t page_table_lock; /* the first anon_vma of an area, under mmap_lock for reading */
 	struct rb_root mm_rb;        /* (m) */
 	struct vm_area_struct *mmap; /* (m) lowest area */
 	_Atomic(struct vm_area_struct *) vmacache; /* (a) a guess: last area found; checked under (m) */

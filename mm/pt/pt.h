@@ -90,6 +90,11 @@ pte_t *pt_lookup(struct mmu_space *space, vaddr_t va);
 /* The leaf entry of va in mm; tables are made as needed. NULL: no memory. mmap_lock held. Sleeps. */
 pte_t *pt_alloc(struct mm_struct *mm, vaddr_t va);
 
+/* The same for any space; bytes (may be NULL) counts the memory of new tables. */
+pte_t *pt_alloc_space(struct mmu_space *space, _Atomic uint64_t *bytes, vaddr_t va);
+
+void pt_free_table(struct page *table); /* unlinked, flushed */
+
 /*
  * The first leaf table at or after *va and below end: moves *va up to the first address that it covers
  * (never down) and returns the entry of *va. NULL: none. Holes cost a step for each absent table, however

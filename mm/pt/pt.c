@@ -1,0 +1,222 @@
+/*
+ * pt.c - walking and growing the tree of page tables.
+ *
+ * A walk goes from the root down, one table a level, and never meets a lock: an upper entry is
+ * written once for as long as anyone may walk through it (pt.h, invariant 2). Only when a table is
+ * missing is the lock of the table above taken, so two faults that need the same new table race
+ * for that lock and the loser frees his.
+ */
+#include <quire/errno.h>
+#include "mm/pt/pt.h"
+
+void pt_lock_two(pte_t *a, pte_t *b)
+{
+	struct page *pa = pt_page(a), *pb = pt_page(b);
+
+	spin_lock(pa < pb ? &pa->ptl : &pb->ptl);
+	if (pa != pb)
+		spin_lock(pa < pb ? &pb->ptl : &pa->ptl);
+}
+
+void pt_unlock_two(pte_t *a, pte_t *b)
+{
+	pt_unlock(a);
+	if (pt_page(a) != pt_page(b))
+		pt_unlock(b);
+}
+
+pte_t *pt_lookup(struct mmu_space *space, vaddr_t va)
+{
+	pfn_t table = space->root;
+
+	for (unsigned level = mmu_levels(); level > PT_LEAF; level--) {
+		pte_t entry = pte_read(pt_entries_of(table) + mmu_index(va, level));
+
+		if (unlikely(!pte_is_table(entry, level)))
+			return NULL;
+		table = pte_pfn(entry);
+	}
+	return pt_entries_of(table) + mmu_index(va, PT_LEAF);
+}
+
+/* A new, empty table. Sleeps. */
+static struct page *pt_new_table(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+
+	if (!page)
+		return NULL;
+	spin_lock_init(&page->ptl);
+	atomic_store_explicit(&page->pt_entries, 0, memory_order_relaxed);
+	__page_set_flags(page, 1u << PG_table);
+	count(PGTABLE_ALLOC);
+	frame_account(FRAME_PAGETABLE, 1);
+	return page;
+}
+
+/* Hang a new table under the entry slot of level, unless another was faster. 0 or -ENOMEM. */
+static NOINLINE int pt_grow(_Atomic uint64_t *bytes, pte_t *slot, unsigned level)
+{
+	struct page *page = pt_new_table();
+
+	if (!page)
+		return -ENOMEM;
+	pt_lock(slot);
+	if (pte_none(pte_read(slot))) {
+		pte_set(slot, pte_make_table(page_to_pfn(page)));
+		pt_count(slot, 1);
+		if (bytes)
+			atomic_fetch_add_explicit(bytes, PAGE_SIZE, memory_order_relaxed);
+		page = NULL;
+	}
+	pt_unlock(slot);
+	if (page)
+		pt_free_table(page);
+	return pte_is_table(pte_read(slot), level) ? 0 : -ENOMEM;
+}
+
+pte_t *pt_alloc_space(struct mmu_space *space, _Atomic uint64_t *bytes, vaddr_t va)
+{
+	pfn_t table = space->root;
+
+	for (unsigned level = mmu_levels(); level > PT_LEAF; level--) {
+		pte_t *slot = pt_entries_of(table) + mmu_index(va, level);
+		pte_t entry = pte_read(slot);
+
+		if (unlikely(!pte_is_table(entry, level))) {
+			if (pt_grow(bytes, slot, level))
+				return NULL;
+			entry = pte_read(slot);
+		}
+		table = pte_pfn(entry);
+	}
+	return pt_entries_of(table) + mmu_index(va, PT_LEAF);
+}
+
+pte_t *pt_alloc(struct mm_struct *mm, vaddr_t va)
+{
+	return pt_alloc_space(&mm->space, &mm->pgtables_bytes, va);
+}
+
+pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end)
+{
+	vaddr_t addr = *va;
+
+	while (addr < end) {
+		pfn_t table = space->root;
+		unsigned level = mmu_levels();
+
+		for (; level > PT_LEAF; level--) {
+			pte_t entry = pte_read(pt_entries_of(table) + mmu_index(addr, level));
+
+			if (!pte_is_table(entry, level))
+				break;
+			table = pte_pfn(entry);
+		}
+		if (level == PT_LEAF) {
+			*va = addr;
+			return pt_entries_of(table) + mmu_index(addr, PT_LEAF);
+		}
+		addr = (addr | (((vaddr_t)1 << mmu_shift(level)) - 1)) + 1;
+		if (!addr)
+			break;
+	}
+	return NULL;
+}
+
+void pt_free_table(struct page *page)
+{
+	__page_clear_flags(page, 1u << PG_table);
+	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+	count(PGTABLE_FREE);
+	frame_account(FRAME_PAGETABLE, -1);
+	__free_page(page);
+}
+
+/* The tables under one table that free_pgtables may take, and what of it. */
+struct pt_hole {
+	struct mmu_gather *tlb;
+	vaddr_t start, end;     /* look at tables that cover any of it */
+	vaddr_t floor, ceiling; /* free those that lie entirely in it */
+};
+
+/*
+ * Below table, which begins at base. Recursion is as deep as the tree. last bytes are used, not ends, since the
+ * end of the address space is 0.
+ */
+static void free_level(const struct pt_hole *hole, pfn_t table, unsigned level, vaddr_t base)
+{
+	const vaddr_t span = (vaddr_t)1 << mmu_shift(level);
+	pte_t *entries = pt_entries_of(table);
+	unsigned first = hole->start > base ? mmu_index(hole->start, level) : 0;
+
+	for (unsigned i = first; i < mmu_entries(level); i++) {
+		vaddr_t va = base + i * span;
+		pte_t entry;
+
+		if (va >= hole->end)
+			break;
+		entry = pte_read(&entries[i]);
+		if (!pte_is_table(entry, level))
+			continue;
+		if (level > PT_LEAF + 1)
+			free_level(hole, pte_pfn(entry), level - 1, va);
+		if (va < hole->floor || va + (span - 1) > hole->ceiling - 1)
+			continue;
+		if (atomic_load_explicit(&pfn_to_page(pte_pfn(entry))->pt_entries,
+		                         memory_order_relaxed))
+			continue;
+		pt_lock(&entries[i]);
+		pt_clear(&entries[i]);
+		pt_unlock(&entries[i]);
+		tlb_gather_range(hole->tlb, va, va + span);
+		tlb_remove_table(hole->tlb, pfn_to_page(pte_pfn(entry)));
+	}
+}
+
+void free_pgtables(struct mmu_gather *tlb, vaddr_t start, vaddr_t end, vaddr_t floor,
+                   vaddr_t ceiling)
+{
+	const struct pt_hole hole = {tlb, start, end, floor, ceiling};
+	vaddr_t first = ALIGN_UP(floor, pt_leaf_span());
+
+	/* Mostly there is no room for a whole table between the neighbours. */
+	if (ceiling <= first || ceiling - first < pt_leaf_span())
+		return;
+	free_level(&hole, tlb->mm->space.root, mmu_levels(), 0);
+}
+
+static const char *check_level(pfn_t table, unsigned level, unsigned entries, uint64_t *tables)
+{
+	struct page *page = pfn_to_page(table);
+	pte_t *e = pt_entries_of(table);
+	int32_t live = 0;
+
+	for (unsigned i = 0; i < entries; i++) {
+		const char *broken;
+
+		if (pte_none(e[i]))
+			continue;
+		live++;
+		if (level == PT_LEAF || !pte_is_table(e[i], level))
+			continue;
+		if (!page_flag(pfn_to_page(pte_pfn(e[i])), PG_table))
+			return "pt: an upper entry leads to a frame that is no table";
+		++*tables;
+		broken = check_level(pte_pfn(e[i]), level - 1, mmu_entries(level - 1), tables);
+		if (broken)
+			return broken;
+	}
+	/* The root's count is the embedder's business: it holds the kernel's entries too. */
+	if (level != mmu_levels() && atomic_load(&page->pt_entries) != live)
+		return "pt: pt_entries differs from the live entries";
+	if (level != mmu_levels() && spin_is_locked(&page->ptl))
+		return "pt: a table is locked";
+	return NULL;
+}
+
+const char *pt_check(struct mmu_space *space, uint64_t *tables)
+{
+	*tables = 0;
+	return check_level(space->root, mmu_levels(), mmu_user_entries(), tables);
+}

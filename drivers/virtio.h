@@ -19,6 +19,8 @@
 
 struct virtqueue;
 
+#define VIRTIO_MAX_QUEUES 16
+
 #define VIRTIO_ID_CONSOLE 3
 #define VIRTIO_ID_9P      9
 
@@ -32,7 +34,7 @@ struct virtio_device {
 	uint32_t id;            /* (i) VIRTIO_ID_* */
 	uint64_t features;      /* (i) negotiated */
 	unsigned nr_queues;     /* queues set up; written while probing only */
-	struct virtqueue **queues;
+	struct virtqueue *queues[VIRTIO_MAX_QUEUES];
 	const struct virtio_driver *driver;
 	void *priv; /* the driver's */
 };
@@ -51,11 +53,25 @@ struct virtio_driver {
 	void (*interrupt)(struct virtio_device *dev);
 };
 
-/* A piece of memory that the device reads or writes. */
+/*
+ * A piece of memory that the device reads or writes; in the form of a descriptor, so that an array of them can serve
+ * as an indirect table. The driver fills in addr (physical) and len.
+ */
 struct virtio_seg {
-	phys_t addr;
+	uint64_t addr;
 	uint32_t len;
+	uint16_t flags, next; /* virtqueue.c's */
 };
+static_assert(sizeof(struct virtio_seg) == 16, "VIRTIO 1.1, 2.6.5");
+
+#define VIRTIO_SEG_NEXT     1
+#define VIRTIO_SEG_WRITE    2
+#define VIRTIO_SEG_INDIRECT 4
+
+static inline struct virtio_seg virtio_seg(const void *p, size_t len)
+{
+	return (struct virtio_seg){.addr = virt_to_phys(p).a, .len = (uint32_t)len};
+}
 
 /* Probe the virtio_mmio.device= words of the command line and start the drivers. Sleeps; once. */
 void virtio_init(void);
@@ -79,6 +95,13 @@ uint64_t virtio_config(struct virtio_device *dev, unsigned offset, unsigned n);
 MUST_USE int virtqueue_add(struct virtqueue *vq, const struct virtio_seg *segs, unsigned out,
                            unsigned in, void *token);
 
+/*
+ * The same, taking one descriptor whatever the number of segments: the table itself, physically contiguous, goes to
+ * the device and belongs to it until virtqueue_get(). Where VIRTIO_F_INDIRECT_DESC is lacking: virtqueue_add().
+ */
+MUST_USE int virtqueue_add_table(struct virtqueue *vq, struct virtio_seg *table, unsigned out,
+                                 unsigned in, void *token);
+
 /* Tell the device of everything added since the last kick, if it wants to know. Any context. */
 void virtqueue_kick(struct virtqueue *vq);
 
@@ -99,5 +122,8 @@ MUST_USE bool virtqueue_enable_cb(struct virtqueue *vq);
 /* Descriptors free now, and the queue's size. */
 unsigned virtqueue_free(const struct virtqueue *vq);
 unsigned virtqueue_size(const struct virtqueue *vq);
+
+extern const struct virtio_driver virtio_console_driver; /* console.c */
+extern const struct virtio_driver virtio_9p_driver;      /* virtio_9p.c */
 
 #endif

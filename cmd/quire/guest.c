@@ -1,0 +1,78 @@
+/*
+ * guest.c - the guest's memory file.
+ */
+#include "cmd/quire/guest.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+void guest_create(struct guest *g, uint64_t mem, uint64_t trace_size, uint64_t archive_size)
+{
+	uint64_t low_end;
+	char text[24];
+
+	*g = (struct guest){.fd = memory_file("quire-ram"), .size = mem + trace_size};
+	low_end = MIN(g->size, QUIRE_HOLE_START);
+	if (trace_size) {
+		uint64_t above = ALIGN_UP(archive_size, (uint64_t)PAGE_SIZE) + trace_size;
+
+		if (above + 2 * QUIRE_HEADER_PADDR > low_end)
+			die("the trace rings do not fit into memory: lower --trace-size or raise --mem");
+		g->trace_paddr = low_end - above;
+		g->trace_size = trace_size;
+	}
+	if (ftruncate(g->fd, (off_t)g->size) < 0)
+		die("no memory file of %s: %s", size_text(g->size, text), strerror(errno));
+	g->base = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, g->fd, 0);
+	if (g->base == MAP_FAILED)
+		die("cannot map %s of guest memory: %s", size_text(g->size, text), strerror(errno));
+}
+
+void *guest_at(const struct guest *g, uint64_t paddr, uint64_t len)
+{
+	uint64_t end = MIN(g->size, QUIRE_HOLE_START);
+
+	if (paddr >= QUIRE_HOLE_START + QUIRE_HOLE_SIZE) {
+		paddr -= QUIRE_HOLE_SIZE;
+		end = g->size;
+	}
+	if (paddr > end || len > end - paddr)
+		return NULL;
+	return g->base + paddr;
+}
+
+struct quire_header *guest_header(const struct guest *g)
+{
+	struct quire_header *h = guest_at(g, QUIRE_HEADER_PADDR, PAGE_SIZE);
+
+	if (!h || READ_ONCE(h->magic) != QUIRE_HEADER_MAGIC)
+		return NULL;
+	atomic_thread_fence(memory_order_acquire);
+	if (h->version != QUIRE_HEADER_VERSION || h->header_size != sizeof(*h))
+		return NULL;
+	return h;
+}
+
+void guest_log(const struct guest *g, struct buf *out)
+{
+	struct quire_header *h = guest_header(g);
+	uint64_t head, size, first;
+	const char *log;
+
+	if (!h)
+		return;
+	size = h->log_size;
+	log = guest_at(g, h->log_paddr, size);
+	if (!log || !size || (size & (size - 1)))
+		return;
+	head = atomic_load_explicit(&h->log_head, memory_order_acquire);
+	first = head > size ? head - size : 0;
+	for (uint64_t i = first; i < head;) {
+		uint64_t chunk = MIN(head - i, size - i % size);
+
+		buf_add(out, log + i % size, chunk);
+		i += chunk;
+	}
+}

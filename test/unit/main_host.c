@@ -1,0 +1,121 @@
+/*
+ * main_host.c - the unit tests as a program:  unit [-v] [--seed N] [--list] [FILTER...]
+ *
+ * A test runs if its name contains one of the filters. Exit status: 0 all passed, 1 some failed,
+ * 2 bad arguments or no such test. A test that dies (signal, sanitizer) is named before the end.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "test/unit/unit.h"
+#include "lib/string.h"
+
+static struct unit_options options = {.seed = 1};
+
+void unit_print(const char *text)
+{
+	fputs(text, stdout);
+	fflush(stdout);
+}
+
+/* Only async-signal-safe calls. */
+static void say(const char *text)
+{
+	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+		_exit(1);
+}
+
+static void say_who_died(void)
+{
+	const struct unit_test *test = unit_current();
+
+	if (!test)
+		return;
+	say("FAIL ");
+	say(test->file);
+	say(": ");
+	say(test->name);
+	say(": died\n");
+}
+
+static void on_signal(int number)
+{
+	say_who_died();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* In sanitizer builds only: their runtime calls back before it ends the process. */
+void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
+static void catch_deaths(void)
+{
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+
+	if (__sanitizer_set_death_callback) {
+		__sanitizer_set_death_callback(say_who_died);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+		signal(fatal[i], on_signal);
+}
+
+static NORETURN void bad_argument(const char *what, const char *argument)
+{
+	fprintf(stderr, "unit: %s%s: use unit [-v] [--seed N] [--list] [FILTER...]\n", what,
+	        argument);
+	exit(2);
+}
+
+static void parse_seed(const char *text)
+{
+	const char *end = NULL;
+
+	if (!text)
+		bad_argument("--seed needs a number", "");
+	if (parse_u64(text, 0, &end, &options.seed) || *end)
+		bad_argument("not a seed: ", text);
+}
+
+/* Filters join into one, with commas between. */
+static void add_filter(const char *word)
+{
+	static char filter[4096];
+	size_t n = strlen(filter);
+
+	if (n + strlen(word) + 2 > sizeof(filter))
+		bad_argument("too many filters at ", word);
+	snprintf(filter + n, sizeof(filter) - n, "%s%s", n ? "," : "", word);
+	options.filter = filter;
+}
+
+int main(int argc, char **argv)
+{
+	struct unit_result result;
+	bool list = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "-v"))
+			options.verbose = true;
+		else if (!strcmp(argv[i], "--list"))
+			list = true;
+		else if (!strcmp(argv[i], "--seed"))
+			parse_seed(argv[++i]);
+		else if (argv[i][0] == '-')
+			bad_argument("unknown option ", argv[i]);
+		else
+			add_filter(argv[i]);
+	}
+	if (list)
+		return unit_list(options.filter) ? 0 : 2;
+	catch_deaths();
+	result = unit_run_all(&options);
+	if (!result.passed && !result.failed) {
+		fprintf(stderr, "unit: no test matches %s: --list names them\n",
+		        options.filter ? options.filter : "");
+		return 2;
+	}
+	return result.failed ? 1 : 0;
+}

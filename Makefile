@@ -36,7 +36,7 @@ CFLAGS_CMD := -std=gnu11 -O2 -g $(WARN) $(INC)
 kobj = $(patsubst %,$(B)/k/%.o,$(basename $(1)))
 hobj = $(patsubst %,$(B)/h/%.o,$(basename $(1)))
 
-.PHONY: all kernel run test unit guest-test clean help format abi packages-run packages-test
+.PHONY: all kernel user run test unit guest-test clean help format abi packages-run packages-test
 all: quire $(B)/quire.elf $(B)/quire-test.elf
 
 help:
@@ -98,12 +98,23 @@ $(B)/c/%.o: %.c
 
 # --- programs for the guest -------------------------------------------------------------------------
 
-USER := $(patsubst user/%.c,$(B)/user/%,$(wildcard user/*.c))
-$(B)/user/%: user/%.c
-	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -static -pthread -o $@ $<
+# Static glibc unless the name says otherwise: hello and threads exist in every kind that Linux loads.
+USER  := $(patsubst user/%.c,$(B)/user/%,$(wildcard user/*.c))
+KINDS := $(foreach p,hello threads,$(addprefix $(B)/user/$(p)-,static-pie dynamic musl musl-dynamic))
+UCFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -pthread
 
-user: $(USER)
+define user_rule
+$$(B)/user/%$(1): user/%.c
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $$(UCFLAGS) $(3) -o $$@ $$<
+endef
+$(eval $(call user_rule,-static-pie,$$(CC),-static-pie))
+$(eval $(call user_rule,-dynamic,$$(CC),))
+$(eval $(call user_rule,-musl,musl-gcc,-static))
+$(eval $(call user_rule,-musl-dynamic,musl-gcc,))
+$(eval $(call user_rule,,$$(CC),-static))
+
+user: $(USER) $(KINDS)
 
 # --- the two commands -------------------------------------------------------------------------------
 

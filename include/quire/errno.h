@@ -96,6 +96,7 @@
 #define ENOPROTOOPT     92  /* Protocol not available */
 #define EPROTONOSUPPORT 93  /* Protocol not supported */
 #define ESOCKTNOSUPPORT 94  /* Socket type not supported */
+#define EOPNOTSUPP      95  /* Operation not supported on transport endpoint */
 #define EPFNOSUPPORT    96  /* Protocol family not supported */
 #define EAFNOSUPPORT    97  /* Address family not supported by protocol */
 #define EADDRINUSE      98  /* Address already in use */

@@ -30,6 +30,7 @@
 
 #include "fs/abi.h"
 #include "fs/iov.h"
+#include "kernel/time.h"
 #include "lib/list.h"
 #include <quire/cache.h>
 #include <quire/errno.h>
@@ -48,7 +49,10 @@ struct task_struct;
 
 /* Times of files: nanoseconds since 1970. */
 typedef int64_t file_time_t;
-file_time_t current_time(void);
+static inline file_time_t file_time_now(void)
+{
+	return (file_time_t)ktime_get_real_ns();
+}
 
 struct kstat {
 	uint64_t ino, nlink, size, blocks; /* blocks of 512 bytes */
@@ -201,6 +205,7 @@ struct dentry {
 	struct super_block *d_sb;      /* (i) */
 	struct super_block *d_mounted; /* (d) */
 	_Atomic uint64_t d_expires; /* port_now_ns() after which d_revalidate is asked; D_NEVER */
+	uint64_t d_pos;             /* (d) place among its siblings: grows; readdir's position */
 	void *d_fsdata;
 	struct list_head d_child;   /* (d) of d_parent's d_subdirs */
 	struct list_head d_subdirs; /* (d) */
@@ -481,7 +486,6 @@ struct file_system_type {
 
 struct super_block {
 	struct list_head s_list; /* (m) in order of mounting */
-	refcount_t s_active;     /* mounted, and busy inodes */
 	uint32_t s_dev;          /* (i) anonymous device number */
 	uint32_t s_flags;        /* (m) MS_* */
 	uint64_t s_magic;
@@ -539,6 +543,8 @@ static inline bool dir_emit(struct dir_context *ctx, const char *name, size_t le
 {
 	return ctx->actor(ctx, name, len, ctx->pos, ino, type);
 }
+void simple_evict_inode(
+        struct inode *inode); /* frees i_link: part of any ops given to simple_fill_super */
 int simple_statfs(struct super_block *sb, struct kstatfs *buf);
 /* s_root for such a file system: an empty directory. 0 or -ENOMEM. */
 MUST_USE int simple_fill_super(struct super_block *sb, uint64_t magic,

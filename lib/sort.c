@@ -52,7 +52,7 @@ static void sift_down(const struct heap *h, size_t i, size_t n)
 {
 	size_t j = leaf_of(h, i, n);
 
-	while (j > i && h->cmp(at(h, i), at(h, j), h->ctx) >= 0)
+	while (j > i && h->cmp(at(h, i), at(h, j), h->ctx) > 0)
 		j = (j - 1) / 2;
 	/* i belongs at j: everything on the way from j up to i moves up by one. */
 	for (size_t k = j; k > i; k = (k - 1) / 2)

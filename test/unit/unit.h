@@ -9,7 +9,8 @@
  *
  * A test is registered by being linked: UNIT_TEST() puts a pointer into the section unit_tests,
  * whose bounds the linker names. (A kernel's linker script must keep the section:
- * KEEP(*(unit_tests)).) Tests are freestanding and run one after another, in link order.
+ * KEEP(*(unit_tests)).) Tests are freestanding and run one after another; do not count on their
+ * order, which is the linker's and the compiler's.
  *
  * A check that fails prints file, line and values, marks the test as failed and returns from the
  * function it is in, which therefore returns void. A caller of such a function goes on unless it

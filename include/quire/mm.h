@@ -132,6 +132,7 @@ struct mm_struct {
 	spinlock_t page_table_lock; /* the first anon_vma of an area, under mmap_lock for reading */
 	struct rb_root mm_rb;        /* (m) */
 	struct vm_area_struct *mmap; /* (m) lowest area */
+	vaddr_t highest_vm_end;      /* (m) of the highest area; 0: none */
 	_Atomic(struct vm_area_struct *) vmacache; /* (a) a guess: last area found; checked under (m) */
 	struct mmu_space space;
 	refcount_t mm_users;         /* (a) tasks that run in it; the last mmput empties it */

@@ -1,8 +1,8 @@
 /*
  * cpu.h - what each CPU has of the memory manager for itself.
  *
- * Only its own CPU writes a cpu_area, so nothing in it is locked; the one exception is named
- * at its field. Included by port.h before <quire_embed.h>, which finds fields by offset.
+ * Only its own CPU writes a cpu_area, so nothing in it is locked; the exceptions are named at
+ * their fields. Included by port.h before <quire_embed.h>, which finds fields by offset.
  */
 #ifndef QUIRE_CPU_H
 #define QUIRE_CPU_H
@@ -24,15 +24,30 @@ enum zone_type {
 #define MAX_NUMNODES 4
 
 /*
- * Single frames kept by a CPU, linked through page->lru.next. Hot frames are taken from and put
- * at the front; cold ones go to the back. busy is set while the owner is inside: an interrupt
- * that finds it set goes to the zone instead, so neither needs the other's permission.
+ * Single frames kept by a CPU for a zone, in two stacks linked through page->lru.next (Bonwick's
+ * magazines). Hot frames are freed to and taken from `first`. When it holds a batch and another
+ * comes, it becomes `cold`, and what was cold, longest unused, goes to the zone. So a batch is kept
+ * at least and two at most, and whatever a program does, each step to the zone moves a batch.
+ *
+ * busy: PCP_BUSY while the owner is inside; an interrupt that finds it set goes to the zone
+ * instead, so neither needs the other's permission. PCP_CAREFUL keeps every caller out of the inline
+ * paths, so that checks cost nothing when they are off. Counts are atomic for readers on other CPUs.
  */
+#define PCP_BUSY    1u
+#define PCP_CAREFUL 2u
+
 struct per_cpu_pages {
-	uint32_t first, last;
-	uint16_t count, high, batch; /* frames; high: drain above it; batch: frames a step */
-	bool busy;
+	uint32_t first, cold; /* frame numbers; PFN_NONE_N ends */
+	_Atomic uint16_t count, cold_count;
+	uint16_t batch;  /* 0: not set up yet */
+	uint8_t busy;
+	uint8_t counter; /* COUNT_PGALLOC_* of the zone */
 };
+static_assert(NR_COUNTERS <= 256, "a counter's number fits into per_cpu_pages.counter");
+
+/* Index of a zone's list: the bits of page->flags above the node's (page.h). */
+#define PCP_INDEX(zone, nid) ((zone) << 3 | (nid))
+#define NR_PCP_LISTS         (MAX_NR_ZONES << 3)
 
 /* What an allocated frame is used for. */
 enum frame_kind {
@@ -51,8 +66,11 @@ struct CACHE_ALIGNED cpu_area {
 	struct trace_ring *ring; /* NULL when tracing is off */
 	uint8_t *ring_data;
 	uint64_t ring_size;
-	int64_t frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
-	struct per_cpu_pages pcp[MAX_NUMNODES][MAX_NR_ZONES];
+	_Atomic int64_t frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
+	uint8_t fast_pcp[16]; /* by the zone bits of gfp: index of the list to take from first */
+	bool pcp_ready;
+	_Atomic bool drain_wanted; /* set by any CPU: give the lists back at the next slow step */
+	struct per_cpu_pages pcp[NR_PCP_LISTS];
 };
 
 #endif

@@ -26,6 +26,7 @@ struct CACHE_ALIGNED zone {
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
 	struct page_list free_area[MAX_ORDER]; /* (Z) */
+	uint32_t free_orders;                  /* (Z) bit i: free_area[i] is not empty */
 	_Atomic int64_t nr_free;               /* pages in free_area; written under lock */
 	uint64_t min_free_seen;                /* (Z) fewest nr_free ever */
 };
@@ -109,13 +110,28 @@ static inline void free_page(void *addr)
 void *alloc_pages_exact(size_t size, gfp_t gfp);
 void free_pages_exact(void *addr, size_t size);
 
-/* Return this CPU's lists to the buddy; all CPUs' (sleeps). */
+/*
+ * Return this CPU's lists to the buddy; all CPUs' (sleeps; a CPU that is just inside its lists
+ * keeps them until it next needs the zone).
+ */
 void drain_local_pages(void);
 void drain_all_pages(void);
+
+/* Block to single frames, each with a reference of its own. Not a compound page. */
+void split_page(struct page *page, unsigned order);
 
 /* Frames free now, per-CPU lists included, on the whole machine / managed in all. Approximate while running. */
 uint64_t nr_free_pages(void);
 uint64_t totalram_pages(void);
+
+/* Fewest free frames seen since boot, sampled whenever the buddy gives frames out; per-CPU lists count as used. */
+uint64_t min_free_pages(void);
+
+/*
+ * Watermarks and reserves of all zones, from min_free_kbytes (0: Linux's own choice of it, kept
+ * from starving a machine below 16 MB). Sleeps not.
+ */
+void setup_per_zone_wmarks(uint64_t min_free_kbytes);
 
 /* Pages in per-CPU lists of a zone (approximate while running). */
 uint64_t zone_pcp_pages(const struct zone *zone);
@@ -124,6 +140,7 @@ uint64_t zone_pcp_pages(const struct zone *zone);
  * LRU membership. lru_cache_add: a page newly in use joins the policy's lists (once).
  * Removal is part of the last put_page(). mark_page_accessed: used through a system call.
  */
+void lru_init(void); /* after slab_init: the policy's own state */
 void lru_cache_add(struct page *page);
 void mark_page_accessed(struct page *page);
 void lru_remove(struct page *page); /* off its list, if on one */
@@ -151,5 +168,6 @@ struct zone *next_zone(struct zone *zone);
 
 /* Walks every structure of the module; the name of the first broken invariant, or NULL. Quiet machine only. */
 const char *frame_check(void);
+const char *lru_check(void);
 
 #endif

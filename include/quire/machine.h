@@ -15,6 +15,9 @@ struct kva_state;
 struct cache_state;
 struct space_state;
 
+/* Hashed wait queues for PG_locked and PG_writeback. */
+#define PAGE_WAIT_QUEUES 32
+
 struct machine {
 	unsigned nr_cpus;    /* CPUs that run; ids 0 .. nr_cpus - 1 */
 	bool trace_on;       /* records go to the rings */
@@ -28,7 +31,17 @@ struct machine {
 	uint64_t reserved_pages;      /* RAM that the buddy never got */
 	struct page *zero_page;       /* one page of zeros, mapped read-only wherever memory is read before written */
 	uint64_t totalram;            /* managed pages */
-	const struct policy *policy;
+	_Atomic uint64_t min_free;    /* see min_free_pages() */
+	uint64_t min_free_kbytes;     /* what the watermarks were made from */
+	_Atomic uint64_t alloc_failures; /* logged: the first few, then ever fewer */
+	struct wait_queue page_wait[PAGE_WAIT_QUEUES];
+	const struct policy *policy;  /* NULL before mm_init(): the default */
+
+	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
+	bool careful;                 /* fast paths are closed: one of those below is on */
+	bool poison;                  /* freed frames are filled with junk */
+	_Atomic int64_t fail_after;   /* allocations that still succeed; -1: all */
+	_Atomic uint64_t failed;      /* allocations that were made to fail */
 
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;

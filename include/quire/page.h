@@ -8,7 +8,7 @@
  *      0        4          8           12       16      20      24             32
  *      +--------+----------+-----------+--------+-------+-------+--------------+
  * user | flags  | refcount | mapcount  | index  | next    prev  |   mapping    |
- * slab | flags  | refcount | use       | free   | next    prev  |  slab_cache  |
+ * slab | flags  | refcount |      slab_word     | next    prev  |  slab_cache  |
  * buddy| flags  | 0        | order     |        | next    prev  |              |
  * table| flags  | refcount | live ents | ptl    |               |              |
  * tail | flags  | 0        |           | head   |               |              |
@@ -73,16 +73,19 @@ struct page {
 	_Atomic uint32_t flags;     /* (a) */
 	_Atomic int32_t _refcount;  /* (a) 0 = free */
 	union {
-		_Atomic int32_t _mapcount;  /* (a) entries that map it, less one: -1 = none */
-		uint32_t order;             /* (Z) of a free block */
-		_Atomic uint32_t slab_use;  /* (S) objects in use, frozen */
-		_Atomic int32_t pt_entries; /* (T) entries that are not none */
-	};
-	union {
-		uint32_t index;             /* (i) */
-		_Atomic uint32_t slab_free; /* (S) first free object */
-		spinlock_t ptl;             /* guards the entries of this table */
-		uint32_t head;              /* (i) tail: frame number of the head */
+		struct {
+			union {
+				_Atomic int32_t _mapcount;  /* (a) entries that map it, less one: -1 = none */
+				uint32_t order;             /* (Z) of a free block */
+				_Atomic int32_t pt_entries; /* (T) entries that are not none */
+			};
+			union {
+				uint32_t index; /* (i) */
+				spinlock_t ptl; /* guards the entries of this table */
+				uint32_t head;  /* (i) tail: frame number of the head */
+			};
+		};
+		_Atomic uint64_t slab_word; /* (S) objects in use, frozen, first free object (mm/slab) */
 	};
 	union {
 		struct {

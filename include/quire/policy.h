@@ -37,6 +37,7 @@ struct CACHE_ALIGNED lruvec {
 	void *state;                          /* the policy's own */
 };
 
+/* page_evicted and page_refaulted may be NULL: nothing is remembered. init and destroy likewise. */
 struct policy {
 	const char *name;
 	const char *what; /* one line for quire --help */
@@ -69,6 +70,19 @@ struct policy {
 	/* Set a tunable. 0, -ENOENT or -EINVAL. */
 	int (*tune)(struct lruvec *lruvec, const char *name, uint64_t value);
 };
+
+/* The list that a page's flags say it is, or would be, on. */
+static inline enum lru_list page_lru(const struct page *page)
+{
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+
+	if (unlikely(flags >> PG_unevictable & 1))
+		return LRU_UNEVICTABLE;
+	return (flags >> PG_swapbacked & 1 ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE) +
+	       (flags >> PG_active & 1);
+}
+
+extern const struct policy policy_active_inactive; /* the default */
 
 /* Look a policy up by name; NULL when there is none. */
 const struct policy *policy_find(const char *name);

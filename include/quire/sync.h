@@ -81,7 +81,7 @@ bool mutex_is_held(struct mutex *m); /* by the running thread */
  * read side is one atomic step each way (the page fault takes it).
  */
 struct rw_semaphore {
-	_Atomic int64_t count; /* readers, or -1 for a writer; see mm/sync/rwsem.c */
+	_Atomic int64_t count; /* readers and two flags; see mm/sync/rwsem.c */
 	struct wait_queue wait;
 	struct thread *owner; /* the writer, for assertions */
 };

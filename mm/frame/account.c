@@ -1,0 +1,63 @@
+/*
+ * account.c - where the frames are.
+ *
+ * present = reserved + free + (what each kind says) + other. Each CPU counts its own additions and
+ * removals, so a single CPU's figure may be negative; the sum over CPUs is exact when the machine is quiet.
+ */
+#include "mm/frame/internal.h"
+
+void frame_account(enum frame_kind kind, int64_t pages)
+{
+	atomic_fetch_add_explicit(&this_cpu()->frame_kind[kind], pages, memory_order_relaxed);
+}
+
+uint64_t frame_kind_pages(enum frame_kind kind)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
+		if (machine()->cpu[i])
+			sum += atomic_load_explicit(&machine()->cpu[i]->frame_kind[kind], memory_order_relaxed);
+	return sum > 0 ? (uint64_t)sum : 0;
+}
+
+uint64_t nr_free_pages(void)
+{
+	uint64_t pages = 0;
+
+	for_each_zone (zone)
+		pages += zone_free(zone) + zone_pcp_pages(zone);
+	return pages;
+}
+
+uint64_t totalram_pages(void)
+{
+	return machine()->totalram;
+}
+
+uint64_t min_free_pages(void)
+{
+	return atomic_load_explicit(&machine()->min_free, memory_order_relaxed);
+}
+
+void frame_report(struct quire_frames *out)
+{
+	uint64_t known;
+
+	*out = (struct quire_frames){
+		.reserved = machine()->reserved_pages,
+		.free = nr_free_pages(),
+		.slab = frame_kind_pages(FRAME_SLAB),
+		.pagetable = frame_kind_pages(FRAME_PAGETABLE),
+		.kstack = frame_kind_pages(FRAME_KSTACK),
+		.vmalloc = frame_kind_pages(FRAME_VMALLOC),
+		.anon = frame_kind_pages(FRAME_ANON),
+		.file = frame_kind_pages(FRAME_FILE),
+		.shmem = frame_kind_pages(FRAME_SHMEM),
+	};
+	for_each_zone (zone)
+		out->present += zone->present;
+	known = out->reserved + out->free + out->slab + out->pagetable + out->kstack + out->vmalloc + out->anon +
+		out->file + out->shmem;
+	out->other = out->present > known ? out->present - known : 0;
+}

@@ -1,0 +1,302 @@
+/*
+ * alloc.c - alloc_pages: which zone, how far into the reserve, and what to do when there is none.
+ *
+ *   fast      this CPU's list of the preferred zone has a frame: no lock, no shared line
+ *   normal    along the zonelist, the first zone above its low mark; refills the list
+ *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then
+ *             reclaim (the one hook upwards), then the gfp flags say: again, or fail
+ *
+ * __GFP_NOFAIL waits for ever, but only where it may sleep: without __GFP_DIRECT_RECLAIM it is ignored. Orders
+ * above PAGE_ALLOC_COSTLY_ORDER are not worth retrying unless __GFP_RETRY_MAYFAIL says so.
+ */
+#include "mm/frame/internal.h"
+
+#define PAGE_ALLOC_COSTLY_ORDER 3u
+#define MAX_RECLAIM_RETRIES     16u
+#define NOFAIL_WAIT_NS          1000000u
+
+uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
+
+/* Linux's numbers: 0 unmovable, 1 movable, 2 reclaimable. */
+static unsigned gfp_migratetype(gfp_t gfp)
+{
+	static_assert(__GFP_MOVABLE == 8 && __GFP_RECLAIMABLE == 16, "");
+	return (gfp & (__GFP_MOVABLE | __GFP_RECLAIMABLE)) >> 3;
+}
+
+static ALWAYS_INLINE struct page *prep_page(struct page *page, gfp_t gfp, unsigned counter)
+{
+	atomic_store_explicit(&page->_refcount, 1, memory_order_relaxed);
+	count_add(counter, 1);
+	trace_mm_page_alloc(page_to_pfn(page).n, 0, gfp, gfp_migratetype(gfp));
+	if (unlikely(gfp & __GFP_ZERO))
+		clear_page(page_address(page));
+	return page;
+}
+
+static void prep_compound_page(struct page *page, unsigned order)
+{
+	uint32_t head = page_to_pfn(page).n;
+
+	__page_set_flags(page, PAGE_FLAG(head));
+	for (unsigned i = 1; i < 1u << order; i++) {
+		__page_set_flags(page + i, PAGE_FLAG(tail));
+		page[i].head = head;
+	}
+	page[1].order = order;
+}
+
+static void prep_block(struct page *page, gfp_t gfp, unsigned order)
+{
+	const struct per_cpu_pages *pcp = page_pcp(this_cpu(), page->flags);
+
+	atomic_store_explicit(&page->_refcount, 1, memory_order_relaxed);
+	count_add(pcp->counter, (uint64_t)1 << order);
+	trace_mm_page_alloc(page_to_pfn(page).n, order, gfp, gfp_migratetype(gfp));
+	if (gfp & __GFP_ZERO)
+		for (unsigned i = 0; i < 1u << order; i++)
+			clear_page(page_address(page + i));
+	if (gfp & __GFP_COMP)
+		prep_compound_page(page, order);
+}
+
+static struct page *rmqueue_block(struct zone *zone, unsigned order)
+{
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+	struct page *page = __rmqueue(zone, order);
+
+	if (page)
+		note_min_free(zone);
+	spin_unlock_irqrestore(&zone->lock, irq);
+	return page;
+}
+
+/* Frames that a list may take beyond the one asked for: what lies above the low mark. */
+static uint64_t zone_spare(const struct zone *zone, const struct alloc_context *ac)
+{
+	uint64_t floor = zone->watermark[WMARK_LOW] + zone->lowmem_reserve[ac->highest_zone];
+	uint64_t free = zone_free(zone);
+
+	return free > floor ? free - floor : 0;
+}
+
+/*
+ * The decision which zone serves a request. A frame on this CPU's list counts as outside of the zone already: no
+ * mark is asked.
+ */
+static struct page *get_page_from_freelist(const struct alloc_context *ac, enum zone_watermarks mark)
+{
+	struct zone *zone;
+
+	for (struct zone *const *z = ac->zonelist->zones; (zone = *z); z++) {
+		struct page *page = NULL;
+		bool ok = zone_watermark_ok(zone, mark, ac);
+
+		if (ac->order == 0) {
+			const struct per_cpu_pages *pcp = &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid)];
+
+			if (ok || pcp_count(pcp) || atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
+				page = rmqueue_pcp(zone, ac->gfp, ok ? zone_spare(zone, ac) : 0);
+		} else if (ok) {
+			page = rmqueue_block(zone, ac->order);
+		}
+		if (page) {
+			trace_zone_select(ac->order, ac->gfp, ac->zonelist->zones[0]->id, zone->id);
+			return page;
+		}
+	}
+	return NULL;
+}
+
+static unsigned gfp_to_alloc_flags(gfp_t gfp)
+{
+	unsigned flags = 0;
+
+	if (gfp & __GFP_MEMALLOC && !(gfp & __GFP_NOMEMALLOC))
+		return ALLOC_NO_WATERMARKS;
+	if (gfp & __GFP_HIGH)
+		flags |= ALLOC_HIGH;
+	if (gfp & __GFP_ATOMIC && !(gfp & __GFP_NOMEMALLOC))
+		flags |= ALLOC_HARDER;
+	return flags;
+}
+
+/* Other CPUs cannot be waited for here; they give their lists back when they next need the zone. */
+static void ask_for_drain(void)
+{
+	for (unsigned i = 0; i < machine()->nr_cpus; i++)
+		if (machine()->cpu[i] && machine()->cpu[i] != this_cpu())
+			atomic_store_explicit(&machine()->cpu[i]->drain_wanted, true, memory_order_relaxed);
+}
+
+static void warn_alloc(gfp_t gfp, unsigned order)
+{
+	uint64_t n = atomic_fetch_add_explicit(&machine()->alloc_failures, 1, memory_order_relaxed) + 1;
+
+	count(ALLOCFAIL);
+	if (gfp & __GFP_NOWARN || (n > 8 && n & (n - 1)))
+		return;
+	port_log("page allocation failure: order:%u, gfp:%#x, pid:%d, free:%lu pages, failures:%lu", order, gfp,
+		 current_pid(), (unsigned long)nr_free_pages(), (unsigned long)n);
+}
+
+/* Is another round worth it, `retries` rounds having brought nothing? */
+static bool should_retry(const struct alloc_context *ac, uint64_t freed, unsigned retries)
+{
+	if (ac->gfp & __GFP_NOFAIL)
+		return true;
+	if (ac->gfp & __GFP_NORETRY || retries >= MAX_RECLAIM_RETRIES)
+		return false;
+	if (ac->gfp & __GFP_RETRY_MAYFAIL)
+		return reclaim_hook != NULL;
+	return freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER;
+}
+
+static struct page *alloc_pages_slowpath(struct alloc_context *ac)
+{
+	struct page *page;
+
+	count(ALLOCSTALL);
+	ac->flags = gfp_to_alloc_flags(ac->gfp);
+	page = get_page_from_freelist(ac, WMARK_MIN);
+	if (page)
+		return page;
+	drain_local_pages();
+	ask_for_drain();
+	for (unsigned retries = 0;; retries++) {
+		uint64_t freed = 0;
+
+		page = get_page_from_freelist(ac, WMARK_MIN);
+		if (page || !(ac->gfp & __GFP_DIRECT_RECLAIM))
+			return page;
+		if (reclaim_hook)
+			freed = reclaim_hook(ac->gfp, ac->order);
+		if (!should_retry(ac, freed, retries))
+			return freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
+		if (freed)
+			retries = 0;
+		else if (ac->gfp & __GFP_NOFAIL)
+			port_block_until(port_now_ns() + NOFAIL_WAIT_NS);
+		drain_local_pages();
+	}
+}
+
+static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
+{
+	struct alloc_context ac = {.gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp)};
+	struct page *page;
+
+	if (unlikely(order >= MAX_ORDER)) {
+		warn_alloc(gfp, order);
+		return NULL;
+	}
+	if (unlikely(machine()->careful) && should_fail_alloc(gfp))
+		return NULL;
+	drain_if_wanted();
+	ac.zonelist = &machine()->node[0].zonelist[ac.highest_zone];
+	page = get_page_from_freelist(&ac, WMARK_LOW);
+	if (unlikely(!page))
+		page = alloc_pages_slowpath(&ac);
+	if (unlikely(!page)) {
+		warn_alloc(gfp, order);
+		return NULL;
+	}
+	if (order)
+		prep_block(page, gfp, order);
+	else
+		prep_page(page, gfp, page_pcp(this_cpu(), page->flags)->counter);
+	return page;
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned order)
+{
+	struct cpu_area *cpu = this_cpu();
+	struct per_cpu_pages *pcp = &cpu->pcp[cpu->fast_pcp[gfp & (ARRAY_SIZE(cpu->fast_pcp) - 1)]];
+	struct page *page;
+	unsigned n;
+
+	if (unlikely(order || READ_ONCE(pcp->busy) || gfp & __GFP_COLD))
+		return alloc_pages_normal(gfp, order);
+	pcp_enter(pcp);
+	n = pcp_count(pcp);
+	if (unlikely(!n)) {
+		pcp_leave(pcp);
+		return alloc_pages_normal(gfp, 0);
+	}
+	page = pcp_pop(pcp, n);
+	pcp_leave(pcp);
+	return prep_page(page, gfp, pcp->counter);
+}
+
+void *__get_free_pages(gfp_t gfp, unsigned order)
+{
+	struct page *page;
+
+	if (gfp & __GFP_HIGHMEM)
+		port_panic("__get_free_pages: high memory has no address (gfp %#x)", gfp);
+	page = alloc_pages(gfp, order);
+	return page ? page_address(page) : NULL;
+}
+
+void *get_zeroed_page(gfp_t gfp)
+{
+	return __get_free_pages(gfp | __GFP_ZERO, 0);
+}
+
+void __free_pages(struct page *page, unsigned order)
+{
+	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
+
+	if (unlikely(refs <= 0))
+		port_panic("__free_pages: frame %#x has no reference: freed twice?", page_to_pfn(page).n);
+	if (refs > 1)
+		return;
+	if (order == 0 || page_flag(page, PG_head))
+		__put_page(page);
+	else
+		free_block(page, order);
+}
+
+void free_pages(void *addr, unsigned order)
+{
+	if (addr)
+		__free_pages(virt_to_page(addr), order);
+}
+
+void split_page(struct page *page, unsigned order)
+{
+	for (unsigned i = 1; i < 1u << order; i++)
+		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
+}
+
+void *alloc_pages_exact(size_t size, gfp_t gfp)
+{
+	size_t pages = PAGES_OF(size);
+	unsigned order = pages > 1 ? 64 - (unsigned)__builtin_clzll(pages - 1) : 0;
+	struct page *page;
+
+	if (!pages || order >= MAX_ORDER)
+		return NULL;
+	page = alloc_pages(gfp & ~__GFP_COMP, order);
+	if (!page)
+		return NULL;
+	for (size_t i = 1; i < pages; i++)
+		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
+	/* The rest, as the largest blocks it is made of. */
+	for (size_t i = pages; i < (size_t)1 << order;) {
+		unsigned k = (unsigned)__builtin_ctzll(i);
+
+		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
+		free_block(page + i, k);
+		i += (size_t)1 << k;
+	}
+	return page_address(page);
+}
+
+void free_pages_exact(void *addr, size_t size)
+{
+	struct page *page = addr ? virt_to_page(addr) : NULL;
+
+	for (size_t i = 0; page && i < PAGES_OF(size); i++)
+		__free_page(page + i);
+}

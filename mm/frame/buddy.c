@@ -1,0 +1,151 @@
+/*
+ * buddy.c - free blocks of a zone, in powers of two (Knuth 2.5; lectures 001 and 003).
+ *
+ * A free block of 2^k frames starts at a multiple of 2^k and is on free_area[k]. Its buddy, the block it was
+ * split from or may merge with, is the one whose number differs in bit k: pfn ^ (1 << k).
+ *
+ *     512 |                               | free_area[9]
+ *         | 256           | 128   | 65+63 |  after a request for 65: one block each on
+ *                                            free_area[8] and [7]; the request has 128
+ *
+ * Invariants (frame_check):
+ *   1. The first descriptor of a block, and no other, has PG_buddy and the block's order.
+ *   2. A block and its buddy are never both free with the same order below the highest.
+ *   3. nr_free is the sum of the blocks; bit k of free_orders says that free_area[k] is not empty.
+ *
+ * Everything is constant time in the size of memory: the smallest order that will do is found in the bit map,
+ * and merging looks at the buddy's descriptor only. Blocks freed last are taken first.
+ */
+#include "mm/frame/internal.h"
+
+static void add_block(struct zone *zone, struct page *page, unsigned order)
+{
+	page->order = order;
+	__page_set_flags(page, PAGE_FLAG(buddy));
+	page_list_add(&zone->free_area[order], page);
+	zone->free_orders |= 1u << order;
+}
+
+static void del_block(struct zone *zone, struct page *page, unsigned order)
+{
+	page_list_del(&zone->free_area[order], page);
+	if (page_list_empty(&zone->free_area[order]))
+		zone->free_orders &= ~(1u << order);
+	__page_clear_flags(page, PAGE_FLAG(buddy));
+	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+}
+
+static void add_free(struct zone *zone, int64_t pages)
+{
+	int64_t free = atomic_load_explicit(&zone->nr_free, memory_order_relaxed);
+
+	atomic_store_explicit(&zone->nr_free, free + pages, memory_order_relaxed);
+}
+
+/* The buddy of the block at pfn, if it is in the zone and free with that order. */
+static struct page *free_buddy(const struct zone *zone, uint32_t pfn, unsigned order)
+{
+	uint32_t other = pfn ^ 1u << order;
+	struct page *page;
+
+	if (other - zone->start.n >= zone->spanned)
+		return NULL;
+	page = pfn_to_page(PFN(other));
+	return page_flag(page, PG_buddy) && page->order == order ? page : NULL;
+}
+
+void __free_one_page(struct zone *zone, struct page *page, unsigned order)
+{
+	uint32_t pfn = page_to_pfn(page).n;
+
+	add_free(zone, (int64_t)1 << order);
+	for (; order < MAX_ORDER - 1; order++) {
+		struct page *buddy = free_buddy(zone, pfn, order);
+
+		if (!buddy)
+			break;
+		del_block(zone, buddy, order);
+		pfn &= ~(1u << order);
+	}
+	add_block(zone, pfn_to_page(PFN(pfn)), order);
+}
+
+/* A block of exactly this order, cut from the smallest that is there: the upper halves stay free. */
+struct page *__rmqueue(struct zone *zone, unsigned order)
+{
+	uint32_t orders = zone->free_orders >> order << order;
+	struct page *page;
+	unsigned from;
+
+	if (!orders)
+		return NULL;
+	from = (unsigned)__builtin_ctz(orders);
+	page = page_list_first(&zone->free_area[from]);
+	del_block(zone, page, from);
+	while (from > order) {
+		from--;
+		add_block(zone, page + (1u << from), from);
+	}
+	add_free(zone, -((int64_t)1 << order));
+	return page;
+}
+
+/* Smallest blocks first, so that large ones last; each as a whole as far as it is wanted. */
+unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct page **last)
+{
+	unsigned got = 0;
+
+	*last = NULL;
+	while (got < n && zone->free_orders) {
+		unsigned order = (unsigned)__builtin_ctz(zone->free_orders);
+		struct page *page;
+
+		while (1u << order > n - got)
+			order--;
+		page = __rmqueue(zone, order);
+		for (unsigned i = 0; i < 1u << order; i++, page++) {
+			uint32_t pfn = page_to_pfn(page).n;
+
+			trace_mm_page_alloc_zone_locked(pfn, 0, 1);
+			if (*last)
+				(*last)->lru.next = pfn;
+			else
+				*first = pfn;
+			*last = page;
+		}
+		got += 1u << order;
+	}
+	return got;
+}
+
+/* The largest blocks that their alignment and the range allow. */
+void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end)
+{
+	uint32_t pfn = start.n;
+
+	while (pfn < end.n) {
+		unsigned order = MAX_ORDER - 1;
+
+		while (pfn & ((1u << order) - 1) || end.n - pfn < 1u << order)
+			order--;
+		for (unsigned i = 0; i < 1u << order; i++)
+			__page_clear_flags(pfn_to_page(PFN(pfn + i)), PAGE_FLAG(reserved));
+		__free_one_page(zone, pfn_to_page(PFN(pfn)), order);
+		pfn += 1u << order;
+	}
+}
+
+/* After frames were taken: remember how low it went. Other zones' counts are read without their locks. */
+void note_min_free(struct zone *zone)
+{
+	struct machine *m = machine();
+	uint64_t sum = 0, seen = atomic_load_explicit(&m->min_free, memory_order_relaxed);
+
+	zone->min_free_seen = MIN(zone->min_free_seen, zone_free(zone));
+	for_each_zone (z)
+		sum += zone_free(z);
+	while (sum < seen && !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,
+								    memory_order_relaxed,
+								    memory_order_relaxed))
+		;
+}

@@ -1,0 +1,144 @@
+/*
+ * internal.h - what the files of mm/frame share.
+ *
+ *   memblock.c    ranges at boot                     (1.2)
+ *   node.c        nodes, zones, zonelists, mem_map   (1.3)
+ *   watermark.c   reserves and watermarks            (1.7)
+ *   buddy.c       free blocks of a zone              (1.5)
+ *   pcp.c         single frames of a CPU             (1.6)
+ *   alloc.c       which zone, how far into the reserve, what to do when there is none (1.8, 1.9)
+ *   page.c        the last reference; PG_locked      (1.1)
+ *   lru.c         the policy's lists                 (6.6)
+ *   account.c     what frames are used for
+ *   check.c       invariants
+ *
+ * A free frame: flags hold only zone and node, _refcount 0, _mapcount -1, mapping NULL. Only the
+ * head of a free block differs: PG_buddy and order.
+ *
+ * Lock order: lruvec->lock -> zone->lock. Both irqsave.
+ */
+#ifndef MM_FRAME_INTERNAL_H
+#define MM_FRAME_INTERNAL_H
+
+#include <quire/check.h>
+#include <quire/frame.h>
+#include <quire/trace.h>
+
+#define PAGE_FLAG(name) (1u << PG_##name)
+
+/* Of flags, what a free frame keeps: node and zone. */
+#define PAGE_FLAGS_FREE (~0u << PG_node_shift)
+
+/* Flags that a frame whose last reference has gone cannot have. */
+#define PAGE_FLAGS_BAD                                                                             \
+	(PAGE_FLAG(locked) | PAGE_FLAG(lru) | PAGE_FLAG(slab) | PAGE_FLAG(writeback) |             \
+	 PAGE_FLAG(buddy) | PAGE_FLAG(swapcache) | PAGE_FLAG(reserved) | PAGE_FLAG(tail))
+
+#define SWAP_CLUSTER_MAX 32u /* pages reclaimed in one go (L1: about 32) */
+
+/* How far an allocation may go: __zone_watermark_ok. */
+#define ALLOC_NO_WATERMARKS 1u
+#define ALLOC_HIGH          2u /* half of min */
+#define ALLOC_HARDER        4u /* a quarter less again */
+
+struct alloc_context {
+	gfp_t gfp;
+	unsigned order;
+	unsigned highest_zone; /* enum zone_type */
+	unsigned flags;        /* ALLOC_* */
+	const struct zonelist *zonelist;
+};
+
+/*
+ * The highest zone that a request may use. DMA and DMA32 limit; HIGHMEM and HIGHMEM with MOVABLE extend;
+ * MOVABLE alone is a matter of grouping. Contradictions take the narrower.
+ */
+static inline enum zone_type gfp_zone(gfp_t gfp)
+{
+	if (gfp & __GFP_DMA)
+		return ZONE_DMA;
+	if (gfp & __GFP_DMA32)
+		return ZONE_DMA32;
+	if (gfp & __GFP_HIGHMEM)
+		return gfp & __GFP_MOVABLE ? ZONE_MOVABLE : ZONE_HIGHMEM;
+	return ZONE_NORMAL;
+}
+
+static inline struct zone *page_zone(const struct page *page)
+{
+	return &machine()->node[page_to_nid(page)].zones[page_zone_id(page)];
+}
+
+static inline uint64_t zone_free(const struct zone *zone)
+{
+	return (uint64_t)atomic_load_explicit(&zone->nr_free, memory_order_relaxed);
+}
+
+/* buddy.c; (Z) held. */
+void __free_one_page(struct zone *zone, struct page *page, unsigned order);
+struct page *__rmqueue(struct zone *zone, unsigned order);
+/* Up to n single frames as a chain by lru.next, lowest address first. Returns how many; *last ends it. */
+unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct page **last);
+/* Whole free range [start, end) of one zone, at boot. */
+void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end);
+void note_min_free(struct zone *zone);
+
+/* watermark.c */
+bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
+		       const struct alloc_context *ac);
+
+/* pcp.c */
+static inline struct per_cpu_pages *page_pcp(struct cpu_area *cpu, uint32_t flags)
+{
+	static_assert(PG_zone_shift == PG_node_shift + 3, "zone and node make the list's index");
+	return &cpu->pcp[flags >> PG_node_shift];
+}
+
+static inline void pcp_enter(struct per_cpu_pages *pcp)
+{
+	WRITE_ONCE(pcp->busy, PCP_BUSY);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void pcp_leave(struct per_cpu_pages *pcp)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	WRITE_ONCE(pcp->busy, 0);
+}
+
+static inline unsigned pcp_count(const struct per_cpu_pages *pcp)
+{
+	return atomic_load_explicit(&pcp->count, memory_order_relaxed);
+}
+
+static inline void pcp_push(struct per_cpu_pages *pcp, struct page *page, unsigned count)
+{
+	page->lru.next = pcp->first;
+	pcp->first = page_to_pfn(page).n;
+	atomic_store_explicit(&pcp->count, (uint16_t)(count + 1), memory_order_relaxed);
+}
+
+/* count: what the list holds, at least one. */
+static inline struct page *pcp_pop(struct per_cpu_pages *pcp, unsigned count)
+{
+	struct page *page = pfn_to_page(PFN(pcp->first));
+
+	pcp->first = page->lru.next;
+	atomic_store_explicit(&pcp->count, (uint16_t)(count - 1), memory_order_relaxed);
+	return page;
+}
+
+/* A frame of this zone by way of this CPU's list; spare: frames that the zone can give before it is low. */
+struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare);
+void free_unref_page_slow(struct page *page); /* reset already */
+bool drain_if_wanted(void);
+
+/* page.c: a frame nobody refers to, already off the LRU, goes to this CPU's list. */
+void free_unref_page(struct page *page);
+void free_block(struct page *page, unsigned order);
+
+/* lru.c; the page's lruvec->lock is held and PG_lru set. */
+void lru_remove_locked(struct lruvec *lruvec, struct page *page);
+void lruvecs_init(struct pglist_data *node);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * lru.c - between a page's life and the replacement policy.
+ *
+ * A page joins the lruvec of the CPU that brought it in, at once and under that shard's lock, and stays in
+ * that shard; the shard's number is in its flags from then on. The policy decides on which list. No reference is
+ * held for being on a list: whoever takes a page from one does it under the lock and by
+ * get_page_unless_zero(), and the last put_page() takes the page off under the same lock.
+ */
+#include "mm/frame/internal.h"
+
+struct lruvec *page_lruvec(const struct page *page)
+{
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	struct pglist_data *node = &machine()->node[flags >> PG_node_shift & 7];
+
+	return &node->lruvec[flags >> PG_shard_shift & 7];
+}
+
+void lruvecs_init(struct pglist_data *node)
+{
+	struct machine *m = machine();
+
+	if (!m->policy)
+		m->policy = &policy_active_inactive;
+	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
+		struct lruvec *lruvec = &node->lruvec[i];
+
+		spin_lock_init(&lruvec->lock);
+		lruvec->shard = i;
+		lruvec->policy = m->policy;
+		for (unsigned list = 0; list < NR_LRU_LISTS; list++)
+			page_list_init(&lruvec->lists[list]);
+	}
+}
+
+void lru_init(void)
+{
+	struct machine *m = machine();
+
+	for (unsigned nid = 0; nid < m->nr_nodes; nid++)
+		for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
+			if (m->policy->init && m->policy->init(&m->node[nid].lruvec[i]))
+				port_panic("policy %s: no memory for its state", m->policy->name);
+}
+
+void lru_cache_add(struct page *page)
+{
+	unsigned shard = cpu_id();
+	struct lruvec *lruvec = &machine()->node[page_to_nid(page)].lruvec[shard];
+	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
+	uint32_t old = atomic_fetch_or_explicit(&page->flags, PAGE_FLAG(lru) | shard << PG_shard_shift,
+						memory_order_relaxed);
+
+	if (unlikely(old & PAGE_FLAG(lru)))
+		port_panic("lru_cache_add: frame %#x is on a list already", page_to_pfn(page).n);
+	lruvec->policy->page_added(lruvec, page);
+	spin_unlock_irqrestore(&lruvec->lock, irq);
+	trace_mm_lru_insertion(page_to_pfn(page).n, page_lru(page));
+}
+
+void lru_remove_locked(struct lruvec *lruvec, struct page *page)
+{
+	lruvec->policy->page_removed(lruvec, page);
+	atomic_fetch_and_explicit(&page->flags, ~(PAGE_FLAG(lru) | PAGE_FLAG(active)), memory_order_relaxed);
+}
+
+void lru_remove(struct page *page)
+{
+	struct lruvec *lruvec = page_lruvec(page);
+	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
+
+	if (likely(page_flag(page, PG_lru)))
+		lru_remove_locked(lruvec, page);
+	spin_unlock_irqrestore(&lruvec->lock, irq);
+}
+
+/* A page that is not on a list (just isolated, or not yet added) only remembers. */
+void mark_page_accessed(struct page *page)
+{
+	struct lruvec *lruvec;
+	irq_state_t irq;
+
+	page = compound_head(page);
+	if (!page_flag(page, PG_lru)) {
+		if (!page_flag(page, PG_referenced))
+			page_set_flag(page, PG_referenced);
+		return;
+	}
+	lruvec = page_lruvec(page);
+	irq = spin_lock_irqsave(&lruvec->lock);
+	if (page_flag(page, PG_lru))
+		lruvec->policy->page_referenced(lruvec, page);
+	spin_unlock_irqrestore(&lruvec->lock, irq);
+}
+
+uint64_t lru_pages(enum lru_list list)
+{
+	uint64_t pages = 0;
+
+	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++)
+		for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
+			pages += READ_ONCE(machine()->node[nid].lruvec[i].lists[list].count);
+	return pages;
+}

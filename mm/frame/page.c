@@ -1,0 +1,205 @@
+/*
+ * page.c - the end of a frame's use, and sleeping on its state.
+ *
+ * When the last reference has gone nobody else can find the frame: whoever looks it up by frame number or through a
+ * list must take a reference by get_page_unless_zero(), and fails. So from there on plain stores will do.
+ *
+ * Waiting for PG_locked or PG_writeback: a hashed queue, PG_waiters says that someone may be in it. A waiter
+ * queues, sets PG_waiters and tests again before it sleeps; the bit's owner clears both in one step and
+ * wakes the queue if PG_waiters was set. So either the waiter sees the bit clear or the owner sees the waiter.
+ */
+#include "mm/frame/internal.h"
+
+static NORETURN NOINLINE void bad_page(struct page *page, const char *why)
+{
+	port_panic("bad page: frame %#x, %s: flags %#x refcount %d mapcount %d mapping %#lx", page_to_pfn(page).n,
+		   why, page->flags, page_count(page), page_mapcount(page), (unsigned long)page->mapping);
+}
+
+static ALWAYS_INLINE void reset_page(struct page *page, uint32_t flags)
+{
+	atomic_store_explicit(&page->flags, flags & PAGE_FLAGS_FREE, memory_order_relaxed);
+	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+	page->mapping = NULL;
+}
+
+static NOINLINE void free_compound(struct page *page)
+{
+	free_block(page, page[1].order);
+}
+
+ALWAYS_INLINE void free_unref_page(struct page *page)
+{
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	struct per_cpu_pages *pcp = page_pcp(this_cpu(), flags);
+	unsigned n;
+
+	if (unlikely(flags & (PAGE_FLAGS_BAD | PAGE_FLAG(head)))) {
+		if (flags & PAGE_FLAGS_BAD)
+			bad_page(page, "freed while in use");
+		free_compound(page);
+		return;
+	}
+	reset_page(page, flags);
+	count(PGFREE);
+	trace_mm_page_free(page_to_pfn(page).n, 0);
+	if (unlikely(READ_ONCE(pcp->busy))) {
+		free_unref_page_slow(page);
+		return;
+	}
+	pcp_enter(pcp);
+	n = pcp_count(pcp);
+	if (unlikely(n >= pcp->batch)) {
+		pcp_leave(pcp);
+		free_unref_page_slow(page);
+		return;
+	}
+	pcp_push(pcp, page, n);
+	pcp_leave(pcp);
+}
+
+void __put_page(struct page *page)
+{
+	if (page_flag(page, PG_lru))
+		lru_remove(page);
+	free_unref_page(page);
+}
+
+/* The block's references are gone; it may be compound. */
+void free_block(struct page *page, unsigned order)
+{
+	struct zone *zone = page_zone(page);
+	irq_state_t irq;
+
+	for (unsigned i = 0; i < 1u << order; i++) {
+		uint32_t flags = page[i].flags;
+
+		if (unlikely(flags & PAGE_FLAGS_BAD & ~PAGE_FLAG(tail)))
+			bad_page(page + i, "freed while in use");
+		atomic_store_explicit(&page[i]._refcount, 0, memory_order_relaxed);
+		reset_page(page + i, flags);
+		if (unlikely(machine()->poison))
+			__builtin_memset(page_address(page + i), POISON_FREE, PAGE_SIZE);
+	}
+	count_n(PGFREE, (uint64_t)1 << order);
+	trace_mm_page_free(page_to_pfn(page).n, order);
+	irq = spin_lock_irqsave(&zone->lock);
+	__free_one_page(zone, page, order);
+	spin_unlock_irqrestore(&zone->lock, irq);
+}
+
+/* Unmapped memory of one process is mostly of one shard: its lock is kept from page to page. */
+void release_pages(struct page **pages, unsigned n)
+{
+	struct lruvec *held = NULL;
+	irq_state_t irq = 0;
+	unsigned dead = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct page *page = compound_head(pages[i]);
+
+		if (atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel) != 1)
+			continue;
+		if (page_flag(page, PG_lru)) {
+			struct lruvec *lruvec = page_lruvec(page);
+
+			if (lruvec != held) {
+				if (held)
+					spin_unlock_irqrestore(&held->lock, irq);
+				irq = spin_lock_irqsave(&lruvec->lock);
+				held = lruvec;
+			}
+			if (page_flag(page, PG_lru))
+				lru_remove_locked(lruvec, page);
+		}
+		pages[dead++] = page;
+	}
+	if (held)
+		spin_unlock_irqrestore(&held->lock, irq);
+	for (unsigned i = 0; i < dead; i++)
+		free_unref_page(pages[i]);
+}
+
+static struct wait_queue *page_wait_queue(const struct page *page)
+{
+	uint32_t hash = page_to_pfn(page).n * 2654435769u; /* Knuth 6.4: 2^32 / golden ratio */
+
+	return &machine()->page_wait[hash >> 27];
+}
+static_assert(PAGE_WAIT_QUEUES == 1 << (32 - 27), "page_wait_queue takes the hash's high bits");
+
+/* Sleep until test(page) holds; PG_waiters is set before each test. */
+static void wait_on_page(struct page *page, bool (*test)(struct page *page))
+{
+	struct wait_queue *q = page_wait_queue(page);
+	struct waiter w;
+
+	wait_begin(q, &w);
+	for (;;) {
+		page_set_flag(page, PG_waiters);
+		if (test(page))
+			break;
+		port_block();
+	}
+	wait_end(q, &w);
+}
+
+/* The owner of `bit` is done with it. */
+static void clear_and_wake(struct page *page, enum pageflags bit)
+{
+	uint32_t clear = 1u << bit | PAGE_FLAG(waiters);
+	struct wait_queue *q = page_wait_queue(page);
+
+	if (unlikely(atomic_fetch_and_explicit(&page->flags, ~clear, memory_order_acq_rel) & PAGE_FLAG(waiters)))
+		wake_up_all(q);
+}
+
+bool trylock_page(struct page *page)
+{
+	return !page_test_and_set_flag(page, PG_locked);
+}
+
+static bool not_locked(struct page *page)
+{
+	return !page_flag(page, PG_locked);
+}
+
+static bool not_writeback(struct page *page)
+{
+	return !page_flag(page, PG_writeback);
+}
+
+void lock_page(struct page *page)
+{
+	if (unlikely(!trylock_page(page)))
+		wait_on_page(page, trylock_page);
+}
+
+void unlock_page(struct page *page)
+{
+	clear_and_wake(page, PG_locked);
+}
+
+void wait_on_page_locked(struct page *page)
+{
+	if (unlikely(!not_locked(page)))
+		wait_on_page(page, not_locked);
+	atomic_thread_fence(memory_order_acquire);
+}
+
+void set_page_writeback(struct page *page)
+{
+	page_set_flag(page, PG_writeback);
+}
+
+void end_page_writeback(struct page *page)
+{
+	clear_and_wake(page, PG_writeback);
+}
+
+void wait_on_page_writeback(struct page *page)
+{
+	if (unlikely(!not_writeback(page)))
+		wait_on_page(page, not_writeback);
+	atomic_thread_fence(memory_order_acquire);
+}

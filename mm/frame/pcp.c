@@ -1,0 +1,283 @@
+/*
+ * pcp.c - single frames kept by each CPU: refill and drain (see struct per_cpu_pages, cpu.h).
+ *
+ * The inline halves are in alloc.c and page.c and touch only this CPU's lines and the frame's own
+ * descriptor. Here is what happens once in a batch: one zone lock for `batch` frames.
+ *
+ * Whoever finds the lists busy is an interrupt on top of their owner, and deals with the zone directly.
+ */
+#include "mm/frame/internal.h"
+
+#define PCP_BATCH_MIN 4u
+#define PCP_BATCH_MAX 63u
+
+static const uint8_t zone_counter[MAX_NR_ZONES] = {
+	COUNT_PGALLOC_DMA, COUNT_PGALLOC_DMA32, COUNT_PGALLOC_NORMAL, COUNT_PGALLOC_NORMAL,
+	COUNT_PGALLOC_MOVABLE,
+};
+
+/* Enough to make the lock cheap, and less than 1/256 of the zone on each CPU. */
+static unsigned zone_batchsize(const struct zone *zone)
+{
+	uint64_t batch = zone->managed / 512;
+
+	return (unsigned)MIN(MAX(batch, PCP_BATCH_MIN), PCP_BATCH_MAX);
+}
+
+static void setup_fast_pcp(struct cpu_area *cpu)
+{
+	for (gfp_t gfp = 0; gfp < ARRAY_SIZE(cpu->fast_pcp); gfp++) {
+		struct zone *zone = machine()->node[0].zonelist[gfp_zone(gfp)].zones[0];
+
+		cpu->fast_pcp[gfp] = (uint8_t)(zone ? PCP_INDEX(zone->id, zone->nid) : 0);
+	}
+}
+
+/* A CPU's first steps in here. */
+static void pcp_init(struct cpu_area *cpu)
+{
+	for (unsigned i = 0; i < NR_PCP_LISTS; i++)
+		cpu->pcp[i].first = cpu->pcp[i].cold = PFN_NONE_N;
+	for_each_zone (zone) {
+		struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+
+		pcp->counter = zone_counter[zone->id];
+		pcp->batch = (uint16_t)zone_batchsize(zone);
+		pcp->busy = machine()->careful ? PCP_CAREFUL : 0;
+	}
+	setup_fast_pcp(cpu);
+	cpu->pcp_ready = true;
+}
+
+/* Go inside, careful or not. False: an interrupt on top of the owner. */
+static bool pcp_enter_slow(struct per_cpu_pages *pcp)
+{
+	uint8_t busy = READ_ONCE(pcp->busy);
+
+	if (busy & PCP_BUSY)
+		return false;
+	WRITE_ONCE(pcp->busy, busy | PCP_BUSY);
+	atomic_signal_fence(memory_order_seq_cst);
+	return true;
+}
+
+static void pcp_leave_slow(struct per_cpu_pages *pcp)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	WRITE_ONCE(pcp->busy, pcp->busy & PCP_CAREFUL);
+}
+
+static void set_count(_Atomic uint16_t *count, unsigned n)
+{
+	atomic_store_explicit(count, (uint16_t)n, memory_order_relaxed);
+}
+
+static unsigned cold_count(const struct per_cpu_pages *pcp)
+{
+	return atomic_load_explicit(&pcp->cold_count, memory_order_relaxed);
+}
+
+/* n frames from *first on go to the zone; *first is what remains. */
+static void drain_list(struct zone *zone, uint32_t *first, unsigned n)
+{
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+
+	while (n--) {
+		struct page *page = pfn_to_page(PFN(*first));
+
+		*first = page->lru.next;
+		trace_mm_page_pcpu_drain(page_to_pfn(page).n, 0);
+		__free_one_page(zone, page, 0);
+	}
+	spin_unlock_irqrestore(&zone->lock, irq);
+	count(PCP_DRAIN);
+}
+
+/* The full hot stack becomes the cold one. */
+static void age(struct zone *zone, struct per_cpu_pages *pcp)
+{
+	if (cold_count(pcp))
+		drain_list(zone, &pcp->cold, cold_count(pcp));
+	pcp->cold = pcp->first;
+	set_count(&pcp->cold_count, pcp_count(pcp));
+	pcp->first = PFN_NONE_N;
+	set_count(&pcp->count, 0);
+}
+
+static void swap_stacks(struct per_cpu_pages *pcp)
+{
+	uint32_t first = pcp->first;
+	unsigned n = pcp_count(pcp);
+
+	pcp->first = pcp->cold;
+	set_count(&pcp->count, cold_count(pcp));
+	pcp->cold = first;
+	set_count(&pcp->cold_count, n);
+}
+
+/* Not more than the zone has to spare, but the one frame that the caller may have in any case. */
+static void refill(struct zone *zone, struct per_cpu_pages *pcp, uint64_t spare)
+{
+	unsigned want = (unsigned)MIN(pcp->batch, MAX(spare, 1));
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+	uint32_t first = PFN_NONE_N;
+	struct page *last;
+	unsigned got = rmqueue_bulk(zone, want, &first, &last);
+
+	if (got)
+		note_min_free(zone);
+	spin_unlock_irqrestore(&zone->lock, irq);
+	if (last)
+		last->lru.next = PFN_NONE_N;
+	pcp->first = first;
+	set_count(&pcp->count, got);
+	count(PCP_REFILL);
+}
+
+static struct page *rmqueue_one(struct zone *zone)
+{
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+	struct page *page = __rmqueue(zone, 0);
+
+	if (page)
+		note_min_free(zone);
+	spin_unlock_irqrestore(&zone->lock, irq);
+	return page;
+}
+
+static struct page *pop_cold(struct per_cpu_pages *pcp)
+{
+	struct page *page = pfn_to_page(PFN(pcp->cold));
+
+	pcp->cold = page->lru.next;
+	set_count(&pcp->cold_count, cold_count(pcp) - 1);
+	return page;
+}
+
+struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare)
+{
+	struct cpu_area *cpu = this_cpu();
+	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+	struct page *page = NULL;
+
+	if (unlikely(!cpu->pcp_ready))
+		pcp_init(cpu);
+	if (!pcp_enter_slow(pcp))
+		return rmqueue_one(zone);
+	if (gfp & __GFP_COLD && cold_count(pcp)) {
+		page = pop_cold(pcp);
+	} else {
+		if (!pcp_count(pcp) && cold_count(pcp))
+			swap_stacks(pcp);
+		if (!pcp_count(pcp))
+			refill(zone, pcp, spare);
+		if (pcp_count(pcp))
+			page = pcp_pop(pcp, pcp_count(pcp));
+	}
+	pcp_leave_slow(pcp);
+	return page;
+}
+
+static void free_one(struct zone *zone, struct page *page)
+{
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+
+	__free_one_page(zone, page, 0);
+	spin_unlock_irqrestore(&zone->lock, irq);
+}
+
+void free_unref_page_slow(struct page *page)
+{
+	struct cpu_area *cpu = this_cpu();
+	struct zone *zone = page_zone(page);
+	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+
+	if (unlikely(!cpu->pcp_ready))
+		pcp_init(cpu);
+	if (machine()->poison)
+		__builtin_memset(page_address(page), POISON_FREE, PAGE_SIZE);
+	if (!pcp_enter_slow(pcp)) {
+		free_one(zone, page);
+		return;
+	}
+	if (pcp_count(pcp) >= pcp->batch)
+		age(zone, pcp);
+	pcp_push(pcp, page, pcp_count(pcp));
+	pcp_leave_slow(pcp);
+	drain_if_wanted();
+}
+
+static bool drain_zone(struct cpu_area *cpu, struct zone *zone)
+{
+	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+	unsigned hot, cold;
+
+	if (!pcp_enter_slow(pcp)) {
+		atomic_store_explicit(&cpu->drain_wanted, true, memory_order_relaxed);
+		return false;
+	}
+	hot = pcp_count(pcp);
+	cold = cold_count(pcp);
+	if (hot)
+		drain_list(zone, &pcp->first, hot);
+	if (cold)
+		drain_list(zone, &pcp->cold, cold);
+	set_count(&pcp->count, 0);
+	set_count(&pcp->cold_count, 0);
+	pcp_leave_slow(pcp);
+	return hot + cold > 0;
+}
+
+/* True if anything went back. */
+static bool drain_cpu(struct cpu_area *cpu)
+{
+	bool any = false;
+
+	atomic_store_explicit(&cpu->drain_wanted, false, memory_order_relaxed);
+	if (!cpu->pcp_ready)
+		return false;
+	for_each_zone (zone)
+		any |= drain_zone(cpu, zone);
+	return any;
+}
+
+bool drain_if_wanted(void)
+{
+	struct cpu_area *cpu = this_cpu();
+
+	if (likely(!atomic_load_explicit(&cpu->drain_wanted, memory_order_relaxed)))
+		return false;
+	return drain_cpu(cpu);
+}
+
+void drain_local_pages(void)
+{
+	drain_cpu(this_cpu());
+}
+
+static void drain_on_cpu(void *arg)
+{
+	(void)arg;
+	drain_local_pages();
+}
+
+void drain_all_pages(void)
+{
+	port_call_cpus(((uint64_t)1 << machine()->nr_cpus) - 1, drain_on_cpu, NULL);
+}
+
+uint64_t zone_pcp_pages(const struct zone *zone)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
+		const struct cpu_area *cpu = machine()->cpu[i];
+		const struct per_cpu_pages *pcp;
+
+		if (!cpu)
+			continue;
+		pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+		pages += pcp_count(pcp) + cold_count(pcp);
+	}
+	return pages;
+}

@@ -95,15 +95,15 @@ struct p9_req {
 	bool interruptible; /* a kill may flush it */
 	_Atomic bool done;
 	uint32_t reply_len; /* what the transport says */
+	uint32_t fid;       /* of p9_io() */
 	uint8_t *tx, *rx;
 	uint32_t tx_len, tx_size, rx_size;
-	uint32_t pos, end;       /* of parsing, within rx */
-	struct thread *waiter;   /* NULL: none */
-	struct virtio_seg *data; /* segments of data, or NULL */
-	unsigned nr_data;
+	uint32_t pos, end;        /* of parsing, within rx */
+	struct thread *waiter;    /* NULL: none */
+	struct virtio_seg *table; /* message, data out, reply, data in; physically contiguous */
+	unsigned nr_data;         /* segments of data */
+	uint32_t data_len;
 	bool data_in; /* the server writes them */
-	struct virtio_seg
-	        *table; /* header segment, data, reply segment: table_small or the caller's */
 	struct virtio_seg table_small[4];
 	uint8_t tx_inline[P9_TX_INLINE];
 	uint8_t rx_inline[P9_RX_INLINE];
@@ -168,14 +168,12 @@ MUST_USE int p9_statfs(struct p9_fid *fid, struct kstatfs *buf);
 MUST_USE int p9_fsync(struct p9_fid *fid, bool datasync);
 
 /*
- * Data between an open file at offset and the segments (their first `len` bytes, in table[1..n]: table has room for n + 2).
- * Bytes moved, which may be fewer than asked for, or -errno.
+ * Reading and writing data of an open file, straight to and from memory: p9_io_new(), p9_io_add() for each piece (at
+ * most max, P9_MAX_PAGES; neighbours in physical memory become one segment), p9_io(), which frees it. p9_io: the bytes
+ * moved from offset on, which may be fewer than asked for; -errno. Treaddir likewise.
  */
-int64_t p9_read(struct p9_fid *fid, uint64_t offset, struct virtio_seg *table, unsigned n,
-                uint32_t len);
-int64_t p9_write(struct p9_fid *fid, uint64_t offset, struct virtio_seg *table, unsigned n,
-                 uint32_t len);
-/* Directory entries as they come in Rreaddir: bytes, 0 at the end, -errno. */
-int64_t p9_readdir(struct p9_fid *fid, uint64_t offset, void *buf, uint32_t len);
+struct p9_req *p9_io_new(struct p9_fid *fid, enum p9_type type, unsigned max); /* NULL: no memory */
+void p9_io_add(struct p9_req *req, phys_t addr, uint32_t len);
+int64_t p9_io(struct p9_req *req, uint64_t offset);
 
 #endif

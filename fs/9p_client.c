@@ -46,6 +46,7 @@ struct p9_req *p9_req_new(struct p9_client *c, enum p9_type type, size_t tx_size
 	req->client = c;
 	req->type = (uint8_t)type;
 	req->interruptible = true;
+	req->table = req->table_small;
 	req->tx = req->tx_inline;
 	req->rx = req->rx_inline;
 	req->tx_size = P9_TX_INLINE;
@@ -68,6 +69,8 @@ void p9_req_free(struct p9_req *req)
 {
 	if (req->tx != req->tx_inline)
 		kfree(req->tx);
+	if (req->table != req->table_small)
+		kfree(req->table);
 	kmem_cache_free(req_cache, req);
 }
 
@@ -109,16 +112,16 @@ void p9_put_str(struct p9_req *req, const char *s, size_t n)
 	put_bytes(req, s, n);
 }
 
-/* size[4] type[1] tag[2] at the front; data that follows counts. */
-static void put_header(struct p9_req *req)
+/* size[4] type[1] tag[2] at the front; data that follows counts. Then the fixed segments around the data. */
+static void finish(struct p9_req *req)
 {
-	uint32_t size = req->tx_len;
+	uint32_t size = req->tx_len + (req->data_in ? 0 : req->data_len);
 
-	for (unsigned i = 0; i < req->nr_data && !req->data_in; i++)
-		size += req->data[i].len;
 	memcpy(req->tx, &size, 4);
 	req->tx[4] = req->type;
 	memcpy(req->tx + 5, &req->tag, 2);
+	req->table[0] = virtio_seg(req->tx, req->tx_len);
+	req->table[req->data_in ? 1 : 1 + req->nr_data] = virtio_seg(req->rx, req->rx_size);
 }
 
 /* --- sending ------------------------------------------------------------------------------------ */
@@ -137,36 +140,23 @@ static bool take_tag(struct p9_req *req)
 	return ok;
 }
 
-/* Also waits for a completion that is still waking us. Lock held by `locked` callers. */
+/* The tag is free, and a completion that was still waking us has finished. */
 static void give_tag(struct p9_client *c, uint16_t tag)
 {
 	irq_state_t irq = spin_lock_irqsave(&c->lock);
 
 	c->tags &= ~(1ull << tag);
-	spin_unlock_irqrestore(&c->lock, irq);
 	if (wait_queue_active(&c->tag_wait))
 		wake_up_all(&c->tag_wait);
+	spin_unlock_irqrestore(&c->lock, irq);
 }
 
-/* Lay the segments out: message, data out | reply, data in. */
 static int submit(struct p9_req *req)
 {
-	struct virtio_seg *t = req->table ? req->table : req->table_small;
-	unsigned n = req->nr_data, out = 1, in = 1;
+	unsigned out = 1 + (req->data_in ? 0 : req->nr_data);
+	unsigned in = 1 + (req->data_in ? req->nr_data : 0);
 
-	if (n && t + 1 != req->data)
-		return -EINVAL;
-	t[0] = virtio_seg(req->tx, req->tx_len);
-	if (n && req->data_in) {
-		/* The reply's header is put before the data. */
-		memmove(t + 2, t + 1, n * sizeof(*t));
-		t[1] = virtio_seg(req->rx, req->rx_size);
-		in += n;
-	} else {
-		t[1 + n] = virtio_seg(req->rx, req->rx_size);
-		out += n;
-	}
-	return p9_channel_submit(req->client->channel, t, out, in, req);
+	return p9_channel_submit(req->client->channel, req->table, out, in, req);
 }
 
 /* Tagged and on its way; sleeps while all tags or descriptors are taken. */
@@ -180,7 +170,7 @@ static int send(struct p9_req *req)
 		wait_event(&req->client->tag_wait, take_tag(req));
 	else
 		req->tag = P9_NOTAG;
-	put_header(req);
+	finish(req);
 	wait_event(&req->client->tag_wait, (err = submit(req)) != -ENOSPC);
 	return err;
 }
@@ -403,7 +393,11 @@ struct p9_client *p9_client_create(const char *tag)
 
 void p9_client_destroy(struct p9_client *c)
 {
+	irq_state_t irq;
+
 	wait_event(&c->tag_wait, READ_ONCE(c->tags) == 0);
+	irq = spin_lock_irqsave(&c->lock); /* the last completion has left it */
+	spin_unlock_irqrestore(&c->lock, irq);
 	p9_channel_put(c->channel);
 	kfree(c);
 }

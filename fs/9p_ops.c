@@ -384,63 +384,54 @@ int p9_fsync(struct p9_fid *fid, bool datasync)
 
 /* --- data --------------------------------------------------------------------------------------------------- */
 
-/* A request for data at offset; its reply's header is 11 bytes, so that data starts with the first segment. */
-static struct p9_req *data_req(struct p9_fid *fid, enum p9_type type, uint64_t offset, uint32_t len)
+/* Data starts with a segment of its own, for the reply's header is just P9_READ_HDR bytes. */
+struct p9_req *p9_io_new(struct p9_fid *fid, enum p9_type type, unsigned max)
 {
 	struct p9_req *req = p9_req_new(fid->client, type, 0, 0);
 
 	if (!req)
 		return NULL;
+	if (max + 2 > ARRAY_SIZE(req->table_small)) {
+		req->table = kmalloc((max + 2) * sizeof(*req->table), GFP_KERNEL);
+		if (!req->table) {
+			req->table = req->table_small;
+			p9_req_free(req);
+			return NULL;
+		}
+	}
 	req->rx_size = P9_READ_HDR;
-	p9_put_u32(req, fid->fid);
-	p9_put_u64(req, offset);
-	p9_put_u32(req, len);
+	req->data_in = type != P9_TWRITE;
+	req->fid = fid->fid;
 	return req;
 }
 
-static int64_t data_rpc(struct p9_req *req, uint32_t len)
+void p9_io_add(struct p9_req *req, phys_t addr, uint32_t len)
 {
-	int64_t n = p9_rpc(req);
+	struct virtio_seg *data = req->table + (req->data_in ? 2 : 1);
+	struct virtio_seg *last = &data[req->nr_data - 1];
 
+	req->data_len += len;
+	if (req->nr_data && last->addr + last->len == addr.a)
+		last->len += len;
+	else
+		data[req->nr_data++] = (struct virtio_seg){.addr = addr.a, .len = len};
+}
+
+int64_t p9_io(struct p9_req *req, uint64_t offset)
+{
+	int64_t n;
+
+	p9_put_u32(req, req->fid);
+	p9_put_u64(req, offset);
+	p9_put_u32(req, req->data_len);
+	n = p9_rpc(req);
 	if (n == 0) {
 		n = p9_get_u32(req);
-		if (req->bad || n > len || (req->data_in && n > req->reply_len - P9_READ_HDR))
+		if (req->bad || n > req->data_len)
+			n = -EIO;
+		else if (req->data_in && n > (int64_t)req->reply_len - P9_READ_HDR)
 			n = -EIO;
 	}
 	p9_req_free(req);
 	return n;
-}
-
-static int64_t move_data(struct p9_fid *fid, enum p9_type type, uint64_t offset,
-                         struct virtio_seg *table, unsigned n, uint32_t len, bool in)
-{
-	struct p9_req *req = data_req(fid, type, offset, len);
-
-	if (!req)
-		return -ENOMEM;
-	req->table = table;
-	req->data = table + 1;
-	req->nr_data = n;
-	req->data_in = in;
-	return data_rpc(req, len);
-}
-
-int64_t p9_read(struct p9_fid *fid, uint64_t offset, struct virtio_seg *table, unsigned n,
-                uint32_t len)
-{
-	return move_data(fid, P9_TREAD, offset, table, n, len, true);
-}
-
-int64_t p9_write(struct p9_fid *fid, uint64_t offset, struct virtio_seg *table, unsigned n,
-                 uint32_t len)
-{
-	return move_data(fid, P9_TWRITE, offset, table, n, len, false);
-}
-
-int64_t p9_readdir(struct p9_fid *fid, uint64_t offset, void *buf, uint32_t len)
-{
-	struct virtio_seg table[3];
-
-	table[1] = virtio_seg(buf, len);
-	return move_data(fid, P9_TREADDIR, offset, table, 1, len, true);
 }

@@ -109,7 +109,8 @@ static void choose_write(struct archive *a, const struct options *o)
 		die("--write %s: %s: run as a user who may write it", o->write, strerror(errno));
 	guest = a->share ? below(a->write_host, a->share) : a->write_host;
 	if (!guest)
-		die("--write %s: not below the root %s: name a directory that is", o->write, a->share);
+		die("--write %s: not below the root %s: name a directory that is", o->write,
+		    a->share);
 	if (strpbrk(guest, " \t\n\""))
 		die("--write %s: the path has spaces: name a directory without", o->write);
 	a->write_guest = xstrdup(guest);
@@ -146,7 +147,7 @@ static void add_input(struct cpio *c, int fd)
 
 /* What to run: the members below .quire. */
 static void add_plan(struct cpio *c, const struct options *o, char *const *env, char *cwd,
-		     int stdin_fd)
+                     int stdin_fd)
 {
 	char *cwd_words[] = {cwd, NULL};
 	char *shell_words[] = {(char *)"/bin/sh", NULL};
@@ -169,7 +170,8 @@ static void add_user_archive(struct archive *a, const char *path, int fd, const 
 }
 
 /* The root of a deterministic run: the program and the files that its arguments name. */
-static void add_closure(struct archive *a, const struct options *o, const char *path, const char *cwd)
+static void add_closure(struct archive *a, const struct options *o, const char *path,
+                        const char *cwd)
 {
 	struct cpio c;
 	struct closure cl = {.archive = &c, .path = path};
@@ -202,7 +204,8 @@ static int choose_root(struct archive *a, const struct options *o, struct stat *
 	if (o->root) {
 		fd = open(o->root, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || fstat(fd, st) < 0)
-			die("--root %s: %s: name a directory or a newc archive", o->root, strerror(errno));
+			die("--root %s: %s: name a directory or a newc archive", o->root,
+			    strerror(errno));
 		if (S_ISREG(st->st_mode)) {
 			a->cpio_root = true;
 			return fd;

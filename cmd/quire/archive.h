@@ -9,9 +9,9 @@
 struct archive {
 	int fd; /* a memory file */
 	uint64_t size;
-	bool cpio_root;   /* the root is in the archive, not shared */
-	char *share;      /* NULL, or the directory to share as the root */
-	char *write_host; /* NULL, or the directory to share writable ... */
+	bool cpio_root;    /* the root is in the archive, not shared */
+	char *share;       /* NULL, or the directory to share as the root */
+	char *write_host;  /* NULL, or the directory to share writable ... */
 	char *write_guest; /* ... and its path in the guest */
 };
 

@@ -40,7 +40,8 @@ static bool fresh(struct closure *c, const char *name)
 	return false;
 }
 
-static void add_regular(struct closure *c, const char *name, const char *path, const struct stat *st)
+static void add_regular(struct closure *c, const char *name, const char *path,
+                        const struct stat *st)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -85,7 +86,7 @@ static void pop(char *path)
 /* A walk: resolved is the part walked, free of links; rest is what is left of the path. */
 struct walk {
 	struct closure *c;
-	char *resolved;      /* PATH_MAX bytes */
+	char *resolved; /* PATH_MAX bytes */
 	char rest[PATH_MAX];
 	unsigned links;
 };
@@ -219,7 +220,7 @@ void closure_base(struct closure *c)
 {
 	static const char *const dirs[] = {"dev", "proc", "run", "sys", "tmp"};
 	static const char *const files[] = {"/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf",
-					    "/etc/passwd"};
+	                                    "/etc/passwd"};
 	struct stat st = {0};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(dirs); i++) {
@@ -262,8 +263,8 @@ static int add_libraries(struct closure *c, const char *program, const char *int
 	buf_add(&out, "", 0);
 	status = process_output(interpreter, argv, &out);
 	if (status)
-		die("%s cannot list the libraries of %s: run '%s --list %s' to see why", interpreter,
-		    program, interpreter, program);
+		die("%s cannot list the libraries of %s: run '%s --list %s' to see why",
+		    interpreter, program, interpreter, program);
 	for (char *line = strtok_r(out.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		add_library(c, program, line);
 	buf_free(&out);

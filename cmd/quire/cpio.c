@@ -49,16 +49,16 @@ static void align4(struct cpio *c)
 
 /* Header and name; the name field takes name_size bytes. */
 static void put_header(struct cpio *c, const char *name, size_t name_size, const struct stat *st,
-		       uint64_t size)
+                       uint64_t size)
 {
 	char h[HEADER_SIZE + 1];
 
 	if (size > UINT32_MAX)
 		die("%s is too large for a cpio archive: 4G is the limit", name);
-	snprintf(h, sizeof(h), "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", ++c->ino,
-		 st->st_mode, st->st_uid, st->st_gid, 1u, (uint32_t)st->st_mtime, (uint32_t)size, 0u,
-		 0u, (unsigned)major(st->st_rdev), (unsigned)minor(st->st_rdev), (unsigned)name_size,
-		 0u);
+	snprintf(h, sizeof(h), "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+	         ++c->ino, st->st_mode, st->st_uid, st->st_gid, 1u, (uint32_t)st->st_mtime,
+	         (uint32_t)size, 0u, 0u, (unsigned)major(st->st_rdev), (unsigned)minor(st->st_rdev),
+	         (unsigned)name_size, 0u);
 	put(c, h, HEADER_SIZE);
 	put(c, name, strlen(name));
 	put_zeros(c, name_size - strlen(name));
@@ -171,7 +171,8 @@ static const char *check_member(const char *a, uint64_t size, uint64_t *pos, boo
 	if (size - *pos < HEADER_SIZE)
 		return "it is truncated";
 	if (memcmp(h, "070701", 6) && memcmp(h, "070702", 6))
-		return *pos ? "it is damaged: a header has no newc magic" : "it is no newc cpio archive";
+		return *pos ? "it is damaged: a header has no newc magic"
+		            : "it is no newc cpio archive";
 	if (!hex8(h + 54, &data_size) || !hex8(h + 94, &name_size))
 		return "it is damaged: a header holds no numbers";
 	end = ALIGN_UP(*pos + HEADER_SIZE + name_size, 4ull);

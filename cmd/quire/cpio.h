@@ -24,7 +24,8 @@ struct cpio {
 void cpio_begin(struct cpio *c, int fd);
 
 /* A member whose data is in memory (a file, or the target of a symbolic link). */
-void cpio_add(struct cpio *c, const char *name, const struct stat *st, const void *data, size_t len);
+void cpio_add(struct cpio *c, const char *name, const struct stat *st, const void *data,
+              size_t len);
 
 /* A regular file whose data is read from fd: st->st_size bytes, or NULs where it has shrunk. */
 void cpio_add_file(struct cpio *c, const char *name, const struct stat *st, int fd);

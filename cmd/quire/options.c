@@ -41,7 +41,8 @@ static void set_accel(struct options *o, const char *v)
 
 static void set_trace_size(struct options *o, const char *v)
 {
-	if (!parse_size(v, &o->trace_size) || o->trace_size < TRACE_MIN || o->trace_size > TRACE_MAX)
+	if (!parse_size(v, &o->trace_size) || o->trace_size < TRACE_MIN ||
+	    o->trace_size > TRACE_MAX)
 		die("--trace-size %s is no size for trace rings: write 64K to 2G", v);
 }
 
@@ -115,28 +116,33 @@ static const struct option_def {
 	void (*set)(struct options *o, const char *value);
 	const char *help;
 } defs[] = {
-	{"--mem", "SIZE", VALUE, set_mem, "memory of the guest: 64M, 1G (default 256M)"},
-	{"--cpus", "N", VALUE, set_cpus, "CPUs of the guest, 1 to 8 (default 2)"},
-	{"--root", "DIR|FILE.cpio", VALUE, set_root,
-	 "the guest's files: a directory, read-only (default /), or a newc archive, in memory"},
-	{"--write", "DIR", VALUE, set_write, "make this directory of the root writable"},
-	{"--env", "NAME=VALUE", VALUE, set_env, "set a variable of the program's environment"},
-	{"--stats", NULL, NO_VALUE, set_stats, "after the run, sum up its memory on standard error"},
-	{"--json", NULL, NO_VALUE, set_json, "--stats as one line of JSON"},
-	{"--log", NULL, NO_VALUE, set_log, "show the kernel's log on standard error as it is written"},
-	{"--trace", "DIR", VALUE, set_trace, "write every event to DIR/trace.txt, in ftrace's form"},
-	{"--trace-size", "SIZE", VALUE, set_trace_size, "room for events not yet written (default 64M)"},
-	{"--deterministic", NULL, NO_VALUE, set_deterministic,
-	 "one CPU, time counted in instructions, files packed: every run the same"},
-	{"--accel", "auto|tcg|kvm", VALUE, set_accel, "how QEMU runs the guest (default auto)"},
-	{"--set", "NAME=VALUE", VALUE, set_tunable, "set a tunable of the kernel; repeat for more"},
-	{"--kernel", "FILE", VALUE, set_kernel, "the kernel to boot (default: the one built beside quire)"},
-	{"--selftest", "FILTER", MAYBE_VALUE, set_selftest, NULL},
+        {"--mem", "SIZE", VALUE, set_mem, "memory of the guest: 64M, 1G (default 256M)"},
+        {"--cpus", "N", VALUE, set_cpus, "CPUs of the guest, 1 to 8 (default 2)"},
+        {"--root", "DIR|FILE.cpio", VALUE, set_root,
+         "the guest's files: a directory, read-only (default /), or a newc archive, in memory"},
+        {"--write", "DIR", VALUE, set_write, "make this directory of the root writable"},
+        {"--env", "NAME=VALUE", VALUE, set_env, "set a variable of the program's environment"},
+        {"--stats", NULL, NO_VALUE, set_stats,
+         "after the run, sum up its memory on standard error"},
+        {"--json", NULL, NO_VALUE, set_json, "--stats as one line of JSON"},
+        {"--log", NULL, NO_VALUE, set_log,
+         "show the kernel's log on standard error as it is written"},
+        {"--trace", "DIR", VALUE, set_trace,
+         "write every event to DIR/trace.txt, in ftrace's form"},
+        {"--trace-size", "SIZE", VALUE, set_trace_size,
+         "room for events not yet written (default 64M)"},
+        {"--deterministic", NULL, NO_VALUE, set_deterministic,
+         "one CPU, time counted in instructions, files packed: every run the same"},
+        {"--accel", "auto|tcg|kvm", VALUE, set_accel, "how QEMU runs the guest (default auto)"},
+        {"--set", "NAME=VALUE", VALUE, set_tunable, "set a tunable of the kernel; repeat for more"},
+        {"--kernel", "FILE", VALUE, set_kernel,
+         "the kernel to boot (default: the one built beside quire)"},
+        {"--selftest", "FILTER", MAYBE_VALUE, set_selftest, NULL},
 };
 
 static const char *const unbuilt[] = {
-	"compare",  "top",    "record", "replay", "sweep", "lab",
-	"--policy", "--slab", "--swap", "--la57", "--pti", "--report",
+        "compare",  "top",    "record", "replay", "sweep", "lab",
+        "--policy", "--slab", "--swap", "--la57", "--pti", "--report",
 };
 
 void refuse_unbuilt(const char *word)
@@ -163,7 +169,7 @@ static NORETURN void help(bool shell)
 		if (!defs[i].help)
 			continue;
 		snprintf(left, sizeof(left), "%s%s%s", defs[i].name, defs[i].value ? " " : "",
-			 defs[i].value ? defs[i].value : "");
+		         defs[i].value ? defs[i].value : "");
 		printf("  %-22s %s\n", left, defs[i].help);
 	}
 	puts("\nExit status: the program's own; 125 quire or its kernel failed, 126 not executable,\n"
@@ -188,7 +194,8 @@ static int take_option(struct options *o, char **words, int i, bool shell)
 		if (defs[d].arity == VALUE && !value)
 			value = words[++i];
 		if (defs[d].arity == VALUE && (!value || !*value))
-			die("%s needs a value: write %s %s", defs[d].name, defs[d].name, defs[d].value);
+			die("%s needs a value: write %s %s", defs[d].name, defs[d].name,
+			    defs[d].value);
 		defs[d].set(o, value);
 		return i + 1;
 	}

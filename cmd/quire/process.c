@@ -56,7 +56,7 @@ char *process_find(const char *name, const char *path)
 }
 
 static NORETURN void child(const char *path, char *const *argv, const int *fds, unsigned n, int out,
-			   pid_t parent)
+                           pid_t parent)
 {
 	sigset_t none;
 	int null = open("/dev/null", O_RDONLY);
@@ -104,7 +104,8 @@ int process_output(const char *path, char *const *argv, struct buf *out)
 	status = posix_spawn(&pid, path, &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[1]);
-	while (!status && ((n = read(ends[0], chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)))
+	while (!status &&
+	       ((n = read(ends[0], chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)))
 		buf_add(out, chunk, n > 0 ? (size_t)n : 0);
 	close(ends[0]);
 	if (status || waitpid(pid, &status, 0) < 0)

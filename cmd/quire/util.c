@@ -176,7 +176,8 @@ const char *size_text(uint64_t size, char *out)
 		size /= 1024;
 		unit++;
 	}
-	snprintf(out, 24, "%llu%.*s", (unsigned long long)size, unit >= 0, units + (unit < 0 ? 0 : unit));
+	snprintf(out, 24, "%llu%.*s", (unsigned long long)size, unit >= 0,
+	         units + (unit < 0 ? 0 : unit));
 	return out;
 }
 

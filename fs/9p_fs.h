@@ -22,8 +22,7 @@ struct p9_inode {
 	struct p9_fid *wfid;           /* set once under lock: open for writing */
 	unsigned writers;              /* (lock) files open for writing: size and pages are ours */
 	bool wrote;                    /* (lock) we changed the file: its new version is ours */
-	        dirty_last; /* (lock) pages that write(2) made dirty; empty: first > last */
-	char *target;       /* (lock) of a symlink, of qid.version */
+	char *target;                  /* (lock) of a symlink, of qid.version */
 };
 
 static inline struct p9_inode *P9_I(struct inode *inode)

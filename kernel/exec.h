@@ -26,7 +26,7 @@ struct kernel_clone_args {
 	vaddr_t stack; /* new stack pointer, 0: the parent's */
 	uint64_t tls;
 	int32_t set_tid;        /* 0: any */
-	void (*run)(void *arg); /* kernel thread or the first program: kernel code to start with */
+	void (*run)(void *arg); /* kernel code to start with; when it returns the task goes to its program */
 	void *arg;
 	const char *name;
 };
@@ -47,9 +47,11 @@ void mm_release(struct task_struct *task, struct mm_struct *mm);
 /* Switch the running task to mm (NULL: borrow the old one lazily). */
 void switch_mm_current(struct mm_struct *mm);
 
+/* The running task's handlers become its own: exec. 0 or -ENOMEM. */
+MUST_USE int unshare_sighand(struct task_struct *task);
 void fork_init(void);
-/* Give unused kernel stacks back (accounts at the end). Sleeps. */
-void drain_stack_cache(void);
+/* Fill in the idle task of a CPU. */
+void idle_task_init(struct task_struct *idle, unsigned cpu);
 
 /* Clone flags. */
 #define CSIGNAL              0xffull

@@ -71,11 +71,18 @@ uint64_t task_sched_runtime(struct task_struct *task);
 #define SCHED_BATCH 3
 #define SCHED_IDLE  5
 
+/* The boot code's end on each CPU: run tasks for ever. Interrupts off. */
+NORETURN void cpu_idle(void);
+uint64_t cpus_online(void); /* mask */
+/* Make every CPU forget the dead address space it may have loaded; at the end, when no other task exists. */
+void sched_drop_lazy_mm(void);
+
 /* Runnable tasks; idle ns of a CPU; load averages in 1/2048 for 1, 5, 15 minutes (/proc/stat, /proc/loadavg). */
 unsigned nr_running(void);
 uint64_t cpu_idle_ns(unsigned cpu);
 uint64_t cpu_busy_ns(unsigned cpu);
 void get_loadavg(uint64_t avg[3]);
+void loadavg_init(void);
 
 /* A kernel thread: run(arg), with a reference for the caller. NULL: no memory. It starts to run at once. */
 struct task_struct *kthread_create(const char *name, void (*run)(void *arg), void *arg);

@@ -223,8 +223,16 @@ void flush_signal_handlers(struct sighand_struct *sighand, bool force_default);
 /* Tell the parent of a process; tasklist_lock held. True: nobody will wait, release it now. */
 bool do_notify_parent_locked(struct task_struct *leader, int signo);
 void do_notify_parent_cldstop_locked(struct task_struct *leader, int code, int status);
+/* Forget a pending signal of the running process that it now ignores; sighand->lock held. */
+void discard_signal_locked(struct task_struct *task, int signo);
+/* Blocked signals that end the running thread's sleep all the same. */
+void set_waiting_for(uint64_t set);
 /* Make all other threads of the process die. sighand->lock held. */
 void zap_other_threads_locked(struct task_struct *task);
+/* The running thread is leaving: what it was chosen to take goes to another. */
+void exit_signals(struct task_struct *task);
+/* Hand the overrun count of a POSIX timer's signal over (kernel/itimer.c); sighand->lock held. */
+void posix_timer_dequeued(struct signal_struct *sig, struct kernel_siginfo *info);
 void signal_init(void);
 
 #endif

@@ -64,6 +64,17 @@ bool timer_cancel_sync(struct timer_entry *timer);
 void timers_run(void);
 uint64_t timers_next(void);
 void timers_init_cpu(void);
+/* This CPU's one-shot timer goes off at deadline_ns or before. Interrupts off. */
+void timer_program(uint64_t deadline_ns);
+
+/* Interval timers of a process (kernel/itimer.c): alarm, setitimer, timer_create. */
+struct signal_struct;
+struct task_struct;
+void itimer_real_init(struct signal_struct *sig);
+void exit_itimers(struct signal_struct *sig);      /* the process ends or execs: POSIX timers go */
+void cancel_itimer_real(struct signal_struct *sig); /* the process ends */
+void run_cpu_itimers(struct task_struct *task);     /* at ticks; interrupt context */
+bool has_cpu_itimers(struct signal_struct *sig);
 
 /* Clocks. */
 static inline uint64_t ktime_get_ns(void)

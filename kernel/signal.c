@@ -1,0 +1,778 @@
+/*
+ * signal.c - sending signals, and delivering them.
+ *
+ * A signal is a bit in a mask, the thread's own or its process's, and a queued siginfo. Standard signals are
+ * queued once, realtime ones as often as sent. Sending picks a thread that lets the signal through and makes
+ * it look (signal_wake_up); the thread takes it in do_signal() on its way back to the program.
+ *
+ *  - A fatal signal marks the whole process (group_exit) when it is sent: each thread dies as soon as it looks.
+ *  - A stop signal, when taken, sets stop_signal; each thread then stops in do_stop() until SIGCONT or death. The
+ *    last one to stop tells the parent.
+ *  - An interrupted system call has left an ERESTART code. With a handler SA_RESTART decides; without, the call is
+ *    made again by moving the program counter back over the syscall instruction (2 bytes).
+ *
+ * Everything here is under sighand->lock (irqsave), taken after tasklist_lock where both are needed.
+ */
+#include "kernel/signal.h"
+#include "kernel/exec.h"
+#include "kernel/sched.h"
+#include "kernel/time.h"
+#include "lib/string.h"
+#include <quire/slab.h>
+
+struct sigqueue {
+	struct list_head link;
+	struct kernel_siginfo info;
+};
+
+static struct kmem_cache *sigqueue_cache;
+
+#define SYSCALL_INSN_SIZE   2
+#define NR_restart_syscall  219
+#define SIG_SYNCHRONOUS                                                                            \
+	(sigmask(SIGSEGV) | sigmask(SIGBUS) | sigmask(SIGILL) | sigmask(SIGTRAP) |                 \
+	 sigmask(SIGFPE) | sigmask(SIGSYS))
+#define SIG_IGNORE_MASK                                                                            \
+	(sigmask(SIGCONT) | sigmask(SIGCHLD) | sigmask(SIGWINCH) | sigmask(SIGURG))
+
+void signal_init(void)
+{
+	sigqueue_cache = kmem_cache_create("sigqueue", sizeof(struct sigqueue), 0, SLAB_PANIC, NULL);
+}
+
+/* --- queues ---------------------------------------------------------------------------------------------- */
+
+static void free_sigqueue(struct sigqueue *q, struct signal_struct *sig)
+{
+	atomic_fetch_sub(&sig->nr_sigqueue, 1);
+	kmem_cache_free(sigqueue_cache, q);
+}
+
+void flush_signal_queue(struct list_head *queue, uint64_t *mask, struct signal_struct *sig)
+{
+	struct sigqueue *q, *next;
+
+	list_for_each_entry_safe(q, next, queue, link) {
+		list_del(&q->link);
+		free_sigqueue(q, sig);
+	}
+	*mask = 0;
+}
+
+static void remove_signals(struct list_head *queue, uint64_t *mask, uint64_t which,
+			   struct signal_struct *sig)
+{
+	struct sigqueue *q, *next;
+
+	if (!(*mask & which))
+		return;
+	*mask &= ~which;
+	list_for_each_entry_safe(q, next, queue, link) {
+		if (which & sigmask(q->info.si_signo)) {
+			list_del(&q->link);
+			free_sigqueue(q, sig);
+		}
+	}
+}
+
+static void remove_from_process(struct task_struct *task, uint64_t which)
+{
+	struct signal_struct *sig = task->signal;
+	struct task_struct *t;
+
+	remove_signals(&sig->shared_pending, &sig->shared_pending_mask, which, sig);
+	for_each_thread(task, t)
+		remove_signals(&t->pending, &t->pending_mask, which, sig);
+}
+
+void discard_signal_locked(struct task_struct *task, int signo)
+{
+	remove_from_process(task, sigmask(signo));
+	recalc_sigpending_locked(task);
+}
+
+void flush_signal_handlers(struct sighand_struct *sighand, bool force_default)
+{
+	for (unsigned i = 0; i < _NSIG; i++) {
+		struct k_sigaction *ka = &sighand->action[i];
+
+		if (force_default || ka->handler != SIG_IGN)
+			ka->handler = SIG_DFL;
+		ka->flags = ka->restorer = ka->mask = 0;
+	}
+}
+
+/* Deliverable to the thread now? What sigtimedwait waits for is its own business. */
+static uint64_t deliverable(struct task_struct *task)
+{
+	return (task->pending_mask | task->signal->shared_pending_mask) & ~task->blocked;
+}
+
+void recalc_sigpending_locked(struct task_struct *task)
+{
+	struct signal_struct *sig = task->signal;
+	bool dying = sig->group_exit || (sig->group_exec && sig->group_exec != task);
+
+	if (deliverable(task) || dying || sig->stop_signal || sig->notify_cont)
+		atomic_fetch_or(&task->flags, TIF_SIGPENDING);
+	else
+		atomic_fetch_and(&task->flags, ~TIF_SIGPENDING);
+}
+
+void recalc_sigpending(void)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+
+	recalc_sigpending_locked(current);
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+}
+
+/* --- sending ------------------------------------------------------------------------------------------------ */
+
+static bool sig_ignored(struct task_struct *task, int signo)
+{
+	uint64_t handler = task->sighand->action[signo - 1].handler;
+
+	if (task->group_leader == init_task)
+		return true;
+	if (task->blocked & sigmask(signo)) /* what it will think of it when it unblocks is not known */
+		return false;
+	return handler == SIG_IGN || (handler == SIG_DFL && SIG_IGNORE_MASK & sigmask(signo));
+}
+
+static bool sig_fatal(struct task_struct *task, int signo)
+{
+	return task->sighand->action[signo - 1].handler == SIG_DFL &&
+	       !((SIG_IGNORE_MASK | SIG_STOP_MASK) & sigmask(signo));
+}
+
+/* Stop and continue undo each other when they are sent, whatever becomes of them later. */
+static void prepare_job_signal(struct task_struct *task, int signo)
+{
+	struct signal_struct *sig = task->signal;
+	struct task_struct *t;
+
+	if (SIG_STOP_MASK & sigmask(signo)) {
+		remove_from_process(task, sigmask(SIGCONT));
+		return;
+	}
+	remove_from_process(task, SIG_STOP_MASK);
+	if (!sig->stop_signal)
+		return;
+	if (sig->nr_stopped) {
+		sig->continued = sig->notify_cont = true;
+		sig->stop_reportable = false;
+	}
+	sig->stop_signal = 0;
+	for_each_thread(task, t)
+		signal_wake_up(t);
+}
+
+static bool wants_signal(struct task_struct *t, int signo)
+{
+	uint64_t bit = sigmask(signo);
+
+	if (t->flags & PF_EXITING || atomic_load(&t->state) >= TASK_ZOMBIE)
+		return false;
+	return signo == SIGKILL || !(t->blocked & bit) || t->waiting_for & bit;
+}
+
+/* Which thread of the process should look; NULL: none lets it through. */
+static struct task_struct *choose_thread(struct task_struct *task, int signo, bool group)
+{
+	struct task_struct *t;
+
+	if (wants_signal(task, signo) && (!group || !signal_pending(task)))
+		return task;
+	if (!group)
+		return NULL;
+	for_each_thread(task, t)
+		if (wants_signal(t, signo) && !signal_pending(t))
+			return t;
+	for_each_thread(task, t)
+		if (wants_signal(t, signo))
+			return t;
+	return NULL;
+}
+
+void zap_other_threads_locked(struct task_struct *task)
+{
+	struct task_struct *t;
+
+	for_each_thread(task, t) {
+		if (t == task || t->flags & PF_EXITING)
+			continue;
+		t->pending_mask |= sigmask(SIGKILL);
+		signal_wake_up(t);
+	}
+}
+
+static void complete_signal(struct task_struct *task, int signo, bool group)
+{
+	struct signal_struct *sig = task->signal;
+	struct task_struct *t = choose_thread(task, signo, group), *other;
+
+	if (!t)
+		return;
+	if (sig_fatal(t, signo) && !sig->group_exit &&
+	    (signo == SIGKILL || !(t->blocked & sigmask(signo)))) {
+		sig->group_exit = true;
+		sig->group_exit_code = signo;
+		sig->stop_signal = 0;
+		for_each_thread(task, other) {
+			other->pending_mask |= sigmask(SIGKILL);
+			signal_wake_up(other);
+		}
+		return;
+	}
+	signal_wake_up(t);
+}
+
+int send_signal_locked(struct task_struct *task, const struct kernel_siginfo *info, bool group)
+{
+	struct signal_struct *sig = task->signal;
+	int signo = info->si_signo;
+	uint64_t *mask = group ? &sig->shared_pending_mask : &task->pending_mask;
+	struct sigqueue *q = NULL;
+
+	if ((SIG_STOP_MASK | sigmask(SIGCONT)) & sigmask(signo))
+		prepare_job_signal(task, signo);
+	if (sig_ignored(task, signo) || (signo < SIGRTMIN && *mask & sigmask(signo)))
+		return 0;
+	if (signo != SIGKILL) {
+		bool room = atomic_load(&sig->nr_sigqueue) < task_rlimit(task, RLIMIT_SIGPENDING);
+
+		q = room || signo < SIGRTMIN ? kmem_cache_alloc(sigqueue_cache, GFP_ATOMIC) : NULL;
+		if (!q && signo >= SIGRTMIN && info->si_code != SI_USER)
+			return -EAGAIN; /* else it is delivered without its information, as Linux */
+	}
+	if (q) {
+		atomic_fetch_add(&sig->nr_sigqueue, 1);
+		q->info = *info;
+		list_add_tail(&q->link, group ? &sig->shared_pending : &task->pending);
+	}
+	*mask |= sigmask(signo);
+	wake_up_all(&sig->wait_signal);
+	complete_signal(task, signo, group);
+	return 0;
+}
+
+int send_signal_info(struct task_struct *task, const struct kernel_siginfo *info, bool group)
+{
+	irq_state_t state;
+	int err;
+
+	if (!task->signal)
+		return 0; /* kernel threads hear nothing */
+	state = spin_lock_irqsave(&task->sighand->lock);
+	err = list_empty(&task->thread_node) ? -ESRCH : send_signal_locked(task, info, group);
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+	return err;
+}
+
+void send_signal(int signo, struct task_struct *task)
+{
+	struct kernel_siginfo info = {.si_signo = signo, .si_code = SI_KERNEL};
+
+	send_signal_info(task, &info, true);
+}
+
+int kill_pgrp_locked(int32_t pgid, int signo)
+{
+	struct task_struct *p;
+	int ret = -ESRCH;
+
+	for_each_process(p) {
+		if (p->signal->pgid == pgid) {
+			send_signal(signo, p);
+			ret = 0;
+		}
+	}
+	return ret;
+}
+
+int kill_pgrp(int32_t pgid, int signo)
+{
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+	int ret = kill_pgrp_locked(pgid, signo);
+
+	spin_unlock_irqrestore(&tasklist_lock, state);
+	return ret;
+}
+
+int kill_pid(int32_t pid, int signo)
+{
+	struct task_struct *task = find_get_task_by_pid(pid);
+
+	if (!task)
+		return -ESRCH;
+	send_signal(signo, task);
+	put_task(task);
+	return 0;
+}
+
+void force_signal(int signo, int code, vaddr_t addr)
+{
+	struct task_struct *task = current;
+	struct kernel_siginfo info = {.si_signo = signo, .si_code = code, .fault.si_addr = addr};
+	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+	struct k_sigaction *ka = &task->sighand->action[signo - 1];
+
+	if (task->blocked & sigmask(signo) || ka->handler == SIG_IGN) {
+		ka->handler = SIG_DFL;
+		task->blocked &= ~sigmask(signo);
+	}
+	send_signal_locked(task, &info, false);
+	recalc_sigpending_locked(task);
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+}
+
+/* --- telling the parent --------------------------------------------------------------------------------------- */
+
+static void fill_child_info(struct kernel_siginfo *info, struct task_struct *child)
+{
+	uint64_t utime, stime;
+
+	thread_group_cputime(child, &utime, &stime);
+	info->child.pid = child->pid;
+	info->child.uid = child->cred.uid;
+	info->child.si_utime = (int64_t)(utime / (NSEC_PER_SEC / 100));
+	info->child.si_stime = (int64_t)(stime / (NSEC_PER_SEC / 100));
+}
+
+bool do_notify_parent_locked(struct task_struct *leader, int signo)
+{
+	struct task_struct *parent = leader->real_parent;
+	int code = leader->signal->group_exit ? leader->signal->group_exit_code : leader->exit_code;
+	struct kernel_siginfo info = {.si_signo = signo};
+	struct k_sigaction *ka;
+	irq_state_t state;
+	bool nobody_waits = false;
+
+	if (!parent)
+		return true;
+	fill_child_info(&info, leader);
+	info.si_code = code & 0x7f ? CLD_KILLED : CLD_EXITED;
+	info.child.si_status = code & 0x7f ? code & 0x7f : code >> 8;
+	state = spin_lock_irqsave(&parent->sighand->lock);
+	ka = &parent->sighand->action[SIGCHLD - 1];
+	if (signo == SIGCHLD && (ka->handler == SIG_IGN || ka->flags & SA_NOCLDWAIT))
+		nobody_waits = true;
+	if (signo > 0 && !(nobody_waits && ka->handler == SIG_IGN))
+		send_signal_locked(parent, &info, true);
+	wake_up_all(&parent->signal->wait_chldexit);
+	spin_unlock_irqrestore(&parent->sighand->lock, state);
+	return nobody_waits;
+}
+
+void do_notify_parent_cldstop_locked(struct task_struct *leader, int code, int status)
+{
+	struct task_struct *parent = leader->real_parent;
+	struct kernel_siginfo info = {.si_signo = SIGCHLD, .si_code = code};
+	struct k_sigaction *ka;
+	irq_state_t state;
+
+	if (!parent)
+		return;
+	fill_child_info(&info, leader);
+	info.child.si_status = status;
+	state = spin_lock_irqsave(&parent->sighand->lock);
+	ka = &parent->sighand->action[SIGCHLD - 1];
+	if (ka->handler != SIG_IGN && !(ka->flags & SA_NOCLDSTOP))
+		send_signal_locked(parent, &info, true);
+	wake_up_all(&parent->signal->wait_chldexit);
+	spin_unlock_irqrestore(&parent->sighand->lock, state);
+}
+
+static void notify_cldstop(struct task_struct *task, int code, int status)
+{
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+
+	do_notify_parent_cldstop_locked(task->group_leader, code, status);
+	spin_unlock_irqrestore(&tasklist_lock, state);
+}
+
+/* --- taking ------------------------------------------------------------------------------------------------------ */
+
+/* The first siginfo of signo in the queue; the bit stays if there are more. */
+static void collect_signal(struct list_head *queue, uint64_t *mask, int signo,
+			   struct kernel_siginfo *info, struct signal_struct *sig)
+{
+	struct sigqueue *q, *found = NULL;
+
+	*info = (struct kernel_siginfo){.si_signo = signo, .si_code = SI_USER};
+	list_for_each_entry(q, queue, link) {
+		if (q->info.si_signo != signo)
+			continue;
+		if (found)
+			goto more;
+		found = q;
+	}
+	*mask &= ~sigmask(signo);
+more:
+	if (!found)
+		return;
+	*info = found->info;
+	list_del(&found->link);
+	free_sigqueue(found, sig);
+	if (info->si_code == SI_TIMER)
+		posix_timer_dequeued(sig, info);
+}
+
+static int next_signal(uint64_t pending)
+{
+	if (pending & SIG_SYNCHRONOUS)
+		pending &= SIG_SYNCHRONOUS;
+	return pending ? __builtin_ctzll(pending) + 1 : 0;
+}
+
+static int dequeue_signal_locked(uint64_t blocked, struct kernel_siginfo *info)
+{
+	struct task_struct *task = current;
+	struct signal_struct *sig = task->signal;
+	int signo = next_signal(task->pending_mask & ~blocked);
+
+	if (signo) {
+		collect_signal(&task->pending, &task->pending_mask, signo, info, sig);
+	} else {
+		signo = next_signal(sig->shared_pending_mask & ~blocked);
+		if (signo)
+			collect_signal(&sig->shared_pending, &sig->shared_pending_mask, signo, info,
+				       sig);
+	}
+	recalc_sigpending_locked(task);
+	return signo;
+}
+
+int dequeue_signal(uint64_t blocked, struct kernel_siginfo *info)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+	int signo = dequeue_signal_locked(blocked | SIG_KERNEL_ONLY, info);
+
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	return signo;
+}
+
+uint64_t pending_signals(struct task_struct *task)
+{
+	return READ_ONCE(task->pending_mask) | READ_ONCE(task->signal->shared_pending_mask);
+}
+
+bool fatal_signal_pending(struct task_struct *task)
+{
+	return signal_pending(task) &&
+	       (READ_ONCE(task->pending_mask) & sigmask(SIGKILL) || READ_ONCE(task->signal->group_exit));
+}
+
+bool port_fatal_signal_pending(void)
+{
+	struct task_struct *task = current;
+
+	return task->signal && fatal_signal_pending(task);
+}
+
+/* Others may have to take what we no longer let through, or are no longer there for. */
+static void retarget_shared_pending(struct task_struct *task, uint64_t which)
+{
+	struct task_struct *t;
+
+	which &= task->signal->shared_pending_mask;
+	if (!which)
+		return;
+	for_each_thread(task, t)
+		if (t != task && !(t->flags & PF_EXITING) && which & ~t->blocked)
+			signal_wake_up(t);
+}
+
+void set_current_blocked(uint64_t set)
+{
+	struct task_struct *task = current;
+	irq_state_t state;
+
+	set &= ~SIG_KERNEL_ONLY;
+	if (task->blocked == set)
+		return;
+	state = spin_lock_irqsave(&task->sighand->lock);
+	if (task->signal->nr_threads > 1)
+		retarget_shared_pending(task, set & ~task->blocked);
+	task->blocked = set;
+	recalc_sigpending_locked(task);
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+}
+
+void set_temporary_sigmask(uint64_t set)
+{
+	current->saved_blocked = current->blocked;
+	atomic_fetch_or(&current->flags, PF_RESTORE_SIGMASK);
+	set_current_blocked(set);
+}
+
+void restore_saved_sigmask(void)
+{
+	if (atomic_fetch_and(&current->flags, ~PF_RESTORE_SIGMASK) & PF_RESTORE_SIGMASK)
+		set_current_blocked(current->saved_blocked);
+}
+
+void restore_saved_sigmask_unless(bool interrupted)
+{
+	if (!interrupted)
+		restore_saved_sigmask();
+}
+
+void set_waiting_for(uint64_t set)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+
+	current->waiting_for = set;
+	recalc_sigpending_locked(current);
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+}
+
+/* --- stopping ------------------------------------------------------------------------------------------------------ */
+
+/* All threads that are not leaving have stopped; sighand->lock held. */
+static bool stop_is_complete(struct signal_struct *sig)
+{
+	return sig->stop_signal && (int)sig->nr_stopped >= atomic_load(&sig->live);
+}
+
+/* Stop with the process until it is continued or killed. sighand->lock held in and out, dropped between. */
+static void do_stop(struct task_struct *task, irq_state_t *state)
+{
+	struct signal_struct *sig = task->signal;
+	bool complete;
+	int signo = sig->stop_signal;
+
+	sig->nr_stopped++;
+	complete = stop_is_complete(sig);
+	sig->stop_reportable |= complete;
+	spin_unlock_irqrestore(&task->sighand->lock, *state);
+	if (complete)
+		notify_cldstop(task, CLD_STOPPED, signo);
+	while (READ_ONCE(sig->stop_signal) && !fatal_signal_pending(task) &&
+	       !READ_ONCE(sig->group_exec))
+		block_state(TASK_STOPPED, UINT64_MAX);
+	*state = spin_lock_irqsave(&task->sighand->lock);
+	sig->nr_stopped--;
+}
+
+void exit_signals(struct task_struct *task)
+{
+	struct signal_struct *sig = task->signal;
+	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+	bool complete = false;
+	int signo = sig->stop_signal;
+
+	if (sig->nr_threads > 1 && !sig->group_exit) {
+		retarget_shared_pending(task, ~task->blocked);
+		complete = sig->nr_stopped && stop_is_complete(sig) && !sig->stop_reportable;
+		sig->stop_reportable |= complete;
+	}
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+	if (complete)
+		notify_cldstop(task, CLD_STOPPED, signo);
+}
+
+/* A stop signal is taken: stop everybody, unless nobody could continue us. */
+static void begin_stop(struct task_struct *task, int signo, irq_state_t *state)
+{
+	struct signal_struct *sig = task->signal;
+	struct task_struct *t;
+	bool orphaned = false;
+
+	if (signo != SIGSTOP) {
+		spin_unlock_irqrestore(&task->sighand->lock, *state);
+		*state = spin_lock_irqsave(&tasklist_lock);
+		orphaned = is_orphaned_pgrp_locked(sig->pgid, NULL);
+		spin_unlock_irqrestore(&tasklist_lock, *state);
+		*state = spin_lock_irqsave(&task->sighand->lock);
+	}
+	/* A SIGCONT that came meanwhile would have emptied nothing: it wins, as the later one. */
+	if (orphaned || sig->group_exit || sig->group_exec ||
+	    sig->shared_pending_mask & sigmask(SIGCONT))
+		return;
+	sig->stop_signal = signo;
+	sig->continued = sig->notify_cont = false;
+	for_each_thread(task, t)
+		if (t != task && !(t->flags & PF_EXITING))
+			signal_wake_up(t);
+}
+
+/* --- delivering ------------------------------------------------------------------------------------------------------ */
+
+static NORETURN void die_of(struct task_struct *task, int code, irq_state_t state)
+{
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+	if (code & 0x7f)
+		atomic_fetch_or(&task->flags, PF_SIGNALED);
+	do_group_exit(code);
+}
+
+/* What must happen before any signal is looked at: death, stops, news of a continue. */
+static void do_group_actions(struct task_struct *task, irq_state_t *state)
+{
+	struct signal_struct *sig = task->signal;
+
+	for (;;) {
+		if (sig->group_exit)
+			die_of(task, sig->group_exit_code, *state);
+		if (task->pending_mask & sigmask(SIGKILL))
+			die_of(task, SIGKILL, *state);
+		if (sig->notify_cont) {
+			sig->notify_cont = false;
+			spin_unlock_irqrestore(&task->sighand->lock, *state);
+			notify_cldstop(task, CLD_CONTINUED, SIGCONT);
+			*state = spin_lock_irqsave(&task->sighand->lock);
+			continue;
+		}
+		if (!sig->stop_signal)
+			return;
+		do_stop(task, state);
+	}
+}
+
+/* The next signal with a handler into ksig; false: none. Default actions happen on the way. */
+static bool get_signal(struct ksignal *ksig)
+{
+	struct task_struct *task = current;
+	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+	struct k_sigaction *ka;
+	bool found = false;
+
+	for (;;) {
+		do_group_actions(task, &state);
+		ksig->signo = dequeue_signal_locked(task->blocked, &ksig->info);
+		if (!ksig->signo)
+			break;
+		ka = &task->sighand->action[ksig->signo - 1];
+		if (ka->handler == SIG_IGN)
+			continue;
+		if (ka->handler != SIG_DFL) {
+			ksig->ka = *ka;
+			if (ka->flags & SA_RESETHAND)
+				ka->handler = SIG_DFL;
+			found = true;
+			break;
+		}
+		if (SIG_IGNORE_MASK & sigmask(ksig->signo) || task->group_leader == init_task)
+			continue;
+		if (SIG_STOP_MASK & sigmask(ksig->signo))
+			begin_stop(task, ksig->signo, &state);
+		else
+			die_of(task, ksig->signo, state);
+	}
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+	return found;
+}
+
+static inline bool in_syscall(const struct pt_regs *regs)
+{
+	return (int64_t)regs->orig_rax >= 0;
+}
+
+static void restart_call(struct pt_regs *regs, uint64_t nr)
+{
+	regs->rax = nr;
+	regs->rip -= SYSCALL_INSN_SIZE;
+}
+
+/* A handler will run first: does the interrupted call go on after it? */
+static void syscall_before_handler(struct pt_regs *regs, const struct ksignal *ksig)
+{
+	switch (-(int64_t)regs->rax) {
+	case ERESTART_RESTARTBLOCK:
+	case ERESTARTNOHAND:
+		regs->rax = (uint64_t)-EINTR;
+		break;
+	case ERESTARTSYS:
+		if (!(ksig->ka.flags & SA_RESTART)) {
+			regs->rax = (uint64_t)-EINTR;
+			break;
+		}
+		restart_call(regs, regs->orig_rax);
+		break;
+	case ERESTARTNOINTR:
+		restart_call(regs, regs->orig_rax);
+		break;
+	}
+}
+
+static void syscall_without_handler(struct pt_regs *regs)
+{
+	switch (-(int64_t)regs->rax) {
+	case ERESTART_RESTARTBLOCK:
+		restart_call(regs, NR_restart_syscall);
+		break;
+	case ERESTARTNOHAND:
+	case ERESTARTSYS:
+	case ERESTARTNOINTR:
+		restart_call(regs, regs->orig_rax);
+		break;
+	}
+}
+
+static void handle_signal(struct ksignal *ksig, struct pt_regs *regs)
+{
+	struct task_struct *task = current;
+	uint64_t old = task->blocked, blocked;
+
+	if (in_syscall(regs))
+		syscall_before_handler(regs, ksig);
+	if (atomic_fetch_and(&task->flags, ~PF_RESTORE_SIGMASK) & PF_RESTORE_SIGMASK)
+		old = task->saved_blocked;
+	if (arch_setup_frame(ksig, old, regs)) {
+		if (ksig->signo == SIGSEGV) {
+			irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+
+			task->sighand->action[SIGSEGV - 1].handler = SIG_DFL;
+			spin_unlock_irqrestore(&task->sighand->lock, state);
+		}
+		force_signal(SIGSEGV, SI_KERNEL, 0);
+		return;
+	}
+	blocked = task->blocked | ksig->ka.mask;
+	if (!(ksig->ka.flags & SA_NODEFER))
+		blocked |= sigmask(ksig->signo);
+	set_current_blocked(blocked);
+	if (task->sas_flags & SS_AUTODISARM && ksig->ka.flags & SA_ONSTACK) {
+		task->sas_sp = task->sas_size = 0;
+		task->sas_flags = SS_DISABLE;
+	}
+}
+
+void do_signal(struct pt_regs *regs)
+{
+	struct ksignal ksig;
+	bool handled = false;
+
+	while (get_signal(&ksig)) {
+		handle_signal(&ksig, regs);
+		regs->orig_rax = (uint64_t)-1; /* further frames go on top: no restart for them */
+		handled = true;
+	}
+	if (handled)
+		return;
+	if (in_syscall(regs)) {
+		syscall_without_handler(regs);
+		regs->orig_rax = (uint64_t)-1;
+	}
+	restore_saved_sigmask();
+}
+
+bool exit_work_pending(void)
+{
+	return atomic_load_explicit(&this_cpu_ptr()->need_resched, memory_order_relaxed) ||
+	       signal_pending(current);
+}
+
+void exit_to_user(struct pt_regs *regs)
+{
+	while (exit_work_pending()) {
+		irq_restore(X86_RFLAGS_IF);
+		if (atomic_load_explicit(&this_cpu_ptr()->need_resched, memory_order_relaxed))
+			schedule();
+		if (signal_pending(current))
+			do_signal(regs);
+		irq_save();
+	}
+}

@@ -1,0 +1,114 @@
+/*
+ * stack.c - kernel stacks and their store.
+ *
+ * vmalloc leaves an unmapped page behind each area, and none of its areas is the first of its range without one
+ * before it, so running off the low end of a stack meets a hole: a double fault with a message instead of
+ * somebody else's memory. A free stack's first word links it.
+ */
+#include "kernel/stack.h"
+#include "kernel/sched.h"
+#include <quire/kva.h>
+#include <quire/slab.h>
+
+#define STORE_MAX 4u /* for each CPU: forks and exits that alternate never reach vmalloc */
+
+static struct {
+	void *first;
+	unsigned n;
+} store[QUIRE_MAX_CPUS]; /* its own CPU's, interrupts do not touch it */
+
+static spinlock_t surplus_lock;
+static void *surplus;
+
+void *stack_alloc(void)
+{
+	unsigned cpu = cpu_id();
+	void *stack = store[cpu].first;
+
+	if (likely(stack)) {
+		store[cpu].first = *(void **)stack;
+		store[cpu].n--;
+		return stack;
+	}
+	spin_lock(&surplus_lock);
+	stack = surplus;
+	if (stack)
+		surplus = *(void **)stack;
+	spin_unlock(&surplus_lock);
+	if (stack)
+		return stack;
+	stack = vmalloc(KSTACK_SIZE);
+	if (stack) {
+		frame_account(FRAME_VMALLOC, -(int64_t)PAGES_OF(KSTACK_SIZE));
+		frame_account(FRAME_KSTACK, (int64_t)PAGES_OF(KSTACK_SIZE));
+	}
+	return stack;
+}
+
+void stack_free(void *stack)
+{
+	unsigned cpu = cpu_id();
+
+	if (!stack)
+		return;
+	if (store[cpu].n < STORE_MAX) {
+		*(void **)stack = store[cpu].first;
+		store[cpu].first = stack;
+		store[cpu].n++;
+		return;
+	}
+	spin_lock(&surplus_lock);
+	*(void **)stack = surplus;
+	surplus = stack;
+	spin_unlock(&surplus_lock);
+}
+
+static void release(void *list)
+{
+	while (list) {
+		void *next = *(void **)list;
+
+		vfree(list);
+		frame_account(FRAME_VMALLOC, (int64_t)PAGES_OF(KSTACK_SIZE));
+		frame_account(FRAME_KSTACK, -(int64_t)PAGES_OF(KSTACK_SIZE));
+		list = next;
+	}
+}
+
+void stack_trim(void)
+{
+	void *list;
+
+	if (!READ_ONCE(surplus))
+		return;
+	spin_lock(&surplus_lock);
+	list = surplus;
+	surplus = NULL;
+	spin_unlock(&surplus_lock);
+	release(list);
+}
+
+/* On each CPU, in interrupt context: only while no task but the caller exists. */
+static void empty_store(void *unused UNUSED)
+{
+	unsigned cpu = cpu_id();
+
+	while (store[cpu].first) {
+		void *stack = store[cpu].first;
+
+		store[cpu].first = *(void **)stack;
+		spin_lock(&surplus_lock);
+		*(void **)stack = surplus;
+		surplus = stack;
+		spin_unlock(&surplus_lock);
+	}
+	store[cpu].n = 0;
+}
+
+void stack_drain(void)
+{
+	uint64_t mask = cpus_online();
+
+	port_call_cpus(mask, empty_store, NULL);
+	stack_trim();
+}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "test/unit/unit.h"
+#include "lib/format.h"
 #include "lib/string.h"
 
 static struct unit_options options = {.seed = 1};
@@ -20,24 +21,21 @@ void unit_print(const char *text)
 	fflush(stdout);
 }
 
-/* Only async-signal-safe calls. */
-static void say(const char *text)
-{
-	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
-		_exit(1);
-}
-
+/* Called from signal handlers: format() and write() are safe there. */
 static void say_who_died(void)
 {
 	const struct unit_test *test = unit_current();
+	static bool said;
+	char text[512];
+	size_t n;
 
-	if (!test)
+	if (!test || said)
 		return;
-	say("FAIL ");
-	say(test->file);
-	say(": ");
-	say(test->name);
-	say(": died\n");
+	said = true;
+	n = format_cut(text, sizeof(text), "FAIL %s: %s: died (--seed %llu)\n", test->file,
+	               test->name, (unsigned long long)options.seed);
+	if (write(STDOUT_FILENO, text, n) < 0)
+		_exit(1);
 }
 
 static void on_signal(int number)
@@ -47,13 +45,23 @@ static void on_signal(int number)
 	raise(number);
 }
 
-/* In sanitizer builds only: their runtime calls back before it ends the process. */
+/*
+ * In sanitizer builds their runtime reports faults and then ends the process: the address
+ * sanitizer calls back before, the one for undefined behaviour is told to abort.
+ */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+const char *__ubsan_default_options(void);
+
+const char *__ubsan_default_options(void)
+{
+	return "abort_on_error=1:print_stacktrace=1";
+}
 
 static void catch_deaths(void)
 {
-	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
 
+	signal(SIGABRT, on_signal);
 	if (__sanitizer_set_death_callback) {
 		__sanitizer_set_death_callback(say_who_died);
 		return;
@@ -91,6 +99,13 @@ static void add_filter(const char *word)
 	options.filter = filter;
 }
 
+static int no_match(void)
+{
+	fprintf(stderr, "unit: no test matches %s: --list names them\n",
+	        options.filter ? options.filter : "");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct unit_result result;
@@ -109,13 +124,10 @@ int main(int argc, char **argv)
 			add_filter(argv[i]);
 	}
 	if (list)
-		return unit_list(options.filter) ? 0 : 2;
+		return unit_list(options.filter) ? 0 : no_match();
 	catch_deaths();
 	result = unit_run_all(&options);
-	if (!result.passed && !result.failed) {
-		fprintf(stderr, "unit: no test matches %s: --list names them\n",
-		        options.filter ? options.filter : "");
-		return 2;
-	}
+	if (!result.passed && !result.failed)
+		return no_match();
 	return result.failed ? 1 : 0;
 }

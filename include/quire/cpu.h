@@ -12,14 +12,7 @@
 #include <quire/header.h>
 
 /* ZONE_DMA: the first 16 MB. ZONE_DMA32: the first 4 GB. HIGHMEM: no kernel address. */
-enum zone_type {
-	ZONE_DMA,
-	ZONE_DMA32,
-	ZONE_NORMAL,
-	ZONE_HIGHMEM,
-	ZONE_MOVABLE,
-	MAX_NR_ZONES
-};
+enum zone_type { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_HIGHMEM, ZONE_MOVABLE, MAX_NR_ZONES };
 
 #define MAX_NUMNODES 4
 
@@ -39,7 +32,7 @@ enum zone_type {
 struct per_cpu_pages {
 	uint32_t first, cold; /* frame numbers; PFN_NONE_N ends */
 	_Atomic uint16_t count, cold_count;
-	uint16_t batch;  /* 0: not set up yet */
+	uint16_t batch; /* 0: not set up yet */
 	uint8_t busy;
 	uint8_t counter; /* COUNT_PGALLOC_* of the zone */
 };
@@ -66,7 +59,8 @@ struct CACHE_ALIGNED cpu_area {
 	struct trace_ring *ring; /* NULL when tracing is off */
 	uint8_t *ring_data;
 	uint64_t ring_size;
-	_Atomic int64_t frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
+	_Atomic int64_t
+	        frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
 	uint8_t fast_pcp[16]; /* by the zone bits of gfp: index of the list to take from first */
 	bool pcp_ready;
 	_Atomic bool drain_wanted; /* set by any CPU: give the lists back at the next slow step */

@@ -161,8 +161,7 @@ void frame_report(struct quire_frames *out);
  */
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
 
-#define for_each_zone(z)                                                                           \
-	for (struct zone *z = first_zone(); z; z = next_zone(z))
+#define for_each_zone(z) for (struct zone *z = first_zone(); z; z = next_zone(z))
 struct zone *first_zone(void); /* zones with present pages, by node and type */
 struct zone *next_zone(struct zone *zone);
 

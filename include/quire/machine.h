@@ -19,29 +19,30 @@ struct space_state;
 #define PAGE_WAIT_QUEUES 32
 
 struct machine {
-	unsigned nr_cpus;    /* CPUs that run; ids 0 .. nr_cpus - 1 */
-	bool trace_on;       /* records go to the rings */
-	uint64_t seed;       /* all randomness of the manager comes from here */
+	unsigned nr_cpus;                     /* CPUs that run; ids 0 .. nr_cpus - 1 */
+	bool trace_on;                        /* records go to the rings */
+	uint64_t seed;                        /* all randomness of the manager comes from here */
 	struct cpu_area *cpu[QUIRE_MAX_CPUS]; /* set by the embedder before that CPU enters mm/ */
 
 	struct memblock memblock; /* (boot) */
 	unsigned nr_nodes;
 	struct pglist_data node[MAX_NUMNODES];
-	uint64_t max_pfn;             /* descriptors in mem_map */
-	uint64_t reserved_pages;      /* RAM that the buddy never got */
-	struct page *zero_page;       /* one page of zeros, mapped read-only wherever memory is read before written */
-	uint64_t totalram;            /* managed pages */
-	_Atomic uint64_t min_free;    /* see min_free_pages() */
-	uint64_t min_free_kbytes;     /* what the watermarks were made from */
+	uint64_t max_pfn;        /* descriptors in mem_map */
+	uint64_t reserved_pages; /* RAM that the buddy never got */
+	struct page *
+	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
+	uint64_t totalram;               /* managed pages */
+	_Atomic uint64_t min_free;       /* see min_free_pages() */
+	uint64_t min_free_kbytes;        /* what the watermarks were made from */
 	_Atomic uint64_t alloc_failures; /* logged: the first few, then ever fewer */
 	struct wait_queue page_wait[PAGE_WAIT_QUEUES];
-	const struct policy *policy;  /* NULL before mm_init(): the default */
+	const struct policy *policy; /* NULL before mm_init(): the default */
 
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
-	bool careful;                 /* fast paths are closed: one of those below is on */
-	bool poison;                  /* freed frames are filled with junk */
-	_Atomic int64_t fail_after;   /* allocations that still succeed; -1: all */
-	_Atomic uint64_t failed;      /* allocations that were made to fail */
+	bool careful;               /* fast paths are closed: one of those below is on */
+	bool poison;                /* freed frames are filled with junk */
+	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
+	_Atomic uint64_t failed;    /* allocations that were made to fail */
 
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;

@@ -55,10 +55,10 @@ enum pageflags {
 	PG_tail,        /* other frames of a compound page; index is the head's frame number */
 	PG_unevictable, /* locked in memory */
 	PG_mlocked,
-	PG_reserved,    /* never the buddy's: kernel image, mem_map, holes */
-	PG_table,       /* a page table */
-	PG_kstack,      /* accounted as a kernel stack */
-	PG_vmalloc,     /* accounted as vmalloc */
+	PG_reserved, /* never the buddy's: kernel image, mem_map, holes */
+	PG_table,    /* a page table */
+	PG_kstack,   /* accounted as a kernel stack */
+	PG_vmalloc,  /* accounted as vmalloc */
 	PG_error,
 	__NR_PAGEFLAGS,
 
@@ -70,13 +70,14 @@ enum pageflags {
 static_assert((int)__NR_PAGEFLAGS <= (int)PG_shard_shift, "flags and fields do not overlap");
 
 struct page {
-	_Atomic uint32_t flags;     /* (a) */
-	_Atomic int32_t _refcount;  /* (a) 0 = free */
+	_Atomic uint32_t flags;    /* (a) */
+	_Atomic int32_t _refcount; /* (a) 0 = free */
 	union {
 		struct {
 			union {
-				_Atomic int32_t _mapcount;  /* (a) entries that map it, less one: -1 = none */
-				uint32_t order;             /* (Z) of a free block */
+				_Atomic int32_t
+				        _mapcount; /* (a) entries that map it, less one: -1 = none */
+				uint32_t order;    /* (Z) of a free block */
 				_Atomic int32_t pt_entries; /* (T) entries that are not none */
 			};
 			union {
@@ -85,7 +86,8 @@ struct page {
 				uint32_t head;  /* (i) tail: frame number of the head */
 			};
 		};
-		_Atomic uint64_t slab_word; /* (S) objects in use, frozen, first free object (mm/slab) */
+		_Atomic uint64_t
+		        slab_word; /* (S) objects in use, frozen, first free object (mm/slab) */
 	};
 	union {
 		struct {
@@ -151,7 +153,8 @@ static inline bool page_test_and_set_flag(struct page *page, enum pageflags bit)
 
 static inline bool page_test_and_clear_flag(struct page *page, enum pageflags bit)
 {
-	return atomic_fetch_and_explicit(&page->flags, ~(1u << bit), memory_order_acq_rel) >> bit & 1;
+	return atomic_fetch_and_explicit(&page->flags, ~(1u << bit), memory_order_acq_rel) >> bit &
+	       1;
 }
 
 /* Set or clear while nobody else can know the page: a plain store. */

@@ -33,7 +33,8 @@ struct waiter {
 	struct thread *thread;
 	bool exclusive; /* wake_up_one() stops after waking one of these */
 	bool woken;     /* set by the waker, under the queue's lock */
-	void (*func)(struct waiter *w); /* NULL; else the waker calls it (lock held) and wakes no thread */
+	void (*func)(struct waiter *
+	                     w); /* NULL; else the waker calls it (lock held) and wakes no thread */
 };
 
 void wait_queue_init(struct wait_queue *q);
@@ -52,15 +53,15 @@ int wake_up_all(struct wait_queue *q);
 int wake_up(struct wait_queue *q); /* one exclusive */
 
 /* Sleep until cond holds; not interruptible. */
-#define wait_event(q, cond)                                                                        \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			struct waiter w_;                                                          \
-			wait_begin((q), &w_);                                                      \
-			while (!(cond))                                                            \
-				port_block();                                                      \
-			wait_end((q), &w_);                                                        \
-		}                                                                                  \
+#define wait_event(q, cond)                   \
+	do {                                  \
+		if (!(cond)) {                \
+			struct waiter w_;     \
+			wait_begin((q), &w_); \
+			while (!(cond))       \
+				port_block(); \
+			wait_end((q), &w_);   \
+		}                             \
 	} while (0)
 
 /* A mutual-exclusion lock that sleeps. First come, first served when contended. */

@@ -17,7 +17,8 @@ uint64_t frame_kind_pages(enum frame_kind kind)
 
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
 		if (machine()->cpu[i])
-			sum += atomic_load_explicit(&machine()->cpu[i]->frame_kind[kind], memory_order_relaxed);
+			sum += atomic_load_explicit(&machine()->cpu[i]->frame_kind[kind],
+			                            memory_order_relaxed);
 	return sum > 0 ? (uint64_t)sum : 0;
 }
 
@@ -45,19 +46,19 @@ void frame_report(struct quire_frames *out)
 	uint64_t known;
 
 	*out = (struct quire_frames){
-		.reserved = machine()->reserved_pages,
-		.free = nr_free_pages(),
-		.slab = frame_kind_pages(FRAME_SLAB),
-		.pagetable = frame_kind_pages(FRAME_PAGETABLE),
-		.kstack = frame_kind_pages(FRAME_KSTACK),
-		.vmalloc = frame_kind_pages(FRAME_VMALLOC),
-		.anon = frame_kind_pages(FRAME_ANON),
-		.file = frame_kind_pages(FRAME_FILE),
-		.shmem = frame_kind_pages(FRAME_SHMEM),
+	        .reserved = machine()->reserved_pages,
+	        .free = nr_free_pages(),
+	        .slab = frame_kind_pages(FRAME_SLAB),
+	        .pagetable = frame_kind_pages(FRAME_PAGETABLE),
+	        .kstack = frame_kind_pages(FRAME_KSTACK),
+	        .vmalloc = frame_kind_pages(FRAME_VMALLOC),
+	        .anon = frame_kind_pages(FRAME_ANON),
+	        .file = frame_kind_pages(FRAME_FILE),
+	        .shmem = frame_kind_pages(FRAME_SHMEM),
 	};
 	for_each_zone (zone)
 		out->present += zone->present;
-	known = out->reserved + out->free + out->slab + out->pagetable + out->kstack + out->vmalloc + out->anon +
-		out->file + out->shmem;
+	known = out->reserved + out->free + out->slab + out->pagetable + out->kstack +
+	        out->vmalloc + out->anon + out->file + out->shmem;
 	out->other = out->present > known ? out->present - known : 0;
 }

@@ -84,7 +84,8 @@ static uint64_t zone_spare(const struct zone *zone, const struct alloc_context *
  * The decision which zone serves a request. A frame on this CPU's list counts as outside of the zone already: no
  * mark is asked.
  */
-static struct page *get_page_from_freelist(const struct alloc_context *ac, enum zone_watermarks mark)
+static struct page *get_page_from_freelist(const struct alloc_context *ac,
+                                           enum zone_watermarks mark)
 {
 	struct zone *zone;
 
@@ -93,9 +94,11 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac, enum 
 		bool ok = zone_watermark_ok(zone, mark, ac);
 
 		if (ac->order == 0) {
-			const struct per_cpu_pages *pcp = &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid)];
+			const struct per_cpu_pages *pcp =
+			        &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid)];
 
-			if (ok || pcp_count(pcp) || atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
+			if (ok || pcp_count(pcp) ||
+			    atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
 				page = rmqueue_pcp(zone, ac->gfp, ok ? zone_spare(zone, ac) : 0);
 		} else if (ok) {
 			page = rmqueue_block(zone, ac->order);
@@ -126,18 +129,20 @@ static void ask_for_drain(void)
 {
 	for (unsigned i = 0; i < machine()->nr_cpus; i++)
 		if (machine()->cpu[i] && machine()->cpu[i] != this_cpu())
-			atomic_store_explicit(&machine()->cpu[i]->drain_wanted, true, memory_order_relaxed);
+			atomic_store_explicit(&machine()->cpu[i]->drain_wanted, true,
+			                      memory_order_relaxed);
 }
 
 static void warn_alloc(gfp_t gfp, unsigned order)
 {
-	uint64_t n = atomic_fetch_add_explicit(&machine()->alloc_failures, 1, memory_order_relaxed) + 1;
+	uint64_t n =
+	        atomic_fetch_add_explicit(&machine()->alloc_failures, 1, memory_order_relaxed) + 1;
 
 	count(ALLOCFAIL);
 	if (gfp & __GFP_NOWARN || (n > 8 && n & (n - 1)))
 		return;
-	port_log("page allocation failure: order:%u, gfp:%#x, pid:%d, free:%lu pages, failures:%lu", order, gfp,
-		 current_pid(), (unsigned long)nr_free_pages(), (unsigned long)n);
+	port_log("page allocation failure: order:%u, gfp:%#x, pid:%d, free:%lu pages, failures:%lu",
+	         order, gfp, current_pid(), (unsigned long)nr_free_pages(), (unsigned long)n);
 }
 
 /* Is another round worth it, `retries` rounds having brought nothing? */
@@ -248,7 +253,8 @@ void __free_pages(struct page *page, unsigned order)
 	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
 
 	if (unlikely(refs <= 0))
-		port_panic("__free_pages: frame %#x has no reference: freed twice?", page_to_pfn(page).n);
+		port_panic("__free_pages: frame %#x has no reference: freed twice?",
+		           page_to_pfn(page).n);
 	if (refs > 1)
 		return;
 	if (order == 0 || page_flag(page, PG_head))

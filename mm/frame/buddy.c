@@ -144,8 +144,8 @@ void note_min_free(struct zone *zone)
 	zone->min_free_seen = MIN(zone->min_free_seen, zone_free(zone));
 	for_each_zone (z)
 		sum += zone_free(z);
-	while (sum < seen && !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,
-								    memory_order_relaxed,
-								    memory_order_relaxed))
+	while (sum < seen &&
+	       !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,
+	                                              memory_order_relaxed, memory_order_relaxed))
 		;
 }

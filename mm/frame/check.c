@@ -5,7 +5,8 @@
 
 static bool free_page_state(const struct page *page, uint32_t allowed)
 {
-	return !(page->flags & ~(PAGE_FLAGS_FREE | allowed)) && page_count(page) == 0 && !page->mapping;
+	return !(page->flags & ~(PAGE_FLAGS_FREE | allowed)) && page_count(page) == 0 &&
+	       !page->mapping;
 }
 
 static const char *check_block(const struct zone *zone, const struct page *page, unsigned order)
@@ -19,7 +20,8 @@ static const char *check_block(const struct zone *zone, const struct page *page,
 	if (pfn < zone->start.n || pfn + (1u << order) > zone->start.n + zone->spanned)
 		return "frame: free block outside of its zone";
 	for (unsigned i = 0; i < 1u << order; i++)
-		if (!free_page_state(page + i, i ? 0 : PAGE_FLAG(buddy)) || page_zone(page + i) != zone)
+		if (!free_page_state(page + i, i ? 0 : PAGE_FLAG(buddy)) ||
+		    page_zone(page + i) != zone)
 			return "frame: frame in a free block is in use, or of another zone";
 	if (order < MAX_ORDER - 1 && buddy - zone->start.n < zone->spanned &&
 	    page_flag(pfn_to_page(PFN(buddy)), PG_buddy) && pfn_to_page(PFN(buddy))->order == order)
@@ -137,8 +139,8 @@ const char *lru_check(void)
 {
 	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++)
 		for (unsigned i = 0; i < QUIRE_MAX_CPUS * NR_LRU_LISTS; i++) {
-			const char *broken = check_list(&machine()->node[nid].lruvec[i / NR_LRU_LISTS],
-							i % NR_LRU_LISTS);
+			const char *broken = check_list(
+			        &machine()->node[nid].lruvec[i / NR_LRU_LISTS], i % NR_LRU_LISTS);
 
 			if (broken)
 				return broken;

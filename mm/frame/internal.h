@@ -30,8 +30,8 @@
 #define PAGE_FLAGS_FREE (~0u << PG_node_shift)
 
 /* Flags that a frame whose last reference has gone cannot have. */
-#define PAGE_FLAGS_BAD                                                                             \
-	(PAGE_FLAG(locked) | PAGE_FLAG(lru) | PAGE_FLAG(slab) | PAGE_FLAG(writeback) |             \
+#define PAGE_FLAGS_BAD                                                                 \
+	(PAGE_FLAG(locked) | PAGE_FLAG(lru) | PAGE_FLAG(slab) | PAGE_FLAG(writeback) | \
 	 PAGE_FLAG(buddy) | PAGE_FLAG(swapcache) | PAGE_FLAG(reserved) | PAGE_FLAG(tail))
 
 #define SWAP_CLUSTER_MAX 32u /* pages reclaimed in one go (L1: about 32) */
@@ -85,7 +85,7 @@ void note_min_free(struct zone *zone);
 
 /* watermark.c */
 bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
-		       const struct alloc_context *ac);
+                       const struct alloc_context *ac);
 
 /* pcp.c */
 static inline struct per_cpu_pages *page_pcp(struct cpu_area *cpu, uint32_t flags)

@@ -48,8 +48,8 @@ void lru_cache_add(struct page *page)
 	unsigned shard = cpu_id();
 	struct lruvec *lruvec = &machine()->node[page_to_nid(page)].lruvec[shard];
 	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
-	uint32_t old = atomic_fetch_or_explicit(&page->flags, PAGE_FLAG(lru) | shard << PG_shard_shift,
-						memory_order_relaxed);
+	uint32_t old = atomic_fetch_or_explicit(
+	        &page->flags, PAGE_FLAG(lru) | shard << PG_shard_shift, memory_order_relaxed);
 
 	if (unlikely(old & PAGE_FLAG(lru)))
 		port_panic("lru_cache_add: frame %#x is on a list already", page_to_pfn(page).n);
@@ -61,7 +61,8 @@ void lru_cache_add(struct page *page)
 void lru_remove_locked(struct lruvec *lruvec, struct page *page)
 {
 	lruvec->policy->page_removed(lruvec, page);
-	atomic_fetch_and_explicit(&page->flags, ~(PAGE_FLAG(lru) | PAGE_FLAG(active)), memory_order_relaxed);
+	atomic_fetch_and_explicit(&page->flags, ~(PAGE_FLAG(lru) | PAGE_FLAG(active)),
+	                          memory_order_relaxed);
 }
 
 void lru_remove(struct page *page)

@@ -8,7 +8,8 @@
 
 #include <quire/errno.h>
 
-#define MEMBLOCK_LOWEST 0x100000ull /* memblock_alloc leaves the first MB to firmware and start-up code */
+#define MEMBLOCK_LOWEST \
+	0x100000ull /* memblock_alloc leaves the first MB to firmware and start-up code */
 
 /* Take in [start, end): everything that touches it becomes one range. */
 static int insert_range(struct memblock_range *r, unsigned *nr, uint64_t start, uint64_t end)
@@ -52,7 +53,7 @@ int memblock_reserve(phys_t start, uint64_t size)
 
 /* The highest aligned place of size bytes in [low, high) that is not reserved, or 0. */
 static uint64_t find_below(const struct memblock *m, uint64_t low, uint64_t high, uint64_t size,
-			   uint64_t align)
+                           uint64_t align)
 {
 	for (unsigned i = m->nr_reserved;; i--) {
 		uint64_t floor = i ? MAX(low, m->reserved[i - 1].end) : low;

@@ -15,8 +15,10 @@
 #define DMA_END   (16ull << (20 - PAGE_SHIFT))
 #define DMA32_END (1ull << (32 - PAGE_SHIFT))
 
-static const char *const zone_names[MAX_NR_ZONES] = {"DMA", "DMA32", "Normal", "HighMem", "Movable"};
-static const uint64_t zone_starts[MAX_NR_ZONES + 1] = {0, DMA_END, DMA32_END, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+static const char *const zone_names[MAX_NR_ZONES] = {"DMA", "DMA32", "Normal", "HighMem",
+                                                     "Movable"};
+static const uint64_t zone_starts[MAX_NR_ZONES + 1] = {0,          DMA_END,    DMA32_END,
+                                                       UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
 static void zone_init(struct zone *zone, unsigned nid, unsigned id, uint64_t max_pfn)
 {
@@ -36,7 +38,8 @@ static void zone_init(struct zone *zone, unsigned nid, unsigned id, uint64_t max
 static void mem_map_init(const struct zone *zone)
 {
 	struct page *page = pfn_to_page(zone->start);
-	uint32_t flags = PAGE_FLAG(reserved) | zone->id << PG_zone_shift | zone->nid << PG_node_shift;
+	uint32_t flags =
+	        PAGE_FLAG(reserved) | zone->id << PG_zone_shift | zone->nid << PG_node_shift;
 
 	for (uint64_t i = 0; i < zone->spanned; i++, page++) {
 		atomic_store_explicit(&page->flags, flags, memory_order_relaxed);
@@ -102,8 +105,9 @@ static void free_unreserved(const struct memblock *m, const struct memblock_rang
 		if (r->end <= start)
 			continue;
 		if (r->start > start)
-			whole_frames(start, MIN(ALIGN_DOWN(r->start, (uint64_t)PAGE_SIZE), ram->end),
-				     give_to_buddy);
+			whole_frames(start,
+			             MIN(ALIGN_DOWN(r->start, (uint64_t)PAGE_SIZE), ram->end),
+			             give_to_buddy);
 		start = MAX(start, ALIGN_UP(r->end, (uint64_t)PAGE_SIZE));
 	}
 	if (start < ram->end)

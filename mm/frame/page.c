@@ -12,8 +12,9 @@
 
 static NORETURN NOINLINE void bad_page(struct page *page, const char *why)
 {
-	port_panic("bad page: frame %#x, %s: flags %#x refcount %d mapcount %d mapping %#lx", page_to_pfn(page).n,
-		   why, page->flags, page_count(page), page_mapcount(page), (unsigned long)page->mapping);
+	port_panic("bad page: frame %#x, %s: flags %#x refcount %d mapcount %d mapping %#lx",
+	           page_to_pfn(page).n, why, page->flags, page_count(page), page_mapcount(page),
+	           (unsigned long)page->mapping);
 }
 
 static ALWAYS_INLINE void reset_page(struct page *page, uint32_t flags)
@@ -150,7 +151,8 @@ static void clear_and_wake(struct page *page, enum pageflags bit)
 	uint32_t clear = 1u << bit | PAGE_FLAG(waiters);
 	struct wait_queue *q = page_wait_queue(page);
 
-	if (unlikely(atomic_fetch_and_explicit(&page->flags, ~clear, memory_order_acq_rel) & PAGE_FLAG(waiters)))
+	if (unlikely(atomic_fetch_and_explicit(&page->flags, ~clear, memory_order_acq_rel) &
+	             PAGE_FLAG(waiters)))
 		wake_up_all(q);
 }
 

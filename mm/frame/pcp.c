@@ -12,8 +12,8 @@
 #define PCP_BATCH_MAX 63u
 
 static const uint8_t zone_counter[MAX_NR_ZONES] = {
-	COUNT_PGALLOC_DMA, COUNT_PGALLOC_DMA32, COUNT_PGALLOC_NORMAL, COUNT_PGALLOC_NORMAL,
-	COUNT_PGALLOC_MOVABLE,
+        COUNT_PGALLOC_DMA,    COUNT_PGALLOC_DMA32,   COUNT_PGALLOC_NORMAL,
+        COUNT_PGALLOC_NORMAL, COUNT_PGALLOC_MOVABLE,
 };
 
 /* Enough to make the lock cheap, and less than 1/256 of the zone on each CPU. */

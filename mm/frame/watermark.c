@@ -59,7 +59,7 @@ static void setup_lowmem_reserve(struct pglist_data *node)
 			if (j > i)
 				above += node->zones[j].managed;
 			node->zones[i].lowmem_reserve[j] =
-				lowmem_reserve_ratio[i] ? above / lowmem_reserve_ratio[i] : 0;
+			        lowmem_reserve_ratio[i] ? above / lowmem_reserve_ratio[i] : 0;
 		}
 	}
 }
@@ -90,7 +90,7 @@ void setup_per_zone_wmarks(uint64_t min_free_kbytes)
 }
 
 bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
-		       const struct alloc_context *ac)
+                       const struct alloc_context *ac)
 {
 	uint64_t min = zone->watermark[mark];
 

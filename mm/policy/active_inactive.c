@@ -183,15 +183,15 @@ static int ai_tune(struct lruvec *lruvec, const char *name, uint64_t value)
 }
 
 const struct policy policy_active_inactive = {
-	.name = "active-inactive",
-	.what = "two clocks: pages used twice are kept from pages used once (Linux)",
-	.init = ai_init,
-	.destroy = ai_destroy,
-	.page_added = ai_page_added,
-	.page_removed = ai_page_removed,
-	.page_referenced = ai_page_referenced,
-	.choose_victims = ai_choose_victims,
-	.victim_returned = ai_victim_returned,
-	.balance = ai_balance,
-	.tune = ai_tune,
+        .name = "active-inactive",
+        .what = "two clocks: pages used twice are kept from pages used once (Linux)",
+        .init = ai_init,
+        .destroy = ai_destroy,
+        .page_added = ai_page_added,
+        .page_removed = ai_page_removed,
+        .page_referenced = ai_page_referenced,
+        .choose_victims = ai_choose_victims,
+        .victim_returned = ai_victim_returned,
+        .balance = ai_balance,
+        .tune = ai_tune,
 };

@@ -6,7 +6,7 @@
 #include "lib/string.h"
 
 static const struct policy *const policies[] = {
-	&policy_active_inactive,
+        &policy_active_inactive,
 };
 
 const struct policy *policy_find(const char *name)

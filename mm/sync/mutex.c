@@ -23,8 +23,8 @@ bool mutex_trylock(struct mutex *m)
 {
 	uint32_t state = MUTEX_FREE;
 
-	if (!atomic_compare_exchange_strong_explicit(&m->state, &state, MUTEX_HELD, memory_order_acquire,
-						     memory_order_relaxed))
+	if (!atomic_compare_exchange_strong_explicit(&m->state, &state, MUTEX_HELD,
+	                                             memory_order_acquire, memory_order_relaxed))
 		return false;
 	WRITE_ONCE(m->owner, port_self());
 	return true;
@@ -38,8 +38,8 @@ static bool take_or_contend(struct mutex *m)
 	do {
 		if (state == MUTEX_CONTENDED)
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&m->state, &state, state + 1, memory_order_acquire,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+	        &m->state, &state, state + 1, memory_order_acquire, memory_order_relaxed));
 	return state == MUTEX_FREE;
 }
 
@@ -88,8 +88,8 @@ void mutex_unlock(struct mutex *m)
 	if (unlikely(READ_ONCE(m->owner) != port_self()))
 		port_panic("mutex_unlock: not held by this thread");
 	WRITE_ONCE(m->owner, NULL);
-	if (unlikely(!atomic_compare_exchange_strong_explicit(&m->state, &state, MUTEX_FREE,
-							      memory_order_release, memory_order_relaxed)))
+	if (unlikely(!atomic_compare_exchange_strong_explicit(
+	            &m->state, &state, MUTEX_FREE, memory_order_release, memory_order_relaxed)))
 		mutex_unlock_slow(m);
 }
 

@@ -30,8 +30,8 @@ void init_rwsem(struct rw_semaphore *s)
 
 static bool try_write(struct rw_semaphore *s, int64_t free)
 {
-	if (!atomic_compare_exchange_strong_explicit(&s->count, &free, free | WRITER, memory_order_acquire,
-						     memory_order_relaxed))
+	if (!atomic_compare_exchange_strong_explicit(&s->count, &free, free | WRITER,
+	                                             memory_order_acquire, memory_order_relaxed))
 		return false;
 	return true;
 }
@@ -51,8 +51,8 @@ static bool grant_reader(struct rw_semaphore *s, struct waiter *w)
 	do {
 		if (count & WRITER)
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&s->count, &count, count + READER, memory_order_acquire,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+	        &s->count, &count, count + READER, memory_order_acquire, memory_order_relaxed));
 	let_in(w);
 	return true;
 }
@@ -135,7 +135,8 @@ bool down_read_trylock(struct rw_semaphore *s)
 
 	while (!(count & (WRITER | WAITERS)))
 		if (atomic_compare_exchange_weak_explicit(&s->count, &count, count + READER,
-							  memory_order_acquire, memory_order_relaxed))
+		                                          memory_order_acquire,
+		                                          memory_order_relaxed))
 			return true;
 	return false;
 }
@@ -214,7 +215,8 @@ void downgrade_write(struct rw_semaphore *s)
 	int64_t now;
 
 	WRITE_ONCE(s->owner, NULL);
-	now = atomic_fetch_add_explicit(&s->count, READER - WRITER, memory_order_release) + READER - WRITER;
+	now = atomic_fetch_add_explicit(&s->count, READER - WRITER, memory_order_release) + READER -
+	      WRITER;
 	if (unlikely(now & WAITERS))
 		grant_slow(s);
 }

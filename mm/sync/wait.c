@@ -14,7 +14,8 @@ void wait_queue_init(struct wait_queue *q)
 	INIT_LIST_HEAD(&q->waiters);
 }
 
-static void enqueue(struct wait_queue *q, struct waiter *w, bool exclusive, void (*func)(struct waiter *))
+static void enqueue(struct wait_queue *q, struct waiter *w, bool exclusive,
+                    void (*func)(struct waiter *))
 {
 	irq_state_t irq;
 
@@ -62,7 +63,7 @@ static int wake_locked(struct wait_queue *q, unsigned exclusive)
 	LIST_HEAD(woken);
 	int n = 0;
 
-	list_for_each_entry_safe(w, next, &q->waiters, link) {
+	list_for_each_entry_safe (w, next, &q->waiters, link) {
 		if (w->exclusive) {
 			if (!exclusive)
 				break;

@@ -15,16 +15,17 @@
  */
 #include <quire/trace.h>
 
-static void put_record(struct trace_record *r, enum trace_event event, unsigned nargs, const uint64_t *args)
+static void put_record(struct trace_record *r, enum trace_event event, unsigned nargs,
+                       const uint64_t *args)
 {
 	uint64_t *out = (uint64_t *)(r + 1);
 
 	*r = (struct trace_record){
-		.ns = port_now_ns(),
-		.event = (uint16_t)event,
-		.nargs = (uint8_t)nargs,
-		.flags = in_interrupt() ? TRACE_IRQ : 0,
-		.pid = current_pid(),
+	        .ns = port_now_ns(),
+	        .event = (uint16_t)event,
+	        .nargs = (uint8_t)nargs,
+	        .flags = in_interrupt() ? TRACE_IRQ : 0,
+	        .pid = current_pid(),
 	};
 	for (unsigned i = 0; i < nargs; i++)
 		out[i] = args[i];
@@ -34,7 +35,8 @@ static void put_record(struct trace_record *r, enum trace_event event, unsigned 
 static void put_pad(struct trace_record *r, uint64_t gap)
 {
 	if (gap >= sizeof(*r))
-		*r = (struct trace_record){.event = TRACE_PAD, .nargs = (uint8_t)((gap - sizeof(*r)) / 8)};
+		*r = (struct trace_record){.event = TRACE_PAD,
+		                           .nargs = (uint8_t)((gap - sizeof(*r)) / 8)};
 }
 
 static void lose(struct trace_ring *ring)
@@ -85,7 +87,8 @@ void trace_init(phys_t base, uint64_t size)
 	uint64_t data = share > PAGE_SIZE ? round_down_pow2(share - PAGE_SIZE) : 0;
 
 	if (data < PAGE_SIZE) {
-		port_log("trace: %lu bytes are too few for %u CPUs: no tracing", (unsigned long)size, m->nr_cpus);
+		port_log("trace: %lu bytes are too few for %u CPUs: no tracing",
+		         (unsigned long)size, m->nr_cpus);
 		return;
 	}
 	for (unsigned i = 0; i < m->nr_cpus; i++) {

@@ -13,25 +13,27 @@ struct runqueue;
 struct arch_cpu; /* GDT, TSS, emergency stacks: arch/x86_64/segment.c */
 
 struct CACHE_ALIGNED cpu {
-	struct cpu *self;            /* 0: so that %gs:0 is the address */
-	struct task_struct *current; /* 8 */
-	uint64_t kernel_sp;          /* 16: top of current's kernel stack, for system-call entry */
-	uint64_t user_sp;            /* 24: scratch of system-call entry */
-	uint32_t id;                 /* 32 */
-	uint32_t irq_depth;          /* 36: > 0 in interrupt context */
+	struct cpu *self;              /* 0: so that %gs:0 is the address */
+	struct task_struct *curr;      /* 8 */
+	uint64_t kernel_sp;            /* 16: top of its kernel stack, for system-call entry */
+	uint64_t user_sp;              /* 24: scratch of system-call entry */
+	uint32_t id;                   /* 32 */
+	uint32_t irq_depth;            /* 36: > 0 in interrupt context */
 	_Atomic uint32_t need_resched; /* 40 */
 	uint32_t apic_id;
-	int32_t pid; /* current->pid, for trace records; set by arch_switch */
+	int32_t pid; /* curr->pid, for trace records; set by arch_switch */
 	struct runqueue *rq;
 	struct task_struct *idle;
 	struct mmu_space *space;   /* the space that CR3 holds */
 	uint64_t space_generation; /* its generation when it was last flushed here */
 	_Atomic uint64_t ipi_work; /* bits: what an IPI asks for (arch/x86_64/smp.c) */
+	void *fpu_owner; /* area whose contents the FPU registers equal, if its task says so too */
+	_Atomic uint64_t call_from; /* CPUs whose request this one has yet to serve (smp.c) */
 	struct arch_cpu *arch;
 	struct cpu_area mm;
 };
 
-static_assert(offsetof(struct cpu, current) == 8, "entry.S");
+static_assert(offsetof(struct cpu, curr) == 8, "entry.S");
 static_assert(offsetof(struct cpu, kernel_sp) == 16, "entry.S");
 static_assert(offsetof(struct cpu, user_sp) == 24, "entry.S");
 static_assert(offsetof(struct cpu, irq_depth) == 36, "entry.S");

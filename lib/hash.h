@@ -29,7 +29,7 @@ static inline uint32_t hash_ptr(const void *p, unsigned bits)
 	return hash_64((uint64_t)(uintptr_t)p, bits);
 }
 
-/* Every bit of the result depends on every bit of the value (MurmurHash3's finalizer; one to one). */
+/* One to one, and every bit of the value changes half of the result's (MurmurHash3). */
 static inline uint64_t hash_mix(uint64_t value)
 {
 	value ^= value >> 33;

@@ -195,9 +195,10 @@ static inline size_t list_count_nodes(const struct list_head *head)
 #define list_entry(ptr, type, member)         container_of(ptr, type, member)
 #define list_first_entry(head, type, member)  list_entry((head)->next, type, member) /* not empty */
 #define list_last_entry(head, type, member)   list_entry((head)->prev, type, member) /* not empty */
-#define list_next_entry(pos, member)          list_entry((pos)->member.next, __typeof__(*(pos)), member)
-#define list_prev_entry(pos, member)          list_entry((pos)->member.prev, __typeof__(*(pos)), member)
 #define list_entry_is_head(pos, head, member) (&(pos)->member == (head))
+
+#define list_next_entry(pos, member) list_entry((pos)->member.next, __typeof__(*(pos)), member)
+#define list_prev_entry(pos, member) list_entry((pos)->member.prev, __typeof__(*(pos)), member)
 
 /* NULL when empty. */
 #define list_first_entry_or_null(head, type, member) \

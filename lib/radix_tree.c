@@ -211,7 +211,7 @@ static int grow(struct radix_tree_root *root, uint64_t index)
 	return 0;
 }
 
-/* The leaf for index, made with all that leads there. NULL: no memory, and the tree is as before. */
+/* The leaf for index, made with all that leads there. NULL: no memory; the tree is as before. */
 static struct radix_tree_node *make_leaf(struct radix_tree_root *root, uint64_t index)
 {
 	struct radix_tree_node *node, *below;

@@ -115,10 +115,10 @@ void *radix_tree_lookup(const struct radix_tree_root *root, uint64_t index);
  */
 void **radix_tree_lookup_slot(struct radix_tree_root *root, uint64_t index);
 
-/* Put item where another is, which is returned; the tags stay. NULL: nothing there, nothing done. */
+/* Put item where another is, which is returned; tags stay. NULL: nothing there, nothing done. */
 void *radix_tree_replace(struct radix_tree_root *root, uint64_t index, void *item);
 
-/* Remove and return the item at index; NULL when nothing is there. Frees nodes that become empty. */
+/* Remove and return the item at index, or NULL. Frees nodes that become empty. */
 void *radix_tree_delete(struct radix_tree_root *root, uint64_t index);
 
 /*
@@ -131,7 +131,7 @@ uint64_t radix_tree_delete_range(struct radix_tree_root *root, uint64_t first, u
 /* Free all nodes and forget all items. */
 void radix_tree_destroy(struct radix_tree_root *root);
 
-/* Tags of the item at index. Nothing there: set and clear return false and do nothing; get is false. */
+/* Tags of the item at index. All are false, and nothing is done, when nothing is there. */
 bool radix_tree_tag_set(struct radix_tree_root *root, uint64_t index, enum radix_tree_tag tag);
 bool radix_tree_tag_clear(struct radix_tree_root *root, uint64_t index, enum radix_tree_tag tag);
 bool radix_tree_tag_get(const struct radix_tree_root *root, uint64_t index,
@@ -163,7 +163,7 @@ unsigned radix_tree_gang_lookup_tag(const struct radix_tree_root *root, void **i
                                     uint64_t *indices, uint64_t first, unsigned max,
                                     enum radix_tree_tag tag);
 
-/* The first empty index of [*index, last], stored there; false: all are full. One step for each 64. */
+/* The first empty index of [*index, last] goes to *index; false: none. A step for each 64. */
 bool radix_tree_next_hole(const struct radix_tree_root *root, uint64_t *index, uint64_t last);
 
 /* The same downwards: the last empty index of [first, *index]. */

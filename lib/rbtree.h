@@ -10,7 +10,7 @@
  *     struct rb_node **link = &root->rb_node, *parent = NULL;
  *     while (*link) {
  *             parent = *link;
- *             link = key < rb_entry(parent, struct thing, rb)->key ? &parent->rb_left : &parent->rb_right;
+ *             link = &parent->child[key > rb_entry(parent, struct thing, rb)->key];
  *     }
  *     rb_link_node(&thing->rb, parent, link);
  *     rb_insert_color(&thing->rb, root);
@@ -24,8 +24,8 @@
 #include <quire/types.h>
 
 struct rb_node {
-	uintptr_t
-	        parent_color; /* the parent's address | RB_BLACK; the node's own address: on no tree */
+	/* The parent's address | RB_BLACK; the node's own address: on no tree. */
+	uintptr_t parent_color;
 	union {
 		struct {
 			struct rb_node *rb_left, *rb_right;

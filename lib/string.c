@@ -58,7 +58,7 @@ static ALWAYS_INLINE void copy_64(char *to, const char *from)
 	t[7] = i;
 }
 
-/* Also right when the areas overlap and to is the lower. The tail is read before it can be overwritten. */
+/* Also right for areas that overlap where to is the lower: the tail is read first. */
 static ALWAYS_INLINE void copy_up(char *to, const char *from, size_t n)
 {
 	uint64_t tail;

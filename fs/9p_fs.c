@@ -44,15 +44,6 @@ static void p9_evict_inode(struct inode *inode)
 	kfree(p9i->target);
 }
 
-/* The protocol's device number is Linux's old 64-bit one; the kernel's has 12 bits of major, 20 of minor. */
-static uint32_t decode_dev(uint64_t rdev)
-{
-	uint32_t major = (uint32_t)(rdev >> 8 & 0xfff);
-	uint32_t minor = (uint32_t)((rdev & 0xff) | (rdev >> 12 & 0xfff00));
-
-	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
-}
-
 static void set_ops(struct inode *inode, const struct p9_attr *attr)
 {
 	if (S_ISREG(attr->mode)) {
@@ -65,7 +56,7 @@ static void set_ops(struct inode *inode, const struct p9_attr *attr)
 		inode->i_op = &p9_link_iops;
 	} else {
 		inode->i_op = &p9_file_iops;
-		init_special_inode(inode, attr->mode, decode_dev(attr->rdev));
+		init_special_inode(inode, attr->mode, decode_dev64(attr->rdev));
 	}
 }
 

@@ -326,8 +326,8 @@ int p9_mknod(struct p9_fid *dir, const char *name, size_t len, uint32_t mode, ui
 	p9_put_u32(req, dir->fid);
 	p9_put_str(req, name, len);
 	p9_put_u32(req, mode);
-	p9_put_u32(req, (rdev >> 8) & 0xfff);
-	p9_put_u32(req, (rdev & 0xff) | (rdev >> 12 & 0xfff00));
+	p9_put_u32(req, MAJOR(rdev));
+	p9_put_u32(req, MINOR(rdev));
 	p9_put_u32(req, creation_gid());
 	return rpc_and_free(req);
 }

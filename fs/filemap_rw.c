@@ -126,7 +126,7 @@ int64_t generic_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 static int write_checks(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = iocb->ki_filp->f_inode;
-	uint64_t limit = rlimit(RLIMIT_FSIZE), pos;
+	uint64_t limit = file_size_limit(), pos;
 
 	if (iocb->ki_flags & IOCB_APPEND)
 		iocb->ki_pos = (int64_t)i_size_read(inode);
@@ -142,39 +142,78 @@ static int write_checks(struct kiocb *iocb, struct iov_iter *from)
 	return 0;
 }
 
-/* One page's part of a write: bytes or -errno. */
-static int64_t write_page_part(struct kiocb *iocb, struct address_space *mapping,
-                               struct iov_iter *from)
+/*
+ * The page at index, locked, with contents that a write of part of it may build on; or, if the write is of all of it, perhaps
+ * without any (not PG_uptodate).
+ */
+static int grab_for_write(struct address_space *mapping, uint64_t index, bool whole, struct page **page)
 {
-	uint64_t pos = (uint64_t)iocb->ki_pos, size = atomic_load(&mapping->i_size);
-	size_t offset = pos & ~PAGE_MASK, n = MIN(PAGE_SIZE - offset, iov_iter_count(from));
-	bool whole =
-	        n == PAGE_SIZE || (offset == 0 && pos + n >= size && !mapping->a_ops->readpages);
+	int err = filemap_grab_page(mapping, index, whole, page);
+	bool stored = mapping->a_ops->readpages && index << PAGE_SHIFT < atomic_load(&mapping->i_size);
+
+	while (!err && !whole && stored && !page_flag(*page, PG_uptodate)) {
+		bool major;
+
+		unlock_page(*page);
+		put_page(*page);
+		err = filemap_get_page(mapping, index, 0, page, &major);
+		if (err)
+			return err;
+		put_page(*page);
+		err = filemap_grab_page(mapping, index, false, page);
+	}
+	if (!err && !whole && !page_flag(*page, PG_uptodate)) {
+		clear_page(page_address(*page));
+		page_set_flag(*page, PG_uptodate);
+	}
+	return err;
+}
+
+/*
+ * The copy into a locked page. A page that was to be written whole but whose source ended early becomes zeros behind what came if
+ * there is no older content; else nothing of it counts (0) and the caller tries again in part.
+ */
+static size_t copy_into_page(struct address_space *mapping, struct page *page, size_t offset, size_t n,
+			     struct iov_iter *from)
+{
+	struct iov_iter old = *from;
+	char *addr = page_address(page);
+	size_t done = copy_from_iter(addr + offset, n, from);
+
+	if (page_flag(page, PG_uptodate))
+		return done;
+	if (done < n && mapping->a_ops->readpages) {
+		*from = old;
+		return 0;
+	}
+	memset(addr + offset + done, 0, PAGE_SIZE - offset - done);
+	page_set_flag(page, PG_uptodate);
+	return done;
+}
+
+/* One page's part of a write: bytes or -errno. */
+static int64_t write_page_part(struct kiocb *iocb, struct address_space *mapping, struct iov_iter *from)
+{
+	uint64_t pos = (uint64_t)iocb->ki_pos;
+	size_t offset = pos & ~PAGE_MASK, n = MIN(PAGE_SIZE - offset, iov_iter_count(from)), left, done;
 	struct page *page;
-	char *addr;
-	size_t done;
 	int err;
 
-	if (unlikely(fault_in_iov_iter(from, n) == n))
+	left = fault_in_iov_iter(from, n);
+	if (unlikely(left == n))
 		return -EFAULT;
-	err = filemap_grab_page(mapping, pos >> PAGE_SHIFT, whole && n == PAGE_SIZE, &page);
+	err = grab_for_write(mapping, pos >> PAGE_SHIFT, n - left == PAGE_SIZE, &page);
 	if (err)
 		return err;
-	addr = page_address(page);
-	done = copy_from_iter(addr + offset, n, from);
-	if (!page_flag(page, PG_uptodate)) {
-		/* The caller of a new page owes all of it: what did not come is zero. */
-		memset(addr + offset + done, 0, PAGE_SIZE - offset - done);
-		page_set_flag(page, PG_uptodate);
-	}
+	done = copy_into_page(mapping, page, offset, n - left, from);
 	if (done) {
 		set_page_dirty(page);
-		if (pos + done > size)
+		if (pos + done > atomic_load_explicit(&mapping->i_size, memory_order_relaxed))
 			atomic_store_explicit(&mapping->i_size, pos + done, memory_order_release);
 	}
 	unlock_page(page);
 	put_page(page);
-	return done ? (int64_t)done : -EFAULT;
+	return (int64_t)done;
 }
 
 int64_t generic_perform_write(struct kiocb *iocb, struct iov_iter *from)
@@ -184,7 +223,7 @@ int64_t generic_perform_write(struct kiocb *iocb, struct iov_iter *from)
 
 	while (iov_iter_count(from)) {
 		n = write_page_part(iocb, mapping, from);
-		if (n < 0)
+		if (n < 0 || (n == 0 && port_fatal_signal_pending()))
 			break;
 		iocb->ki_pos += n;
 		total += n;

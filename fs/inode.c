@@ -72,8 +72,6 @@ static void evict(struct inode *inode)
 	const struct super_operations *op = inode->i_sb->s_op;
 
 	locks_free_inode(inode);
-	if (S_ISFIFO(inode->i_mode))
-		fifo_free(inode);
 	if (inode->i_mapping)
 		address_space_destroy(&inode->i_data);
 	if (op->evict_inode)

@@ -112,6 +112,12 @@ bool get_close_on_exec(unsigned fd);
 void set_close_on_exec(unsigned fd, bool on);
 extern _Atomic uint64_t nr_files;
 
+/* RLIMIT_FSIZE; the kernel's own threads have none. */
+static inline uint64_t file_size_limit(void)
+{
+	return current->signal ? rlimit(RLIMIT_FSIZE) : RLIM_INFINITY;
+}
+
 /* --- locks.c ---------------------------------------------------------------------------------------- */
 void locks_remove_posix(struct file *file, struct files_struct *owner);
 void locks_remove_file(struct file *file);
@@ -124,7 +130,6 @@ struct pipe_inode_info;
 extern const struct file_operations pipe_fops, fifo_fops;
 int64_t pipe_fcntl(struct file *file, unsigned cmd, uint64_t arg);
 struct pipe_inode_info *get_pipe_info(struct file *file); /* NULL: not a pipe */
-void fifo_free(struct inode *inode);
 int create_pipe(struct file *files[2], uint32_t flags);
 
 /* --- memfd.c, shmem ------------------------------------------------------------------------------------ */
@@ -135,6 +140,8 @@ unsigned inode_seals(struct inode *inode);
 /* --- file systems ---------------------------------------------------------------------------------------- */
 extern struct file_system_type tmpfs_type, devtmpfs_type;
 struct file *tmpfs_unnamed_file(const char *name, uint64_t size); /* for memfd */
+int tmpfs_init(void);
+void tmpfs_shutdown(void);
 int dev_init(void);
 int tty_init(void);
 int pty_init(void);

@@ -13,7 +13,7 @@ int do_truncate(struct dentry *dentry, uint64_t size, unsigned attr, struct file
 
 	if ((int64_t)size < 0)
 		return -EINVAL;
-	if (size > rlimit(RLIMIT_FSIZE)) {
+	if (size > file_size_limit()) {
 		send_signal(SIGXFSZ, current);
 		return -EFBIG;
 	}

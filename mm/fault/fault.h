@@ -1,0 +1,56 @@
+/*
+ * fault.h - one page fault on its way through the handler (mm/fault).
+ */
+#ifndef MM_FAULT_FAULT_H
+#define MM_FAULT_FAULT_H
+
+#include <quire/errno.h>
+#include "mm/space/space.h"
+
+#define FAULT_AROUND_PAGES 16u /* pages mapped at most by one fault on a file: 64 KB, aligned */
+#define FAULT_READ_AHEAD   32u /* pages that a miss brings in with it */
+
+struct vm_fault {
+	struct vm_area_struct *vma;
+	vaddr_t addr;         /* page aligned */
+	unsigned access;      /* enum fault_access */
+	pte_t *pte;           /* its leaf entry */
+	pte_t entry;          /* what it was when looked at, unlocked */
+	enum fault_kind kind; /* out: what it turned out to be */
+	uint32_t pfn;         /* out: the frame that is mapped now */
+	bool major;           /* out: a device was waited for */
+};
+
+/*
+ * Each handles one kind of fault. FAULT_DONE also when another thread was faster: the access is tried again
+ * and finds what it needs, or faults again. They sleep; no lock but mmap_lock is held.
+ */
+enum fault_result do_anonymous_page(struct vm_fault *vmf); /* anon.c */
+enum fault_result do_file_page(struct vm_fault *vmf);      /* file.c */
+enum fault_result do_wp_page(struct vm_fault *vmf);        /* cow.c */
+
+/* A page for the program, to be written by the kernel at once; zeroed if asked. NULL: no memory. */
+static inline struct page *alloc_user_page(bool zero)
+{
+	struct page *page =
+	        alloc_page(zero ? GFP_HIGHUSER_MOVABLE | __GFP_ZERO : GFP_HIGHUSER_MOVABLE);
+
+	if (page)
+		__page_set_flags(page, 1u << PG_uptodate | 1u << PG_swapbacked);
+	return page;
+}
+
+/* The entry of a private page that has just been written, in an area that allows writing. */
+static inline pte_t pte_of_written(const struct vm_area_struct *vma, const struct page *page)
+{
+	pte_t entry = pte_make(page_to_pfn(page), vma->vm_page_prot);
+
+	return pte_mkwrite(pte_mkdirty(pte_mkyoung(entry)));
+}
+
+static inline bool pte_same(pte_t a, pte_t b)
+{
+	return a.v == b.v;
+}
+
+#endif

@@ -24,12 +24,6 @@ void space_init(void)
 	        kmem_cache_create("anon_vma", sizeof(struct anon_vma), 0, SLAB_PANIC, NULL);
 	s->avc_cache = kmem_cache_create("anon_vma_chain", sizeof(struct anon_vma_chain), 0,
 	                                 SLAB_PANIC, NULL);
-	if (!machine()->zero_page) {
-		machine()->zero_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-		if (!machine()->zero_page)
-			port_panic("space: no memory for the zero page");
-		page_set_flag(machine()->zero_page, PG_reserved);
-	}
 }
 
 struct mm_struct *mm_alloc(vaddr_t mmap_base)

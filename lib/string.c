@@ -42,20 +42,16 @@ static ALWAYS_INLINE void copy_short(char *to, const char *from, size_t n)
 	}
 }
 
-static ALWAYS_INLINE void copy_64(char *to, const char *from)
+static ALWAYS_INLINE void copy_32(char *to, const char *from)
 {
 	const word64 *f = (const word64 *)from;
 	word64 *t = (word64 *)to;
-	uint64_t a = f[0], b = f[1], c = f[2], d = f[3], e = f[4], g = f[5], h = f[6], i = f[7];
+	uint64_t a = f[0], b = f[1], c = f[2], d = f[3];
 
 	t[0] = a;
 	t[1] = b;
 	t[2] = c;
 	t[3] = d;
-	t[4] = e;
-	t[5] = g;
-	t[6] = h;
-	t[7] = i;
 }
 
 /* Also right for areas that overlap where to is the lower: the tail is read first. */
@@ -70,8 +66,16 @@ static ALWAYS_INLINE void copy_up(char *to, const char *from, size_t n)
 	}
 	tail = *(const word64 *)(from + n - 8);
 	tail_at = to + n - 8;
-	for (; n > 64; n -= 64, to += 64, from += 64)
-		copy_64(to, from);
+	for (; n > 64; n -= 64, to += 64, from += 64) {
+		copy_32(to, from);
+		copy_32(to + 32, from + 32);
+	}
+	if (n > 32) {
+		copy_32(to, from);
+		n -= 32;
+		to += 32;
+		from += 32;
+	}
 	for (; n > 8; n -= 8, to += 8, from += 8)
 		*(word64 *)to = *(const word64 *)from;
 	*(word64 *)tail_at = tail;
@@ -87,8 +91,14 @@ static void copy_down(char *to, const char *from, size_t n)
 		return;
 	}
 	head = *(const word64 *)from;
-	for (; n > 64; n -= 64)
-		copy_64(to + n - 64, from + n - 64);
+	for (; n > 64; n -= 64) {
+		copy_32(to + n - 32, from + n - 32);
+		copy_32(to + n - 64, from + n - 64);
+	}
+	if (n > 32) {
+		copy_32(to + n - 32, from + n - 32);
+		n -= 32;
+	}
 	for (; n > 8; n -= 8)
 		*(word64 *)(to + n - 8) = *(const word64 *)(from + n - 8);
 	*(word64 *)to = head;
@@ -137,6 +147,13 @@ void *memset(void *s, int c, size_t n)
 
 		w[0] = w[1] = w[2] = w[3] = pattern;
 		w[4] = w[5] = w[6] = w[7] = pattern;
+	}
+	if (n > 32) {
+		word64 *w = (word64 *)p;
+
+		w[0] = w[1] = w[2] = w[3] = pattern;
+		n -= 32;
+		p += 32;
 	}
 	for (; n > 8; n -= 8, p += 8)
 		*(word64 *)p = pattern;

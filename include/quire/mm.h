@@ -266,6 +266,6 @@ static inline uint64_t mm_rss(const struct mm_struct *mm)
 }
 
 void space_init(void); /* caches; after slab_init */
-const char *mm_check(struct mm_struct *mm); /* mmap_lock held: tree, list, gaps, counts, page tables */
+const char *space_check(struct mm_struct *mm); /* mmap_lock held: tree, list, gaps, counts, page tables */
 
 #endif

@@ -182,7 +182,7 @@ static void count_entry(vaddr_t addr UNUSED, pte_t entry UNUSED, void *ctx)
 	++*(uint64_t *)ctx;
 }
 
-const char *mm_check(struct mm_struct *mm)
+const char *space_check(struct mm_struct *mm)
 {
 	const char *broken = vma_tree_check(mm);
 	struct entry_check c = {.entries = 0};

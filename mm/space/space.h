@@ -8,7 +8,7 @@
  *                   /     \                            area of the subtree, so that a hole is found in
  *               A(gap)   C(gap)                        O(log n) and a too crowded subtree skipped whole
  *
- * Invariants (mm_check)
+ * Invariants (space_check)
  *  1. Areas do not overlap, are page aligned, not empty, below task_size; list and tree agree.
  *  2. rb_subtree_gap is right at each node; map_count, total_vm and the other sums agree with the list.
  *  3. An area with a file is in i_mmap of its mapping, with its vm_pgoff; one without is not.

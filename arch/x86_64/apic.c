@@ -36,8 +36,6 @@
 #define IOAPIC_REDIRECT 0x10
 #define NR_LINES        48
 
-vaddr_t fixmap_set(unsigned i, phys_t phys); /* paging.c */
-
 static volatile uint32_t *apic;
 static volatile uint32_t *ioapic;
 

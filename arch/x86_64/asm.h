@@ -114,10 +114,11 @@
 #define RSP      152
 #define SS       160
 
-#define ENTRY(name)            \
-	.globl name;           \
-	.p2align 4;            \
-	.type name, @function; \
+/* clang-format off */
+#define ENTRY(name)                                                                                \
+	.globl name;                                                                               \
+	.p2align 4;                                                                                \
+	.type name, @function;                                                                     \
 	name:
 #define END(name) .size name, .- name
 
@@ -125,15 +126,24 @@
  * stac and clac, three bytes each, are written as a no-op of three bytes and patched in at boot where the CPU has
  * SMAP: the table .smap_patch lists their places (setup.c).
  */
-.macro SMAP_PATCH opcode 771 :.byte 0x0f, 0x1f, 0x00.pushsection.smap_patch,
-        "a".quad 771b.quad \opcode.popsection
-                .endm
+.macro SMAP_PATCH opcode
+771:	.byte 0x0f, 0x1f, 0x00
+	.pushsection .smap_patch, "a"
+	.quad 771b
+	.quad \opcode
+	.popsection
+.endm
 #define STAC SMAP_PATCH 0xcb
 #define CLAC SMAP_PATCH 0xca
 
-                /* A fault at `from` goes on at `to` (trap.c). */
-                .macro EXTABLE from,
-        to.pushsection __ex_table, "a".quad \from.quad \to.popsection.endm
+/* A fault at `from` goes on at `to` (trap.c). */
+.macro EXTABLE from, to
+	.pushsection __ex_table, "a"
+	.quad \from
+	.quad \to
+	.popsection
+.endm
+/* clang-format on */
 
 #endif
 #endif

@@ -166,6 +166,8 @@ secondary_high:
 	movl %eax, %es
 	movl %eax, %fs
 	movl %eax, %gs
+	movl $PHYS(kernel_root), %eax /* the stack is not in boot.S's tables */
+	movq %rax, %cr3
 	movl %edi, %edi
 	movq secondary_stack(, %rdi, 8), %rsp
 	xorl %ebp, %ebp

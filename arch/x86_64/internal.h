@@ -174,8 +174,8 @@ static inline phys_t image_to_phys(const void *p)
 
 /* paging.c: the final page tables and mem_map; the boot CPU moves to them. */
 void paging_init(void);
-void load_kernel_root(void);
 void drop_boot_memory(void);
+vaddr_t fixmap_set(unsigned i, phys_t phys); /* device registers at page i of the fixmap */
 
 /* Boot goes no further: the header says how much memory would do. */
 NORETURN void boot_out_of_memory(uint64_t kib);

@@ -11,7 +11,7 @@
  *
  * mem_map is an array over all physical addresses up to the end of RAM, holes included, but memory is spent only for
  * pages of it that describe RAM. The descriptors of whole pages in a hole (3 GB to 4 GB, above all) are one
- * shared page: they all look the same, reserved, and nobody links them.
+ * shared page: they all look the same, reserved, and nobody links them. frame_init() fills in all of it.
  *
  * All tables come from memblock below 1 GB, which the boot tables map.
  */
@@ -29,7 +29,7 @@
 /* What Quire takes for itself beside tables and descriptors: image, first objects. For the message alone. */
 #define BOOT_SLACK_KIB 1024
 
-static pte_t kernel_root[512] __attribute__((aligned(4096)));
+pte_t kernel_root[512] __attribute__((aligned(4096)));
 
 static phys_t boot_alloc(uint64_t size, uint64_t align)
 {
@@ -146,20 +146,6 @@ static uint64_t described_by(uint64_t n)
 	return n / sizeof(struct page) * PAGE_SIZE;
 }
 
-/* One page of descriptors, for every page of mem_map that describes no RAM. */
-static phys_t hole_page(void)
-{
-	phys_t phys = boot_alloc(PAGE_SIZE, PAGE_SIZE);
-	struct page *pages = phys_to_virt(phys);
-
-	clear_page(pages);
-	for (unsigned i = 0; i < PAGE_SIZE / sizeof(struct page); i++) {
-		atomic_store(&pages[i].flags, 1u << PG_reserved);
-		atomic_store(&pages[i]._refcount, 1);
-	}
-	return phys;
-}
-
 /* 2 MB of mem_map at offset that lie in a hole from end to end: one table of 512 times the same page, shared. */
 static void map_hole_block(uint64_t offset, phys_t hole, pte_t **shared)
 {
@@ -176,14 +162,11 @@ static void map_descriptor_page(uint64_t offset, phys_t *hole)
 	uint64_t start = described_by(offset), end = start + described_by(PAGE_SIZE);
 
 	if (describes_ram(start, end)) {
-		phys_t page = boot_alloc(PAGE_SIZE, PAGE_SIZE);
-
-		clear_page(phys_to_virt(page));
-		map_page(VMEMMAP_START + offset, page.a, PROT_RW);
+		map_page(VMEMMAP_START + offset, boot_alloc(PAGE_SIZE, PAGE_SIZE).a, PROT_RW);
 		return;
 	}
 	if (!hole->a)
-		*hole = hole_page();
+		*hole = boot_alloc(PAGE_SIZE, PAGE_SIZE);
 	map_page(VMEMMAP_START + offset, hole->a, PROT_RW);
 }
 
@@ -204,8 +187,6 @@ static bool map_descriptor_block(uint64_t offset)
 
 	if (!block.a)
 		return false;
-	for (uint64_t i = 0; i < SIZE_2M; i += PAGE_SIZE)
-		clear_page(phys_to_virt(PHYS(block.a + i)));
 	entry_of(VMEMMAP_START + offset, 2)->v = block.a | PROT_RW | PTE_PS;
 	return true;
 }
@@ -221,7 +202,7 @@ static void map_mem_map(void)
 
 		if (!describes_ram(start, end)) {
 			if (!hole.a)
-				hole = hole_page();
+				hole = boot_alloc(PAGE_SIZE, PAGE_SIZE);
 			map_hole_block(offset, hole, &shared);
 		} else if (!block_is_ram(start, end) || !map_descriptor_block(offset)) {
 			for (uint64_t o = offset; o < MIN(size, offset + SIZE_2M); o += PAGE_SIZE)
@@ -232,11 +213,6 @@ static void map_mem_map(void)
 
 /* --- start and end ------------------------------------------------------------------------------------- */
 
-void load_kernel_root(void)
-{
-	write_cr3(image_to_phys(kernel_root).a);
-}
-
 void paging_init(void)
 {
 	map_direct_all();
@@ -245,7 +221,7 @@ void paging_init(void)
 	entry_of(VMALLOC_START, 3);
 	entry_of(FIXMAP_START, 1);
 	mmu_init(phys_to_pfn(image_to_phys(kernel_root)));
-	load_kernel_root();
+	write_cr3(image_to_phys(kernel_root).a);
 }
 
 /* Addresses of device registers, page i of the fixmap. */

@@ -124,12 +124,11 @@ void arch_idle(void)
 
 /* --- starting -------------------------------------------------------------------------------------------- */
 
-/* On the new CPU, in boot.S's tables. */
+/* On the new CPU, on its stack, in the kernel's tables. */
 void start_secondary(uint32_t n)
 {
 	struct cpu_block *block = secondary_block[n];
 
-	load_kernel_root();
 	load_gs(&block->cpu);
 	load_cpu(&block->cpu);
 	enable_features();

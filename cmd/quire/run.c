@@ -82,7 +82,7 @@ static void print_stats(const struct options *o, const struct guest *g, int stat
 
 static int run(struct options *o, const struct clock_mark *start, const bool open_fds[3])
 {
-	char *qemu = qemu_find(), *kernel = kernel_find(o->kernel);
+	char *qemu = qemu_find(), *kernel;
 	struct tracer *tracer = o->trace ? tracer_open(o->trace) : NULL;
 	struct relay_result result;
 	struct boot_words words = {0};
@@ -92,6 +92,7 @@ static int run(struct options *o, const struct clock_mark *start, const bool ope
 	int serial_out, status;
 
 	archive_make(&archive, o, run_stdin(o, open_fds));
+	kernel = kernel_find(o->kernel);
 	check_memory(o, kernel, archive.size);
 	guest_create(&guest, o->mem, o->trace ? o->trace_size : 0, archive.size);
 	choose_stdio(words.stdio, o, open_fds);

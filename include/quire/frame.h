@@ -81,6 +81,9 @@ void frame_init(void);
 /* Give memory that memblock had reserved to the buddy (boot archive, start-up code), in whole pages inside. */
 void free_reserved_area(phys_t start, phys_t end);
 
+/* Take one frame that memblock had reserved, as an allocated page with one reference, contents kept. Boot. */
+struct page *take_reserved_page(pfn_t pfn);
+
 /*
  * 2^order frames, physically contiguous, aligned to their size. NULL when there are none that
  * gfp may take. Sleeps only with __GFP_DIRECT_RECLAIM. refcount of the first is 1 (of each, unless

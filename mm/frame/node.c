@@ -164,6 +164,22 @@ void free_reserved_area(phys_t start, phys_t end)
 	setup_per_zone_wmarks(machine()->min_free_kbytes);
 }
 
+struct page *take_reserved_page(pfn_t pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+	struct zone *zone = &machine()->node[page_to_nid(page)].zones[page_zone_id(page)];
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+
+	zone->managed++;
+	spin_unlock_irqrestore(&zone->lock, irq);
+	machine()->totalram++;
+	machine()->reserved_pages--;
+	__page_clear_flags(page, PAGE_FLAG(reserved));
+	atomic_store_explicit(&page->_refcount, 1, memory_order_relaxed);
+	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+	return page;
+}
+
 static struct zone *zone_from(unsigned nid, unsigned id)
 {
 	for (; nid < machine()->nr_nodes; nid++, id = 0)

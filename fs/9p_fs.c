@@ -56,7 +56,7 @@ static void set_ops(struct inode *inode, const struct p9_attr *attr)
 		inode->i_op = &p9_link_iops;
 	} else {
 		inode->i_op = &p9_file_iops;
-		init_special_inode(inode, attr->mode, decode_dev64(attr->rdev));
+		init_special_inode(inode, attr->mode, new_decode_dev(attr->rdev));
 	}
 }
 

@@ -47,15 +47,15 @@ static int proc_d_revalidate(struct dentry *dentry)
 	if (!task)
 		return 0;
 	put_task(task);
-	return 1;
+	return PROC_I(dentry->d_inode)->fd < 0 || proc_fd_valid(dentry->d_inode);
 }
 
 static const struct super_operations proc_super_ops = {
-	.alloc_inode = proc_alloc_inode,
-	.free_inode = proc_free_inode,
-	.evict_inode = proc_evict_inode,
-	.d_revalidate = proc_d_revalidate,
-	.statfs = simple_statfs,
+        .alloc_inode = proc_alloc_inode,
+        .free_inode = proc_free_inode,
+        .evict_inode = proc_evict_inode,
+        .d_revalidate = proc_d_revalidate,
+        .statfs = simple_statfs,
 };
 
 /* --- files of text ---------------------------------------------------------------------------------- */
@@ -68,10 +68,10 @@ static int single_file_open(struct inode *inode, struct file *file)
 }
 
 static const struct file_operations single_file_fops = {
-	.open = single_file_open,
-	.release = single_release,
-	.read_iter = seq_read_iter,
-	.llseek = seq_llseek,
+        .open = single_file_open,
+        .release = single_release,
+        .read_iter = seq_read_iter,
+        .llseek = seq_llseek,
 };
 
 int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigned n)
@@ -79,7 +79,8 @@ int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigne
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t mode = files[i].mode ? files[i].mode : 0444;
 
-		if (!simple_create(dir, files[i].name, mode, &single_file_fops, (void *)(uintptr_t)&files[i]))
+		if (!simple_create(dir, files[i].name, mode, &single_file_fops,
+		                   (void *)(uintptr_t)&files[i]))
 			return -ENOMEM;
 	}
 	return 0;
@@ -116,7 +117,7 @@ struct root_context {
 };
 
 static bool root_actor(struct dir_context *ctx, const char *name, size_t len, uint64_t pos,
-		       uint64_t ino, unsigned type)
+                       uint64_t ino, unsigned type)
 {
 	struct root_context *rc = container_of(ctx, struct root_context, ctx);
 
@@ -143,7 +144,8 @@ static const struct file_operations proc_root_dir_fops = {.iterate = proc_root_r
 
 static int make_link(struct dentry *root, const char *name, const struct inode_operations *iops)
 {
-	struct dentry *d = simple_create(root, name, S_IFLNK | S_IRWXUGO, root->d_inode->i_fop, NULL);
+	struct dentry *d =
+	        simple_create(root, name, S_IFLNK | S_IRWXUGO, root->d_inode->i_fop, NULL);
 
 	if (!d)
 		return -ENOMEM;
@@ -172,7 +174,8 @@ static int populate_root(struct dentry *root)
 	return err;
 }
 
-static int proc_fill_super(struct super_block *sb, const char *source UNUSED, const char *data UNUSED)
+static int proc_fill_super(struct super_block *sb, const char *source UNUSED,
+                           const char *data UNUSED)
 {
 	int err = simple_fill_super(sb, PROC_SUPER_MAGIC, &proc_super_ops);
 
@@ -185,13 +188,14 @@ static int proc_fill_super(struct super_block *sb, const char *source UNUSED, co
 }
 
 static struct file_system_type proc_fs_type = {
-	.name = "proc",
-	.fs_flags = FS_NODEV,
-	.fill_super = proc_fill_super,
+        .name = "proc",
+        .fs_flags = FS_NODEV,
+        .fill_super = proc_fill_super,
 };
 
 void proc_fs_init(void)
 {
-	proc_inode_cache = kmem_cache_create("proc_inode_cache", sizeof(struct proc_inode), 0, SLAB_PANIC, NULL);
+	proc_inode_cache = kmem_cache_create("proc_inode_cache", sizeof(struct proc_inode), 0,
+	                                     SLAB_PANIC, NULL);
 	register_filesystem(&proc_fs_type);
 }

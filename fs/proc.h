@@ -32,7 +32,7 @@ struct proc_inode {
 	uint64_t start_time; /* of the task, to tell it from a later one of the same number */
 	const struct pid_entry *entry;
 	bool whole;
-	unsigned fd; /* of names in fd/ and fdinfo/ */
+	int fd; /* of names in fd/ and fdinfo/; else -1 */
 };
 
 static inline struct proc_inode *PROC_I(struct inode *inode)
@@ -46,7 +46,7 @@ static inline struct proc_inode *PROC_I(struct inode *inode)
 struct task_struct *proc_task(struct inode *inode);
 /* A new inode about task. ERR_PTR(-ENOMEM). */
 struct inode *proc_task_inode(struct super_block *sb, struct task_struct *task,
-			      const struct pid_entry *entry, uint32_t mode, bool whole);
+                              const struct pid_entry *entry, uint32_t mode, bool whole);
 /* lookup's result: the name is asked about again at each use. */
 struct inode *proc_lookup_done(struct dentry *dentry, struct inode *inode);
 /* A whole name as a number below limit; -ENOENT. */
@@ -56,10 +56,14 @@ bool proc_emit_number(struct dir_context *ctx, uint32_t number, unsigned type);
 extern const struct file_operations proc_task_single_fops; /* i.e. entry->show */
 
 /* --- directories ---------------------------------------------------------------------------------- */
-struct inode *proc_pid_lookup(struct inode *dir, struct dentry *dentry); /* proc_base.c: of the root */
+struct inode *proc_pid_lookup(struct inode *dir,
+                              struct dentry *dentry); /* proc_base.c: of the root */
 int proc_pid_readdir(struct file *file, struct dir_context *ctx);
 extern const struct inode_operations proc_fd_dir_iops, proc_fdinfo_dir_iops; /* proc_fd.c */
 extern const struct file_operations proc_fd_dir_fops, proc_fdinfo_dir_fops;
+
+/* Is the descriptor of an inode of fd/ or fdinfo/ still open, in the way its mode says? */
+bool proc_fd_valid(struct inode *inode);
 
 /* --- files of a task ---------------------------------------------------------------------------- */
 /* proc_stat.c */
@@ -100,11 +104,11 @@ struct proc_file {
 /* Make n of them in dir. 0 or -ENOMEM. */
 MUST_USE int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigned n);
 
-MUST_USE int proc_meminfo_init(struct dentry *root);  /* meminfo, vmstat, ... proc_meminfo.c */
-MUST_USE int proc_zones_init(struct dentry *root);    /* buddyinfo, zoneinfo, ... proc_zones.c */
-MUST_USE int proc_system_init(struct dentry *root);   /* stat, uptime, ... proc_system.c */
-MUST_USE int proc_cpuinfo_init(struct dentry *root);  /* proc_cpuinfo.c */
-MUST_USE int proc_sys_init(struct dentry *root);      /* sys/: proc_sys.c */
+MUST_USE int proc_meminfo_init(struct dentry *root); /* meminfo, vmstat, ... proc_meminfo.c */
+MUST_USE int proc_zones_init(struct dentry *root);   /* buddyinfo, zoneinfo, ... proc_zones.c */
+MUST_USE int proc_system_init(struct dentry *root);  /* stat, uptime, ... proc_system.c */
+MUST_USE int proc_cpuinfo_init(struct dentry *root); /* proc_cpuinfo.c */
+MUST_USE int proc_sys_init(struct dentry *root);     /* sys/: proc_sys.c */
 
 /* Pages by what only their descriptors tell: a walk over mem_map, racy as every gauge. */
 struct page_census {
@@ -113,6 +117,10 @@ struct page_census {
 	uint64_t mlocked, unevictable;
 };
 void proc_page_census(struct page_census *c);
+
+/* What uname(2) says too. */
+#define PROC_OSRELEASE "6.1.0-quire"
+#define PROC_VERSION   "#1 SMP"
 
 static inline uint64_t pages_to_kb(uint64_t pages)
 {
@@ -125,7 +133,8 @@ static inline uint64_t ns_to_ticks(uint64_t ns)
 	return ns / 10000000;
 }
 
-/* Register "proc". Once. */
+/* Register "proc"; "sysfs" (proc_sysfs.c). Once. */
 void proc_fs_init(void);
+void sysfs_init(void);
 
 #endif

@@ -14,40 +14,56 @@
 static const struct inode_operations pid_dir_iops, task_dir_iops;
 static const struct file_operations pid_dir_fops, task_dir_fops;
 
-#define FILE_ENTRY(n, m, f) {.name = n, .mode = S_IFREG | (m), .show = f}
-#define OPS_ENTRY(n, m, f)  {.name = n, .mode = S_IFREG | (m), .fops = &(f)}
-#define LINK_ENTRY(n, i)    {.name = n, .mode = S_IFLNK | S_IRWXUGO, .iops = &(i)}
-#define DIR_ENTRY(n, m, i, f) {.name = n, .mode = S_IFDIR | (m), .fops = &(f), .iops = &(i)}
+#define FILE_ENTRY(n, m, f)                                 \
+	{                                                   \
+		.name = n, .mode = S_IFREG | (m), .show = f \
+	}
+#define OPS_ENTRY(n, m, f)                                     \
+	{                                                      \
+		.name = n, .mode = S_IFREG | (m), .fops = &(f) \
+	}
+#define LINK_ENTRY(n, i)                                             \
+	{                                                            \
+		.name = n, .mode = S_IFLNK | S_IRWXUGO, .iops = &(i) \
+	}
+#define DIR_ENTRY(n, m, i, f)                                                \
+	{                                                                    \
+		.name = n, .mode = S_IFDIR | (m), .fops = &(f), .iops = &(i) \
+	}
 
 static const struct pid_entry pid_entries[] = {
-	{.name = "task", .mode = S_IFDIR | 0555, .fops = &task_dir_fops, .iops = &task_dir_iops, .leader_only = true},
-	DIR_ENTRY("fd", 0500, proc_fd_dir_iops, proc_fd_dir_fops),
-	DIR_ENTRY("fdinfo", 0555, proc_fdinfo_dir_iops, proc_fdinfo_dir_fops),
-	FILE_ENTRY("environ", 0400, proc_show_environ),
-	FILE_ENTRY("auxv", 0400, proc_show_auxv),
-	FILE_ENTRY("status", 0444, proc_show_status),
-	FILE_ENTRY("personality", 0400, proc_show_personality),
-	FILE_ENTRY("limits", 0444, proc_show_limits),
-	{.name = "comm", .mode = S_IFREG | 0644, .show = proc_show_comm, .fops = &proc_comm_fops},
-	FILE_ENTRY("cmdline", 0444, proc_show_cmdline),
-	FILE_ENTRY("stat", 0444, proc_show_stat),
-	FILE_ENTRY("statm", 0444, proc_show_statm),
-	FILE_ENTRY("maps", 0444, proc_show_maps),
-	OPS_ENTRY("mem", 0600, proc_mem_fops),
-	LINK_ENTRY("cwd", proc_cwd_iops),
-	LINK_ENTRY("root", proc_root_iops),
-	LINK_ENTRY("exe", proc_exe_iops),
-	FILE_ENTRY("mounts", 0444, proc_show_mounts),
-	FILE_ENTRY("mountinfo", 0444, proc_show_mountinfo),
-	FILE_ENTRY("smaps", 0444, proc_show_smaps),
-	FILE_ENTRY("smaps_rollup", 0444, proc_show_smaps_rollup),
-	OPS_ENTRY("pagemap", 0400, proc_pagemap_fops),
-	FILE_ENTRY("wchan", 0444, proc_show_wchan),
-	FILE_ENTRY("oom_score", 0444, proc_show_oom_score),
-	{.name = "oom_score_adj",
-	 .mode = S_IFREG | 0644,
-	 .show = proc_show_oom_score_adj,
-	 .fops = &proc_oom_score_adj_fops},
+        {.name = "task",
+         .mode = S_IFDIR | 0555,
+         .fops = &task_dir_fops,
+         .iops = &task_dir_iops,
+         .leader_only = true},
+        DIR_ENTRY("fd", 0500, proc_fd_dir_iops, proc_fd_dir_fops),
+        DIR_ENTRY("fdinfo", 0555, proc_fdinfo_dir_iops, proc_fdinfo_dir_fops),
+        FILE_ENTRY("environ", 0400, proc_show_environ),
+        FILE_ENTRY("auxv", 0400, proc_show_auxv),
+        FILE_ENTRY("status", 0444, proc_show_status),
+        FILE_ENTRY("personality", 0400, proc_show_personality),
+        FILE_ENTRY("limits", 0444, proc_show_limits),
+        {.name = "comm", .mode = S_IFREG | 0644, .show = proc_show_comm, .fops = &proc_comm_fops},
+        FILE_ENTRY("cmdline", 0444, proc_show_cmdline),
+        FILE_ENTRY("stat", 0444, proc_show_stat),
+        FILE_ENTRY("statm", 0444, proc_show_statm),
+        FILE_ENTRY("maps", 0444, proc_show_maps),
+        OPS_ENTRY("mem", 0600, proc_mem_fops),
+        LINK_ENTRY("cwd", proc_cwd_iops),
+        LINK_ENTRY("root", proc_root_iops),
+        LINK_ENTRY("exe", proc_exe_iops),
+        FILE_ENTRY("mounts", 0444, proc_show_mounts),
+        FILE_ENTRY("mountinfo", 0444, proc_show_mountinfo),
+        FILE_ENTRY("smaps", 0444, proc_show_smaps),
+        FILE_ENTRY("smaps_rollup", 0444, proc_show_smaps_rollup),
+        OPS_ENTRY("pagemap", 0400, proc_pagemap_fops),
+        FILE_ENTRY("wchan", 0444, proc_show_wchan),
+        FILE_ENTRY("oom_score", 0444, proc_show_oom_score),
+        {.name = "oom_score_adj",
+         .mode = S_IFREG | 0644,
+         .show = proc_show_oom_score_adj,
+         .fops = &proc_oom_score_adj_fops},
 };
 
 /* --- inodes ------------------------------------------------------------------------------------------ */
@@ -65,7 +81,7 @@ struct task_struct *proc_task(struct inode *inode)
 }
 
 struct inode *proc_task_inode(struct super_block *sb, struct task_struct *task,
-			      const struct pid_entry *entry, uint32_t mode, bool whole)
+                              const struct pid_entry *entry, uint32_t mode, bool whole)
 {
 	struct inode *inode = new_inode(sb, mode, NULL);
 	struct proc_inode *pi;
@@ -77,6 +93,7 @@ struct inode *proc_task_inode(struct super_block *sb, struct task_struct *task,
 	pi->start_time = task->start_time;
 	pi->entry = entry;
 	pi->whole = whole;
+	pi->fd = -1;
 	inode->i_ino = get_next_ino();
 	return inode;
 }
@@ -131,16 +148,16 @@ static int task_single_open(struct inode *inode, struct file *file)
 }
 
 const struct file_operations proc_task_single_fops = {
-	.open = task_single_open,
-	.release = single_release,
-	.read_iter = seq_read_iter,
-	.llseek = seq_llseek,
+        .open = task_single_open,
+        .release = single_release,
+        .read_iter = seq_read_iter,
+        .llseek = seq_llseek,
 };
 
 /* --- /proc/PID --------------------------------------------------------------------------------------------- */
 
 static struct inode *entry_inode(struct super_block *sb, struct task_struct *task,
-				 const struct pid_entry *entry, bool whole)
+                                 const struct pid_entry *entry, bool whole)
 {
 	struct inode *inode = proc_task_inode(sb, task, entry, entry->mode, whole);
 

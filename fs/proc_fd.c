@@ -31,7 +31,7 @@ static struct file *get_fd_file(struct inode *inode)
 
 	if (!files)
 		return NULL;
-	file = files_get_file(files, PROC_I(inode)->fd);
+	file = files_get_file(files, (unsigned)PROC_I(inode)->fd);
 	files_put(files);
 	return file;
 }
@@ -63,14 +63,14 @@ static int fdinfo_show(struct seq_file *m, void *data)
 
 	if (!files)
 		return -ESRCH;
-	file = files_get_file(files, pi->fd);
-	flags = files_is_cloexec(files, pi->fd) ? O_CLOEXEC : 0;
+	file = files_get_file(files, (unsigned)pi->fd);
+	flags = files_is_cloexec(files, (unsigned)pi->fd) ? O_CLOEXEC : 0;
 	files_put(files);
 	if (!file)
 		return -ENOENT;
 	flags |= atomic_load_explicit(&file->f_flags, memory_order_relaxed);
 	seq_printf(m, "pos:\t%ld\nflags:\t0%o\nmnt_id:\t%u\nino:\t%lu\n", file->f_pos, flags,
-		   MINOR(file->f_inode->i_sb->s_dev), file->f_inode->i_ino);
+	           MINOR(file->f_inode->i_sb->s_dev), file->f_inode->i_ino);
 	if (file->f_op->show_fdinfo)
 		file->f_op->show_fdinfo(m, file);
 	fput(file);
@@ -83,10 +83,10 @@ static int fdinfo_open(struct inode *inode, struct file *file)
 }
 
 static const struct file_operations fdinfo_fops = {
-	.open = fdinfo_open,
-	.release = single_release,
-	.read_iter = seq_read_iter,
-	.llseek = seq_llseek,
+        .open = fdinfo_open,
+        .release = single_release,
+        .read_iter = seq_read_iter,
+        .llseek = seq_llseek,
 };
 
 /* --- the directories ----------------------------------------------------------------------------------------- */
@@ -103,6 +103,15 @@ static uint32_t link_mode(const struct file *file)
 	return mode;
 }
 
+bool proc_fd_valid(struct inode *inode)
+{
+	struct file *file = get_fd_file(inode);
+	bool valid = file && (!S_ISLNK(inode->i_mode) || inode->i_mode == link_mode(file));
+
+	fput(file);
+	return valid;
+}
+
 static struct inode *fd_inode(struct inode *dir, unsigned fd, struct file *file, bool link)
 {
 	struct task_struct *task = proc_task(dir);
@@ -110,11 +119,12 @@ static struct inode *fd_inode(struct inode *dir, unsigned fd, struct file *file,
 
 	if (!task)
 		return ERR_PTR(-ENOENT);
-	inode = proc_task_inode(dir->i_sb, task, NULL, link ? link_mode(file) : S_IFREG | 0444, true);
+	inode = proc_task_inode(dir->i_sb, task, NULL, link ? link_mode(file) : S_IFREG | 0444,
+	                        true);
 	put_task(task);
 	if (IS_ERR(inode))
 		return inode;
-	PROC_I(inode)->fd = fd;
+	PROC_I(inode)->fd = (int)fd;
 	if (link) {
 		inode->i_op = &fd_link_iops;
 		i_size_write(inode, 64);

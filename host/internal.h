@@ -32,6 +32,7 @@ struct host_machine {
 	struct page *mem_map;
 	size_t mem_map_size;
 	uint8_t *kva;
+	pthread_mutex_t kva_lock; /* an entry and this process's mapping of it agree */
 	int fd;
 	unsigned levels;
 	struct mmu_space kernel_space;

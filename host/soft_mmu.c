@@ -211,6 +211,7 @@ static int root_alloc(struct mmu_space *s)
 
 int host_mmu_init(struct host_machine *h)
 {
+	pthread_mutex_init(&h->kva_lock, NULL);
 	return root_alloc(&h->kernel_space);
 }
 
@@ -277,16 +278,36 @@ void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e)
 	off_t offset = (off_t)pfn_to_phys(pte_pfn(e)).a;
 
 	(void)s;
+	pthread_mutex_lock(&h->kva_lock);
 	if (mmap((void *)va, PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, h->fd, offset) == MAP_FAILED)
 		port_panic("the process has no room for another kernel mapping at %#lx", (long)va);
+	pthread_mutex_unlock(&h->kva_lock);
 }
 
-void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
+static void forget_kernel(vaddr_t start, vaddr_t end)
 {
-	if (start >= end)
-		return;
-	if (mmap((void *)start, end - start, PROT_NONE,
+	if (start < end &&
+	    mmap((void *)start, end - start, PROT_NONE,
 	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		port_panic("cannot unmap kernel addresses at %#lx", (long)start);
+}
+
+/* What is mapped in the range stays: a flush of hardware would load it again at the next access. */
+void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
+{
+	struct host_machine *h = this_host();
+	vaddr_t from = start;
+
+	pthread_mutex_lock(&h->kva_lock);
+	for (vaddr_t va = start; va < end; va += PAGE_SIZE) {
+		pte_t *entry = walk(&h->kernel_space, va);
+
+		if (!entry || !pte_present(pte_read(entry)))
+			continue;
+		forget_kernel(from, va);
+		from = va + PAGE_SIZE;
+	}
+	forget_kernel(from, end);
+	pthread_mutex_unlock(&h->kva_lock);
 	count(TLB_LOCAL_FLUSH_ALL);
 }

@@ -178,7 +178,7 @@ uint64_t kmem_cache_shrink_all(void)
 	uint64_t pages = 0;
 
 	mutex_lock(&state()->lock);
-	list_for_each_entry (s, &state()->caches, list)
+	list_for_each_entry(s, &state()->caches, list)
 		pages += kmem_cache_shrink(s);
 	mutex_unlock(&state()->lock);
 	return pages;
@@ -189,7 +189,7 @@ void slab_flush_all(void)
 	struct kmem_cache *s;
 
 	mutex_lock(&state()->lock);
-	list_for_each_entry (s, &state()->caches, list)
+	list_for_each_entry(s, &state()->caches, list)
 		flush_cpus(s);
 	mutex_unlock(&state()->lock);
 }
@@ -199,7 +199,7 @@ void slab_for_each(void (*show)(const struct slabinfo *info, void *ctx), void *c
 	struct kmem_cache *s;
 
 	mutex_lock(&state()->lock);
-	list_for_each_entry (s, &state()->caches, list) {
+	list_for_each_entry(s, &state()->caches, list) {
 		uint64_t slabs = nr_slabs(s), total = slabs * s->objects, free = free_objects(s);
 		struct slabinfo info = {
 		        .name = s->name,

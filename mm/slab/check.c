@@ -78,7 +78,7 @@ const char *slab_check(void)
 	struct kmem_cache *s;
 
 	mutex_lock(&machine()->slab->lock);
-	list_for_each_entry (s, &machine()->slab->caches, list) {
+	list_for_each_entry(s, &machine()->slab->caches, list) {
 		for (unsigned i = 0; i < MAX_NUMNODES && !broken; i++)
 			broken = check_node(s, &s->node[i]);
 		for (unsigned i = 0; i < QUIRE_MAX_CPUS && !broken; i++)

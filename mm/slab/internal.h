@@ -9,11 +9,13 @@
 #include <quire/trace.h>
 
 /* Only its CPU touches it, and never in an interrupt: no lock, no atomic step. */
-struct CACHE_ALIGNED kmem_cache_cpu {
+struct kmem_cache_cpu {
 	void *freelist;    /* objects of the slab that this CPU may give out; NULL ends */
 	uintptr_t base;    /* address of that slab; 0: none */
 	struct page *page; /* its head, frozen; NULL: none */
+	uint64_t pad[5];   /* a line for each CPU, by the alignment of the cache of caches */
 };
+static_assert(sizeof(struct kmem_cache_cpu) == CACHELINE, "");
 
 struct slab_node {
 	spinlock_t lock;           /* irqsave */

@@ -152,8 +152,8 @@ void slab_init(void)
 	machine()->slab = state;
 	mutex_init(&state->lock);
 	INIT_LIST_HEAD(&state->caches);
-	slab_cache_setup(&state->cache_cache, "kmem_cache", sizeof(struct kmem_cache),
-	                 alignof(struct kmem_cache), 0, NULL);
+	slab_cache_setup(&state->cache_cache, "kmem_cache", sizeof(struct kmem_cache), CACHELINE, 0,
+	                 NULL);
 	for (unsigned i = 0; i < KMALLOC_CLASSES; i++)
 		state->kmalloc[i] =
 		        kmem_cache_create(kmalloc_names[i], kmalloc_sizes[i], 0, SLAB_PANIC, NULL);

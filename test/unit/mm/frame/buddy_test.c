@@ -1,0 +1,174 @@
+/*
+ * buddy_test.c - the buddy system on a zone of its own, made of one large block.
+ */
+#include "mm/frame/internal.h"
+#include "lib/bitmap.h"
+#include "test/unit/unit.h"
+
+#define LAB_ORDER 9u
+#define LAB_PAGES (1u << LAB_ORDER)
+
+struct lab {
+	struct zone zone;
+	struct page *block;
+};
+
+static bool lab_open(struct lab *lab)
+{
+	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER)};
+	if (!lab->block)
+		return false;
+	lab->block->_refcount = 0;
+	lab->zone.start = page_to_pfn(lab->block);
+	lab->zone.spanned = LAB_PAGES;
+	for (unsigned i = 0; i < MAX_ORDER; i++)
+		page_list_init(&lab->zone.free_area[i]);
+	free_range_to_buddy(&lab->zone, lab->zone.start, PFN(lab->zone.start.n + LAB_PAGES));
+	return true;
+}
+
+/* Everything has been freed: it must have become the one block again. */
+static void lab_close(struct lab *lab)
+{
+	CHECK_EQ(lab->zone.free_area[LAB_ORDER].count, 1);
+	CHECK_EQ(lab->zone.free_orders, 1u << LAB_ORDER);
+	CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
+	CHECK_EQ(__rmqueue(&lab->zone, LAB_ORDER), lab->block);
+	lab->block->_refcount = 1;
+	__free_pages(lab->block, LAB_ORDER);
+	CHECK_SOUND(frame_check());
+}
+
+/* Lecture 003: 65 frames asked for, 512 free: the request has 128, one block each of 256 and 128 is left. */
+UNIT_TEST(lecture_65_frames_of_512)
+{
+	struct lab lab;
+	struct page *page;
+
+	CHECK(lab_open(&lab));
+	page = __rmqueue(&lab.zone, 7);
+	CHECK_EQ(page, lab.block);
+	CHECK_EQ(lab.zone.free_area[8].count, 1);
+	CHECK_EQ(lab.zone.free_area[7].count, 1);
+	CHECK_EQ(lab.zone.free_orders, 1u << 8 | 1u << 7);
+	CHECK_EQ(page_list_first(&lab.zone.free_area[8]), lab.block + 256);
+	CHECK_EQ(page_list_first(&lab.zone.free_area[7]), lab.block + 128);
+	__free_one_page(&lab.zone, page, 7);
+	CHECK_CALL(lab_close(&lab));
+}
+
+UNIT_TEST(buddies_differ_in_one_bit)
+{
+	struct lab lab;
+	struct page *one[8];
+
+	CHECK(lab_open(&lab));
+	for (unsigned i = 0; i < 8; i++)
+		CHECK_EQ(one[i] = __rmqueue(&lab.zone, 0), lab.block + i);
+	/* Frames 1 and 2 are neighbours and no buddies: 1 ^ 1 = 0. */
+	__free_one_page(&lab.zone, one[1], 0);
+	__free_one_page(&lab.zone, one[2], 0);
+	CHECK_EQ(lab.zone.free_area[0].count, 2);
+	__free_one_page(&lab.zone, one[0], 0);
+	CHECK_EQ(lab.zone.free_area[0].count, 1);
+	CHECK_EQ(lab.zone.free_area[1].count, 1);
+	__free_one_page(&lab.zone, one[3], 0);
+	CHECK_EQ(lab.zone.free_area[2].count, 1);
+	CHECK_EQ(lab.zone.free_area[0].count + lab.zone.free_area[1].count, 0);
+	for (unsigned i = 4; i < 8; i++)
+		__free_one_page(&lab.zone, one[i], 0);
+	CHECK_CALL(lab_close(&lab));
+}
+
+UNIT_TEST(bulk_takes_small_blocks_first)
+{
+	struct lab lab;
+	struct page *page, *last;
+	uint32_t pfn;
+
+	CHECK(lab_open(&lab));
+	page = __rmqueue(&lab.zone, 2); /* leaves blocks of 4, 8, ... 256 */
+	CHECK_EQ(rmqueue_bulk(&lab.zone, 11, &pfn, &last), 11);
+	CHECK_EQ(lab.zone.free_orders & 0x1ff, 0x1f1u); /* 4 gone, 7 of 8 gone, 16 ... 256 whole */
+	last->lru.next = PFN_NONE_N;
+	for (unsigned i = 0; i < 11; i++) {
+		struct page *p = pfn_to_page(PFN(pfn));
+
+		CHECK_EQ(p, lab.block + 4 + i);
+		pfn = p->lru.next;
+		__free_one_page(&lab.zone, p, 0);
+	}
+	CHECK_EQ(pfn, PFN_NONE_N);
+	__free_one_page(&lab.zone, page, 2);
+	CHECK_EQ(rmqueue_bulk(&lab.zone, LAB_PAGES + 9, &pfn, &last), LAB_PAGES);
+	for (unsigned i = 0; i < LAB_PAGES; i++)
+		__free_one_page(&lab.zone, lab.block + i, 0);
+	CHECK_CALL(lab_close(&lab));
+}
+
+/* --- against a naive model: a bit for each frame ------------------------------------------------- */
+
+struct model {
+	DECLARE_BITMAP(used, LAB_PAGES);
+	uint8_t order[LAB_PAGES]; /* of the block in use that starts here, plus one */
+	unsigned live;
+};
+
+static bool model_has(const struct model *m, unsigned order)
+{
+	for (unsigned at = 0; at < LAB_PAGES; at += 1u << order)
+		if (find_next_bit(m->used, at + (1u << order), at) >= at + (1u << order))
+			return true;
+	return false;
+}
+
+static void model_alloc(struct lab *lab, struct model *m, unsigned order)
+{
+	struct page *page = __rmqueue(&lab->zone, order);
+	unsigned at;
+
+	CHECK_EQ(page != NULL, model_has(m, order));
+	if (!page)
+		return;
+	at = (unsigned)(page - lab->block);
+	CHECK_EQ(at & ((1u << order) - 1), 0);
+	CHECK_LE(at + (1u << order), LAB_PAGES);
+	CHECK_EQ(bitmap_weight_range(m->used, at, 1u << order), 0);
+	bitmap_set(m->used, at, 1u << order);
+	m->order[at] = (uint8_t)(order + 1);
+	m->live++;
+}
+
+static void model_free(struct lab *lab, struct model *m, unsigned at)
+{
+	unsigned order;
+
+	while (!m->order[at])
+		at = (at + 1) % LAB_PAGES;
+	order = m->order[at] - 1u;
+	__free_one_page(&lab->zone, lab->block + at, order);
+	bitmap_clear(m->used, at, 1u << order);
+	m->order[at] = 0;
+	m->live--;
+}
+
+UNIT_TEST(random_against_bitmap)
+{
+	struct random *r = unit_random();
+	static struct model m;
+	struct lab lab;
+
+	m = (struct model){0};
+	CHECK(lab_open(&lab));
+	for (unsigned i = 0; i < 20000; i++) {
+		if (!m.live || random_below(r, 100) < 55)
+			CHECK_CALL(model_alloc(&lab, &m, (unsigned)random_below(r, 7)));
+		else
+			CHECK_CALL(model_free(&lab, &m, (unsigned)random_below(r, LAB_PAGES)));
+		CHECK_EQ(zone_free(&lab.zone), LAB_PAGES - bitmap_weight(m.used, LAB_PAGES));
+		if (i % 4000 == 3999)
+			while (m.live)
+				CHECK_CALL(model_free(&lab, &m, 0));
+	}
+	CHECK_CALL(lab_close(&lab));
+}

@@ -199,7 +199,7 @@ static struct dentry *take_unused(struct super_block *sb)
 	struct dentry *dentry, *found = NULL;
 
 	spin_lock(&dcache_lock);
-	list_for_each_entry (dentry, &dentry_lru, d_lru) {
+	list_for_each_entry(dentry, &dentry_lru, d_lru) {
 		if (sb && dentry->d_sb != sb)
 			continue;
 		found = dentry;
@@ -236,7 +236,7 @@ struct dentry *__d_lookup(struct dentry *parent, const struct qstr *name)
 {
 	struct dentry *dentry;
 
-	hlist_for_each_entry (dentry, d_bucket(parent, name->hash), d_hash)
+	hlist_for_each_entry(dentry, d_bucket(parent, name->hash), d_hash)
 		if (dentry->d_name.hash == name->hash && dentry->d_parent == parent &&
 		    dentry->d_name.len == name->len &&
 		    !memcmp(dentry->d_name.name, name->name, name->len))
@@ -358,7 +358,7 @@ void d_genocide(struct dentry *root)
 
 		spin_lock(&dcache_lock);
 	again:
-		list_for_each_entry (child, &d->d_subdirs, d_child) {
+		list_for_each_entry(child, &d->d_subdirs, d_child) {
 			if (child->d_flags & DCACHE_PINNED) {
 				d = child;
 				pinned = true;

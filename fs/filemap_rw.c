@@ -146,10 +146,12 @@ static int write_checks(struct kiocb *iocb, struct iov_iter *from)
  * The page at index, locked, with contents that a write of part of it may build on; or, if the write is of all of it, perhaps
  * without any (not PG_uptodate).
  */
-static int grab_for_write(struct address_space *mapping, uint64_t index, bool whole, struct page **page)
+static int grab_for_write(struct address_space *mapping, uint64_t index, bool whole,
+                          struct page **page)
 {
 	int err = filemap_grab_page(mapping, index, whole, page);
-	bool stored = mapping->a_ops->readpages && index << PAGE_SHIFT < atomic_load(&mapping->i_size);
+	bool stored =
+	        mapping->a_ops->readpages && index << PAGE_SHIFT < atomic_load(&mapping->i_size);
 
 	while (!err && !whole && stored && !page_flag(*page, PG_uptodate)) {
 		bool major;
@@ -173,8 +175,8 @@ static int grab_for_write(struct address_space *mapping, uint64_t index, bool wh
  * The copy into a locked page. A page that was to be written whole but whose source ended early becomes zeros behind what came if
  * there is no older content; else nothing of it counts (0) and the caller tries again in part.
  */
-static size_t copy_into_page(struct address_space *mapping, struct page *page, size_t offset, size_t n,
-			     struct iov_iter *from)
+static size_t copy_into_page(struct address_space *mapping, struct page *page, size_t offset,
+                             size_t n, struct iov_iter *from)
 {
 	struct iov_iter old = *from;
 	char *addr = page_address(page);
@@ -192,10 +194,12 @@ static size_t copy_into_page(struct address_space *mapping, struct page *page, s
 }
 
 /* One page's part of a write: bytes or -errno. */
-static int64_t write_page_part(struct kiocb *iocb, struct address_space *mapping, struct iov_iter *from)
+static int64_t write_page_part(struct kiocb *iocb, struct address_space *mapping,
+                               struct iov_iter *from)
 {
 	uint64_t pos = (uint64_t)iocb->ki_pos;
-	size_t offset = pos & ~PAGE_MASK, n = MIN(PAGE_SIZE - offset, iov_iter_count(from)), left, done;
+	size_t offset = pos & ~PAGE_MASK, n = MIN(PAGE_SIZE - offset, iov_iter_count(from)), left,
+	       done;
 	struct page *page;
 	int err;
 

@@ -108,7 +108,7 @@ static struct inode *find_inode_locked(struct super_block *sb, uint64_t ino)
 {
 	struct inode *inode;
 
-	hlist_for_each_entry (inode, &sb->s_inode_hash[hash_64(ino, INODE_HASH_BITS)], i_hash)
+	hlist_for_each_entry(inode, &sb->s_inode_hash[hash_64(ino, INODE_HASH_BITS)], i_hash)
 		if (inode->i_ino == ino)
 			return igrab(inode);
 	return NULL;

@@ -119,6 +119,7 @@ static inline uint64_t file_size_limit(void)
 }
 
 /* --- locks.c ---------------------------------------------------------------------------------------- */
+void locks_init(void);
 void locks_remove_posix(struct file *file, struct files_struct *owner);
 void locks_remove_file(struct file *file);
 void locks_free_inode(struct inode *inode);
@@ -144,7 +145,9 @@ int tmpfs_init(void);
 void tmpfs_shutdown(void);
 int dev_init(void);
 int tty_init(void);
+int console_tty_init(void);
 int pty_init(void);
+extern _Atomic int32_t stdio_pgrp; /* the first program's group: signals from the host */
 void poll_init(void);
 
 /* --- sockets ---------------------------------------------------------------------------------------------- */

@@ -84,26 +84,26 @@ void pipe_release_tail(struct pipe_inode_info *pipe)
 
 /* --- waiting ---------------------------------------------------------------------------------------------- */
 
-#define pipe_wait(pipe, q, cond)                                                 \
-	({                                                                       \
-		struct waiter w_;                                                \
-		int err_ = 0;                                                    \
-		wait_begin_exclusive((q), &w_);                                  \
-		while (!(cond)) {                                                \
-			if (signal_pending(current)) {                           \
-				err_ = -ERESTARTSYS;                             \
-				break;                                           \
-			}                                                        \
-			mutex_unlock(&(pipe)->mutex);                            \
-			block_interruptible();                                   \
-			mutex_lock(&(pipe)->mutex);                              \
-			if (!(cond)) { /* woken for nothing: queue again */      \
-				wait_end((q), &w_);                              \
-				wait_begin_exclusive((q), &w_);                  \
-			}                                                        \
-		}                                                                \
-		wait_end((q), &w_);                                              \
-		err_;                                                            \
+#define pipe_wait(pipe, q, cond)                                            \
+	({                                                                  \
+		struct waiter w_;                                           \
+		int err_ = 0;                                               \
+		wait_begin_exclusive((q), &w_);                             \
+		while (!(cond)) {                                           \
+			if (signal_pending(current)) {                      \
+				err_ = -ERESTARTSYS;                        \
+				break;                                      \
+			}                                                   \
+			mutex_unlock(&(pipe)->mutex);                       \
+			block_interruptible();                              \
+			mutex_lock(&(pipe)->mutex);                         \
+			if (!(cond)) { /* woken for nothing: queue again */ \
+				wait_end((q), &w_);                         \
+				wait_begin_exclusive((q), &w_);             \
+			}                                                   \
+		}                                                           \
+		wait_end((q), &w_);                                         \
+		err_;                                                       \
 	})
 
 /* One that leaves for a signal passes on the wake-up that may have been its. */
@@ -127,7 +127,8 @@ int pipe_wait_writable(struct pipe_inode_info *pipe)
 
 void pipe_wake_readers(struct pipe_inode_info *pipe, bool was_empty)
 {
-	if ((was_empty || pipe->poll_usage) && !pipe_empty(pipe) && wait_queue_active(&pipe->rd_wait))
+	if ((was_empty || pipe->poll_usage) && !pipe_empty(pipe) &&
+	    wait_queue_active(&pipe->rd_wait))
 		wake_up(&pipe->rd_wait);
 }
 
@@ -463,13 +464,13 @@ static int fifo_open(struct inode *inode, struct file *file)
 
 const struct file_operations fifo_fops = {.open = fifo_open};
 const struct file_operations pipe_fops = {
-	.open = fifo_open,
-	.release = pipe_release,
-	.read_iter = pipe_read,
-	.write_iter = pipe_write,
-	.llseek = no_llseek,
-	.poll = pipe_poll,
-	.ioctl = pipe_ioctl,
+        .open = fifo_open,
+        .release = pipe_release,
+        .read_iter = pipe_read,
+        .write_iter = pipe_write,
+        .llseek = no_llseek,
+        .poll = pipe_poll,
+        .ioctl = pipe_ioctl,
 };
 
 /* --- pipe(2) -------------------------------------------------------------------------------------------------- */
@@ -480,7 +481,8 @@ int create_pipe(struct file *files[2], uint32_t flags)
 
 	if (!pipe)
 		return -ENOMEM;
-	files[0] = alloc_file_pseudo("pipe", S_IFIFO | 0600, O_RDONLY | (flags & O_NONBLOCK), &pipe_fops, pipe);
+	files[0] = alloc_file_pseudo("pipe", S_IFIFO | 0600, O_RDONLY | (flags & O_NONBLOCK),
+	                             &pipe_fops, pipe);
 	if (IS_ERR(files[0])) {
 		free_pipe_info(pipe);
 		return (int)PTR_ERR(files[0]);

@@ -48,9 +48,10 @@ static struct iattr mode_attr(uint32_t mode)
 /* -1: leave it. */
 static struct iattr owner_attr(uint32_t uid, uint32_t gid)
 {
-	return (struct iattr){.valid = (uid != UINT32_MAX ? ATTR_UID : 0) | (gid != UINT32_MAX ? ATTR_GID : 0),
-			      .uid = uid,
-			      .gid = gid};
+	return (struct iattr){.valid = (uid != UINT32_MAX ? ATTR_UID : 0) |
+	                               (gid != UINT32_MAX ? ATTR_GID : 0),
+	                      .uid = uid,
+	                      .gid = gid};
 }
 
 SYSCALL2(chmod, vaddr_t, path, uint32_t, mode)
@@ -107,7 +108,8 @@ SYSCALL3(fchown, int, fd, uint32_t, uid, uint32_t, gid)
 #define UTIME_NOW  ((1l << 30) - 1l)
 #define UTIME_OMIT ((1l << 30) - 2l)
 
-static int set_time(struct iattr *attr, const struct timespec64 *ts, unsigned what, unsigned set, file_time_t *t)
+static int set_time(struct iattr *attr, const struct timespec64 *ts, unsigned what, unsigned set,
+                    file_time_t *t)
 {
 	if (ts->tv_nsec == UTIME_OMIT)
 		return 0;
@@ -280,7 +282,9 @@ static int64_t do_fsync(int fd, bool datasync)
 	if (f.file->f_op->fsync)
 		err = f.file->f_op->fsync(f.file, 0, INT64_MAX, datasync);
 	else /* a directory has nothing of its own to write */
-		err = S_ISDIR(f.file->f_inode->i_mode) || S_ISREG(f.file->f_inode->i_mode) ? 0 : -EINVAL;
+		err = S_ISDIR(f.file->f_inode->i_mode) || S_ISREG(f.file->f_inode->i_mode)
+		              ? 0
+		              : -EINVAL;
 	fdput(f);
 	return err;
 }
@@ -307,7 +311,8 @@ SYSCALL4(sync_file_range, int, fd, int64_t, offset, int64_t, len, uint32_t, flag
 	else if (!S_ISREG(f.file->f_inode->i_mode))
 		err = -ESPIPE;
 	else if (flags && f.file->f_op->fsync)
-		err = f.file->f_op->fsync(f.file, (uint64_t)offset, len ? (uint64_t)end : INT64_MAX, true);
+		err = f.file->f_op->fsync(f.file, (uint64_t)offset, len ? (uint64_t)end : INT64_MAX,
+		                          true);
 	fdput(f);
 	return err;
 }
@@ -331,7 +336,7 @@ SYSCALL0(sync)
 	struct super_block *sb;
 
 	mutex_lock(&mount_mutex);
-	list_for_each_entry (sb, &super_blocks, s_list)
+	list_for_each_entry(sb, &super_blocks, s_list)
 		if (sb->s_op->sync_fs)
 			(void)sb->s_op->sync_fs(sb);
 	mutex_unlock(&mount_mutex);
@@ -381,7 +386,8 @@ static int64_t do_fadvise(struct file *file, int64_t offset, int64_t len, uint32
 	if (advice == POSIX_FADV_WILLNEED)
 		return read_ahead(file, (uint64_t)offset, end);
 	if (advice == POSIX_FADV_DONTNEED && end >> PAGE_SHIFT > PAGES_OF((uint64_t)offset))
-		invalidate_mapping_pages(file->f_inode->i_mapping, PAGES_OF((uint64_t)offset), (end >> PAGE_SHIFT) - 1);
+		invalidate_mapping_pages(file->f_inode->i_mapping, PAGES_OF((uint64_t)offset),
+		                         (end >> PAGE_SHIFT) - 1);
 	return 0;
 }
 

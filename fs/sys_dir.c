@@ -18,13 +18,13 @@ struct getdents_ctx {
 	int err;
 };
 
-#define DIRENT_OFF  8
-#define DIRENT_LEN  16
-#define DIRENT_HEAD 19 /* struct linux_dirent64 up to the name */
+#define DIRENT_OFF      8
+#define DIRENT_LEN      16
+#define DIRENT_HEAD     19 /* struct linux_dirent64 up to the name */
 #define DIRENT_OLD_HEAD 18
 
-static int put_entry(struct getdents_ctx *g, const char *name, size_t len, uint64_t ino, unsigned type,
-		     size_t reclen)
+static int put_entry(struct getdents_ctx *g, const char *name, size_t len, uint64_t ino,
+                     unsigned type, size_t reclen)
 {
 	union {
 		char bytes[DIRENT_HEAD + NAME_MAX + 16];
@@ -47,8 +47,8 @@ static int put_entry(struct getdents_ctx *g, const char *name, size_t len, uint6
 	return copy_to_user(g->buf, &e, reclen);
 }
 
-static bool getdents_actor(struct dir_context *ctx, const char *name, size_t len, uint64_t pos, uint64_t ino,
-			   unsigned type)
+static bool getdents_actor(struct dir_context *ctx, const char *name, size_t len, uint64_t pos,
+                           uint64_t ino, unsigned type)
 {
 	struct getdents_ctx *g = container_of(ctx, struct getdents_ctx, ctx);
 	size_t reclen = ALIGN_UP((g->old ? DIRENT_OLD_HEAD + 1 : DIRENT_HEAD) + len + 1, (size_t)8);
@@ -61,7 +61,8 @@ static bool getdents_actor(struct dir_context *ctx, const char *name, size_t len
 		g->err = g->prev ? 0 : -EINVAL;
 		return false;
 	}
-	if ((g->prev && put_user_u64(g->prev + DIRENT_OFF, pos)) || put_entry(g, name, len, ino, type, reclen)) {
+	if ((g->prev && put_user_u64(g->prev + DIRENT_OFF, pos)) ||
+	    put_entry(g, name, len, ino, type, reclen)) {
 		g->err = -EFAULT;
 		return false;
 	}
@@ -95,7 +96,8 @@ static int64_t getdents_file(struct file *file, struct getdents_ctx *g, size_t s
 
 static int64_t do_getdents(int fd, vaddr_t buf, uint32_t size, bool old)
 {
-	struct getdents_ctx g = {.ctx = {.actor = getdents_actor}, .buf = buf, .left = size, .old = old};
+	struct getdents_ctx g = {
+	        .ctx = {.actor = getdents_actor}, .buf = buf, .left = size, .old = old};
 	struct fd f = fdget(fd);
 	int64_t n;
 

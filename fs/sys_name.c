@@ -152,7 +152,8 @@ static int64_t do_mknod(int dirfd, vaddr_t path, uint32_t mode, uint32_t dev)
 		mode |= S_IFREG;
 	if (S_ISDIR(mode))
 		return -EPERM;
-	if (!S_ISREG(mode) && !S_ISCHR(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode))
+	if (!S_ISREG(mode) && !S_ISCHR(mode) && !S_ISBLK(mode) && !S_ISFIFO(mode) &&
+	    !S_ISSOCK(mode))
 		return -EINVAL;
 	name = getname(path, false);
 	if (IS_ERR(name))
@@ -299,10 +300,12 @@ static int64_t do_unlink(int dirfd, vaddr_t path, bool dir)
 	if (IS_ERR(dentry)) {
 		err = (int)PTR_ERR(dentry);
 	} else {
-		if (!dir && nd.flags & LOOKUP_DIRECTORY && !d_is_negative(dentry) && !d_is_dir(dentry))
+		if (!dir && nd.flags & LOOKUP_DIRECTORY && !d_is_negative(dentry) &&
+		    !d_is_dir(dentry))
 			err = -ENOTDIR;
 		else
-			err = dir ? rmdir_locked(nd.at->d_inode, dentry) : unlink_locked(nd.at->d_inode, dentry);
+			err = dir ? rmdir_locked(nd.at->d_inode, dentry)
+			          : unlink_locked(nd.at->d_inode, dentry);
 	}
 	up_write(&nd.at->d_inode->i_rwsem);
 	if (!IS_ERR(dentry))
@@ -359,8 +362,8 @@ static void unlock_dirs(struct dentry *a, struct dentry *b)
 }
 
 /* Both looked up, directories locked: may it be? 1: they are the same file and nothing is to be done. */
-static int may_rename(struct nameidata *f, struct nameidata *t, struct dentry *from, struct dentry *to,
-		      unsigned flags)
+static int may_rename(struct nameidata *f, struct nameidata *t, struct dentry *from,
+                      struct dentry *to, unsigned flags)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
 
@@ -389,8 +392,8 @@ static int may_rename(struct nameidata *f, struct nameidata *t, struct dentry *f
 	return 0;
 }
 
-static int rename_locked(struct nameidata *f, struct nameidata *t, struct dentry *from, struct dentry *to,
-			 unsigned flags)
+static int rename_locked(struct nameidata *f, struct nameidata *t, struct dentry *from,
+                         struct dentry *to, unsigned flags)
 {
 	struct inode *from_dir = f->at->d_inode, *to_dir = t->at->d_inode;
 	bool victim_dir = d_is_dir(to) && !(flags & RENAME_EXCHANGE);

@@ -4,9 +4,10 @@
 #include "fs/internal.h"
 #include <quire/slab.h>
 
-#define VALID_OPEN_FLAGS                                                                                   \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC |    \
-	 O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define VALID_OPEN_FLAGS                                                                       \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |  \
+	 O_ASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | \
+	 O_PATH | O_TMPFILE)
 #define SETFL_MASK (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
 
 static int64_t do_open(int dirfd, vaddr_t path, uint32_t flags, uint32_t mode)
@@ -20,7 +21,8 @@ static int64_t do_open(int dirfd, vaddr_t path, uint32_t flags, uint32_t mode)
 	flags &= VALID_OPEN_FLAGS;
 	fd = get_unused_fd_flags(flags);
 	if (fd >= 0) {
-		file = do_filp_open(dirfd, name, flags | O_LARGEFILE, mode & S_IALLUGO & ~current->fs->umask);
+		file = do_filp_open(dirfd, name, flags | O_LARGEFILE,
+		                    mode & S_IALLUGO & ~current->fs->umask);
 		if (IS_ERR(file)) {
 			put_unused_fd((unsigned)fd);
 			fd = (int)PTR_ERR(file);
@@ -151,7 +153,8 @@ static int64_t setfl(struct file *file, uint32_t arg)
 {
 	uint32_t old = atomic_load(&file->f_flags);
 
-	while (!atomic_compare_exchange_weak(&file->f_flags, &old, (old & ~SETFL_MASK) | (arg & SETFL_MASK)))
+	while (!atomic_compare_exchange_weak(&file->f_flags, &old,
+	                                     (old & ~SETFL_MASK) | (arg & SETFL_MASK)))
 		;
 	return 0;
 }
@@ -211,8 +214,8 @@ SYSCALL3(fcntl, uint32_t, fd, uint32_t, cmd, uint64_t, arg)
 
 	if (!f.file)
 		return -EBADF;
-	if (f.file->f_mode & FMODE_PATH && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC && cmd != F_GETFD &&
-	    cmd != F_SETFD && cmd != F_GETFL)
+	if (f.file->f_mode & FMODE_PATH && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC &&
+	    cmd != F_GETFD && cmd != F_SETFD && cmd != F_GETFL)
 		n = -EBADF;
 	else
 		n = do_fcntl(f.file, fd, cmd, arg);

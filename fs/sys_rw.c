@@ -60,7 +60,8 @@ SYSCALL3(write, int, fd, vaddr_t, buf, size_t, count)
 	return rw_one(fd, buf, count, true);
 }
 
-static int64_t rw_offset(struct file *file, struct iov_iter *i, int64_t pos, bool write, unsigned flags)
+static int64_t rw_offset(struct file *file, struct iov_iter *i, int64_t pos, bool write,
+                         unsigned flags)
 {
 	if (pos < 0)
 		return -EINVAL;
@@ -118,7 +119,8 @@ static int64_t check_iovec(struct iovec *iov, unsigned n)
 }
 
 /* fast has room for IOV_FAST. *iov is to be given to import_end(). Bytes or -errno. */
-int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov, struct iov_iter *i)
+int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov,
+                     struct iov_iter *i)
 {
 	int64_t total;
 
@@ -152,13 +154,14 @@ static int rwf_flags(unsigned rwf, unsigned *flags)
 {
 	if (rwf & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
 		return -ENOTSUP;
-	*flags = (rwf & (RWF_DSYNC | RWF_SYNC) ? IOCB_DSYNC : 0) | (rwf & RWF_NOWAIT ? IOCB_NOWAIT : 0) |
-		 (rwf & RWF_APPEND ? IOCB_APPEND : 0);
+	*flags = (rwf & (RWF_DSYNC | RWF_SYNC) ? IOCB_DSYNC : 0) |
+	         (rwf & RWF_NOWAIT ? IOCB_NOWAIT : 0) | (rwf & RWF_APPEND ? IOCB_APPEND : 0);
 	return 0;
 }
 
 /* pos -1: at the file's own position. */
-static int64_t rw_vector(int fd, vaddr_t vec, unsigned vlen, int64_t pos, bool own_pos, unsigned rwf, bool write)
+static int64_t rw_vector(int fd, vaddr_t vec, unsigned vlen, int64_t pos, bool own_pos,
+                         unsigned rwf, bool write)
 {
 	struct fd f = fdget(fd);
 	struct iovec fast[IOV_FAST], *iov = fast;
@@ -171,7 +174,8 @@ static int64_t rw_vector(int fd, vaddr_t vec, unsigned vlen, int64_t pos, bool o
 	if (!n)
 		n = import_iovec(vec, vlen, fast, &iov, &i);
 	if (n >= 0)
-		n = own_pos ? rw_at_pos(f.file, &i, write, flags) : rw_offset(f.file, &i, pos, write, flags);
+		n = own_pos ? rw_at_pos(f.file, &i, write, flags)
+		            : rw_offset(f.file, &i, pos, write, flags);
 	import_end(iov, fast);
 	fdput(f);
 	return n;
@@ -197,12 +201,14 @@ SYSCALL4(pwritev, int, fd, vaddr_t, vec, uint32_t, vlen, int64_t, pos)
 	return rw_vector(fd, vec, vlen, pos, false, 0, true);
 }
 
-SYSCALL6(preadv2, int, fd, vaddr_t, vec, uint32_t, vlen, int64_t, pos, uint64_t, high UNUSED, uint32_t, rwf)
+SYSCALL6(preadv2, int, fd, vaddr_t, vec, uint32_t, vlen, int64_t, pos, uint64_t, high UNUSED,
+         uint32_t, rwf)
 {
 	return rw_vector(fd, vec, vlen, pos, pos == -1, rwf, false);
 }
 
-SYSCALL6(pwritev2, int, fd, vaddr_t, vec, uint32_t, vlen, int64_t, pos, uint64_t, high UNUSED, uint32_t, rwf)
+SYSCALL6(pwritev2, int, fd, vaddr_t, vec, uint32_t, vlen, int64_t, pos, uint64_t, high UNUSED,
+         uint32_t, rwf)
 {
 	return rw_vector(fd, vec, vlen, pos, pos == -1, rwf, true);
 }

@@ -7,22 +7,22 @@
 static int put_stat(vaddr_t to, const struct kstat *k)
 {
 	struct linux_stat st = {
-		.st_dev = new_encode_dev(k->dev),
-		.st_ino = k->ino,
-		.st_nlink = k->nlink,
-		.st_mode = k->mode,
-		.st_uid = k->uid,
-		.st_gid = k->gid,
-		.st_rdev = new_encode_dev(k->rdev),
-		.st_size = (int64_t)k->size,
-		.st_blksize = k->blksize,
-		.st_blocks = (int64_t)k->blocks,
-		.st_atime = (uint64_t)k->atime / NSEC_PER_SEC,
-		.st_atime_nsec = (uint64_t)k->atime % NSEC_PER_SEC,
-		.st_mtime = (uint64_t)k->mtime / NSEC_PER_SEC,
-		.st_mtime_nsec = (uint64_t)k->mtime % NSEC_PER_SEC,
-		.st_ctime = (uint64_t)k->ctime / NSEC_PER_SEC,
-		.st_ctime_nsec = (uint64_t)k->ctime % NSEC_PER_SEC,
+	        .st_dev = new_encode_dev(k->dev),
+	        .st_ino = k->ino,
+	        .st_nlink = k->nlink,
+	        .st_mode = k->mode,
+	        .st_uid = k->uid,
+	        .st_gid = k->gid,
+	        .st_rdev = new_encode_dev(k->rdev),
+	        .st_size = (int64_t)k->size,
+	        .st_blksize = k->blksize,
+	        .st_blocks = (int64_t)k->blocks,
+	        .st_atime = (uint64_t)k->atime / NSEC_PER_SEC,
+	        .st_atime_nsec = (uint64_t)k->atime % NSEC_PER_SEC,
+	        .st_mtime = (uint64_t)k->mtime / NSEC_PER_SEC,
+	        .st_mtime_nsec = (uint64_t)k->mtime % NSEC_PER_SEC,
+	        .st_ctime = (uint64_t)k->ctime / NSEC_PER_SEC,
+	        .st_ctime_nsec = (uint64_t)k->ctime % NSEC_PER_SEC,
 	};
 
 	return copy_to_user(to, &st, sizeof(st));
@@ -94,7 +94,8 @@ SYSCALL2(fstat, int, fd, vaddr_t, buf)
 SYSCALL4(newfstatat, int, dirfd, vaddr_t, path, vaddr_t, buf, uint32_t, flags)
 {
 	struct kstat k;
-	int err = is_fstat(dirfd, path, flags) ? stat_fd(dirfd, &k) : stat_at(dirfd, path, flags, &k);
+	int err =
+	        is_fstat(dirfd, path, flags) ? stat_fd(dirfd, &k) : stat_at(dirfd, path, flags, &k);
 
 	return err ? err : put_stat(buf, &k);
 }
@@ -127,7 +128,7 @@ static_assert(sizeof(struct statx) == 256, "struct statx");
 static struct statx_timestamp statx_time(file_time_t t)
 {
 	return (struct statx_timestamp){.tv_sec = t / (int64_t)NSEC_PER_SEC,
-					.tv_nsec = (uint32_t)((uint64_t)t % NSEC_PER_SEC)};
+	                                .tv_nsec = (uint32_t)((uint64_t)t % NSEC_PER_SEC)};
 }
 
 SYSCALL5(statx, int, dirfd, vaddr_t, path, uint32_t, flags, uint32_t, mask, vaddr_t, buf)
@@ -142,23 +143,23 @@ SYSCALL5(statx, int, dirfd, vaddr_t, path, uint32_t, flags, uint32_t, mask, vadd
 	if (err)
 		return err;
 	x = (struct statx){
-		.stx_mask = STATX_BASIC_STATS | (k.btime ? STATX_BTIME : 0),
-		.stx_blksize = k.blksize,
-		.stx_nlink = (uint32_t)k.nlink,
-		.stx_uid = k.uid,
-		.stx_gid = k.gid,
-		.stx_mode = (uint16_t)k.mode,
-		.stx_ino = k.ino,
-		.stx_size = k.size,
-		.stx_blocks = k.blocks,
-		.stx_atime = statx_time(k.atime),
-		.stx_btime = statx_time(k.btime),
-		.stx_ctime = statx_time(k.ctime),
-		.stx_mtime = statx_time(k.mtime),
-		.stx_rdev_major = MAJOR(k.rdev),
-		.stx_rdev_minor = MINOR(k.rdev),
-		.stx_dev_major = MAJOR(k.dev),
-		.stx_dev_minor = MINOR(k.dev),
+	        .stx_mask = STATX_BASIC_STATS | (k.btime ? STATX_BTIME : 0),
+	        .stx_blksize = k.blksize,
+	        .stx_nlink = (uint32_t)k.nlink,
+	        .stx_uid = k.uid,
+	        .stx_gid = k.gid,
+	        .stx_mode = (uint16_t)k.mode,
+	        .stx_ino = k.ino,
+	        .stx_size = k.size,
+	        .stx_blocks = k.blocks,
+	        .stx_atime = statx_time(k.atime),
+	        .stx_btime = statx_time(k.btime),
+	        .stx_ctime = statx_time(k.ctime),
+	        .stx_mtime = statx_time(k.mtime),
+	        .stx_rdev_major = MAJOR(k.rdev),
+	        .stx_rdev_minor = MINOR(k.rdev),
+	        .stx_dev_major = MAJOR(k.dev),
+	        .stx_dev_minor = MINOR(k.dev),
 	};
 	return copy_to_user(buf, &x, sizeof(x));
 }
@@ -174,17 +175,19 @@ static int64_t put_statfs(struct super_block *sb, vaddr_t buf)
 	if (err)
 		return err;
 	st = (struct linux_statfs){
-		.f_type = (int64_t)k.type,
-		.f_bsize = (int64_t)k.bsize,
-		.f_blocks = (int64_t)k.blocks,
-		.f_bfree = (int64_t)k.bfree,
-		.f_bavail = (int64_t)k.bavail,
-		.f_files = (int64_t)k.files,
-		.f_ffree = (int64_t)k.ffree,
-		.f_fsid = {(int32_t)sb->s_dev, 0},
-		.f_namelen = (int64_t)k.namelen,
-		.f_frsize = (int64_t)k.bsize,
-		.f_flags = (int64_t)((sb->s_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)) | 0x20),
+	        .f_type = (int64_t)k.type,
+	        .f_bsize = (int64_t)k.bsize,
+	        .f_blocks = (int64_t)k.blocks,
+	        .f_bfree = (int64_t)k.bfree,
+	        .f_bavail = (int64_t)k.bavail,
+	        .f_files = (int64_t)k.files,
+	        .f_ffree = (int64_t)k.ffree,
+	        .f_fsid = {(int32_t)sb->s_dev, 0},
+	        .f_namelen = (int64_t)k.namelen,
+	        .f_frsize = (int64_t)k.bsize,
+	        .f_flags =
+	                (int64_t)((sb->s_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)) |
+	                          0x20),
 	};
 	return copy_to_user(buf, &st, sizeof(st));
 }
@@ -225,7 +228,8 @@ static int64_t do_access(int dirfd, vaddr_t path, uint32_t mode, uint32_t flags)
 	struct dentry *dentry;
 	int err;
 
-	if (mode & ~(R_OK | W_OK | X_OK) || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+	if (mode & ~(R_OK | W_OK | X_OK) ||
+	    flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	if (flags & AT_EMPTY_PATH)
 		lookup |= LOOKUP_EMPTY;

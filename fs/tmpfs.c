@@ -11,7 +11,7 @@
 #include <quire/slab.h>
 
 struct tmpfs_info {
-	_Atomic int64_t used;   /* pages */
+	_Atomic int64_t used; /* pages */
 	int64_t max_pages;
 	_Atomic int64_t inodes;
 	int64_t max_inodes;
@@ -114,7 +114,8 @@ static struct inode *tmpfs_lookup(struct inode *dir, struct dentry *dentry)
 }
 
 /* link: a symlink's target, the inode's from now on (freed on failure). */
-static int tmpfs_make(struct inode *dir, struct dentry *dentry, uint32_t mode, uint32_t rdev, char *link)
+static int tmpfs_make(struct inode *dir, struct dentry *dentry, uint32_t mode, uint32_t rdev,
+                      char *link)
 {
 	struct inode *inode;
 
@@ -190,7 +191,7 @@ static bool dir_is_empty(struct dentry *dir)
 	bool empty = true;
 
 	spin_lock(&dcache_lock);
-	list_for_each_entry (child, &dir->d_subdirs, d_child)
+	list_for_each_entry(child, &dir->d_subdirs, d_child)
 		if (child->d_flags & DCACHE_PINNED)
 			empty = false;
 	spin_unlock(&dcache_lock);
@@ -217,7 +218,7 @@ static void move_subdir_count(struct inode *from, struct inode *to, bool dir)
 }
 
 static int tmpfs_rename(struct inode *from_dir, struct dentry *from, struct inode *to_dir,
-			struct dentry *to, unsigned flags)
+                        struct dentry *to, unsigned flags)
 {
 	int err = 0;
 
@@ -288,7 +289,8 @@ static int64_t tmpfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (unlikely(seals)) {
 		if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 			return -EPERM;
-		if (seals & F_SEAL_GROW && (uint64_t)iocb->ki_pos + iov_iter_count(from) > i_size_read(inode))
+		if (seals & F_SEAL_GROW &&
+		    (uint64_t)iocb->ki_pos + iov_iter_count(from) > i_size_read(inode))
 			return -EPERM;
 	}
 	return generic_file_write_iter(iocb, from);
@@ -320,7 +322,8 @@ static int64_t tmpfs_llseek(struct file *file, int64_t offset, int whence)
 		return generic_file_llseek(file, offset, whence);
 	if (offset < 0 || (uint64_t)offset >= size)
 		return -ENXIO;
-	index = seek_page(inode->i_mapping, (uint64_t)offset >> PAGE_SHIFT, PAGES_OF(size), whence == SEEK_DATA);
+	index = seek_page(inode->i_mapping, (uint64_t)offset >> PAGE_SHIFT, PAGES_OF(size),
+	                  whence == SEEK_DATA);
 	found = MAX((int64_t)(index << PAGE_SHIFT), offset);
 	if ((uint64_t)found >= size) {
 		if (whence == SEEK_DATA)
@@ -348,7 +351,8 @@ static int populate(struct address_space *mapping, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static int64_t tmpfs_fallocate_locked(struct inode *inode, unsigned mode, uint64_t start, uint64_t end)
+static int64_t tmpfs_fallocate_locked(struct inode *inode, unsigned mode, uint64_t start,
+                                      uint64_t end)
 {
 	unsigned seals = inode_seals(inode);
 	int err;
@@ -398,26 +402,26 @@ static int tmpfs_fsync(struct file *file, uint64_t start, uint64_t end, bool dat
 }
 
 static const struct inode_operations tmpfs_dir_iops = {
-	.lookup = tmpfs_lookup,
-	.create = tmpfs_create,
-	.mknod = tmpfs_mknod,
-	.mkdir = tmpfs_mkdir,
-	.symlink = tmpfs_symlink,
-	.link = tmpfs_link,
-	.unlink = tmpfs_unlink,
-	.rmdir = tmpfs_rmdir,
-	.rename = tmpfs_rename,
-	.tmpfile = tmpfs_tmpfile,
-	.setattr = tmpfs_setattr,
+        .lookup = tmpfs_lookup,
+        .create = tmpfs_create,
+        .mknod = tmpfs_mknod,
+        .mkdir = tmpfs_mkdir,
+        .symlink = tmpfs_symlink,
+        .link = tmpfs_link,
+        .unlink = tmpfs_unlink,
+        .rmdir = tmpfs_rmdir,
+        .rename = tmpfs_rename,
+        .tmpfile = tmpfs_tmpfile,
+        .setattr = tmpfs_setattr,
 };
 static const struct inode_operations tmpfs_file_iops = {.setattr = tmpfs_setattr};
 static const struct inode_operations tmpfs_special_iops = {.setattr = tmpfs_setattr};
 static const struct file_operations tmpfs_file_fops = {
-	.read_iter = generic_file_read_iter,
-	.write_iter = tmpfs_write_iter,
-	.llseek = tmpfs_llseek,
-	.fallocate = tmpfs_fallocate,
-	.fsync = tmpfs_fsync,
+        .read_iter = generic_file_read_iter,
+        .write_iter = tmpfs_write_iter,
+        .llseek = tmpfs_llseek,
+        .fallocate = tmpfs_fallocate,
+        .fsync = tmpfs_fsync,
 };
 
 /* --- the file system --------------------------------------------------------------------------------------- */
@@ -428,14 +432,14 @@ static int tmpfs_statfs(struct super_block *sb, struct kstatfs *buf)
 	int64_t left = info->max_pages - atomic_load(&info->used);
 
 	*buf = (struct kstatfs){
-		.type = TMPFS_MAGIC,
-		.bsize = PAGE_SIZE,
-		.blocks = (uint64_t)info->max_pages,
-		.bfree = (uint64_t)MAX(left, 0),
-		.bavail = (uint64_t)MAX(left, 0),
-		.files = (uint64_t)info->max_inodes,
-		.ffree = (uint64_t)(info->max_inodes - atomic_load(&info->inodes)),
-		.namelen = NAME_MAX,
+	        .type = TMPFS_MAGIC,
+	        .bsize = PAGE_SIZE,
+	        .blocks = (uint64_t)info->max_pages,
+	        .bfree = (uint64_t)MAX(left, 0),
+	        .bavail = (uint64_t)MAX(left, 0),
+	        .files = (uint64_t)info->max_inodes,
+	        .ffree = (uint64_t)(info->max_inodes - atomic_load(&info->inodes)),
+	        .namelen = NAME_MAX,
 	};
 	return 0;
 }
@@ -447,19 +451,20 @@ static void tmpfs_put_super(struct super_block *sb)
 
 static void tmpfs_show_options(struct seq_file *m, struct super_block *sb)
 {
-	seq_printf(m, ",size=%lldk", (long long)(info_of(sb)->max_pages * (int64_t)(PAGE_SIZE / 1024)));
+	seq_printf(m, ",size=%lldk",
+	           (long long)(info_of(sb)->max_pages * (int64_t)(PAGE_SIZE / 1024)));
 }
 
 static const struct super_operations tmpfs_sops = {
-	.evict_inode = tmpfs_evict,
-	.statfs = tmpfs_statfs,
-	.put_super = tmpfs_put_super,
-	.show_options = tmpfs_show_options,
+        .evict_inode = tmpfs_evict,
+        .statfs = tmpfs_statfs,
+        .put_super = tmpfs_put_super,
+        .show_options = tmpfs_show_options,
 };
 
 /* size=N[kmg], size=N%, nr_inodes=N, mode=OCTAL; separated by commas. */
 static int parse_option(struct tmpfs_info *info, const char *key, size_t key_len, const char *value,
-			uint32_t *mode)
+                        uint32_t *mode)
 {
 	const char *end;
 	uint64_t n;
@@ -531,7 +536,8 @@ static int tmpfs_fill_super(struct super_block *sb, const char *source, const ch
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
-struct file_system_type tmpfs_type = {.name = "tmpfs", .fs_flags = FS_NODEV, .fill_super = tmpfs_fill_super};
+struct file_system_type tmpfs_type = {
+        .name = "tmpfs", .fs_flags = FS_NODEV, .fill_super = tmpfs_fill_super};
 
 /* --- files without a name: memfd_create(2) ------------------------------------------------------------------ */
 

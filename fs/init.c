@@ -1,0 +1,204 @@
+/*
+ * init.c - files at boot and at the end: the root, what is mounted over it, and giving all of it back.
+ */
+#include "fs/internal.h"
+#include "fs/9p_fs.h"
+#include "fs/proc.h"
+#include <quire/frame.h>
+#include <quire/slab.h>
+
+static int mount_root(void)
+{
+	uint64_t initrd = boot_info.initrd_end.a - boot_info.initrd_start.a;
+	char root[8] = "cpio", size[40];
+
+	if (boot_param("root", root, sizeof(root)) > 0 && !strcmp(root, "9p"))
+		return vfs_mount("9p", "root", "/", MS_RDONLY, NULL, false);
+	if (strcmp(root, "cpio")) {
+		port_log("fs: root=%s: only 9p and cpio are known", root);
+		return -EINVAL;
+	}
+	/* The archive's own frames count as files' pages, and there is to be room beside them. */
+	format(size, sizeof(size), "mode=755,size=%lluk",
+	       (unsigned long long)((totalram_pages() / 2 + PAGES_OF(initrd)) *
+	                            (PAGE_SIZE / 1024)));
+	return vfs_mount("tmpfs", "rootfs", "/", 0, size, false);
+}
+
+/* A memory file system over path; in a root that is memory itself a directory will do. */
+static int mount_tmp(const char *path, uint32_t mode, const char *data)
+{
+	struct dentry *dentry;
+	int err;
+
+	if (root_super->s_magic != TMPFS_MAGIC)
+		return vfs_mount("tmpfs", "tmpfs", path, MS_NOSUID | MS_NODEV, data, true);
+	err = vfs_mkdir_at(AT_FDCWD, path, mode);
+	if (err == -EEXIST)
+		return 0;
+	if (!err)
+		err = kern_path(path, LOOKUP_DIRECTORY, &dentry);
+	if (!err)
+		dput(dentry);
+	return err;
+}
+
+static int mount_dir(const char *type, const char *path, uint32_t flags)
+{
+	int err = root_super->s_magic == TMPFS_MAGIC ? vfs_mkdir_at(AT_FDCWD, path, 0755) : 0;
+
+	if (err && err != -EEXIST)
+		return err;
+	return vfs_mount(type, type, path, flags, NULL, true);
+}
+
+static int mount_write_share(void)
+{
+	char path[256];
+	int err;
+
+	if (boot_param("write", path, sizeof(path)) <= 0)
+		return 0;
+	err = vfs_mount("9p", "write", path, 0, NULL, true);
+	if (err)
+		port_log("fs: the writable share on %s: error %d", path, -err);
+	return err;
+}
+
+static int mount_all(void)
+{
+	int err = mount_dir("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+
+	if (!err)
+		err = mount_dir("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	if (!err)
+		err = mount_dir("devtmpfs", "/dev", MS_NOSUID);
+	if (!err)
+		err = vfs_mount("tmpfs", "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777",
+		                false);
+	if (!err)
+		err = pty_init();
+	if (!err)
+		err = mount_tmp("/tmp", 01777, "mode=1777");
+	if (!err)
+		err = mount_tmp("/run", 0755, "mode=755");
+	return err ? err : mount_write_share();
+}
+
+static int start_parts(void)
+{
+	int err = file_late_init();
+
+	if (!err)
+		err = tmpfs_init();
+	if (!err)
+		err = dev_init();
+	if (!err)
+		err = tty_init();
+	if (!err)
+		err = console_tty_init();
+	return err;
+}
+
+int fs_init(void)
+{
+	int err;
+
+	dcache_init();
+	inode_init();
+	file_init();
+	locks_init();
+	super_init();
+	p9_fs_init();
+	proc_fs_init();
+	sysfs_init();
+	err = start_parts();
+	if (!err)
+		err = mount_root();
+	if (!err)
+		err = cpio_unpack();
+	if (!err)
+		err = mount_all();
+	if (err)
+		port_log("fs: cannot start: error %d", -err);
+	return err;
+}
+
+/* --- giving back ----------------------------------------------------------------------------------------------- */
+
+/* Clean pages of all files of sb. Each inode is held while it is worked on, its place in the list by the same hold. */
+static uint64_t drop_pages(struct super_block *sb)
+{
+	struct inode *inode, *prev = NULL;
+	uint64_t n = 0;
+
+	spin_lock(&sb->s_inode_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		if (!inode->i_mapping || inode->i_mapping->flags & AS_SHMEM ||
+		    !inode->i_mapping->nrpages)
+			continue;
+		igrab(inode); /* counts reach zero under s_inode_lock only */
+		spin_unlock(&sb->s_inode_lock);
+		iput(prev);
+		prev = inode;
+		n += invalidate_mapping_pages(inode->i_mapping, 0, UINT64_MAX);
+		spin_lock(&sb->s_inode_lock);
+	}
+	spin_unlock(&sb->s_inode_lock);
+	iput(prev);
+	return n;
+}
+
+uint64_t fs_drop_caches(void)
+{
+	struct super_block *sb;
+	uint64_t n = 0;
+
+	shrink_dcache(UINT64_MAX);
+	mutex_lock(&mount_mutex);
+	list_for_each_entry(sb, &super_blocks, s_list) {
+		if (sb->s_op->sync_fs)
+			(void)sb->s_op->sync_fs(sb);
+		n += drop_pages(sb);
+	}
+	mutex_unlock(&mount_mutex);
+	return n + kmem_cache_shrink_all();
+}
+
+static struct super_block *last_mounted(void)
+{
+	struct super_block *sb;
+
+	mutex_lock(&mount_mutex);
+	sb = list_last_entry(&super_blocks, struct super_block, s_list);
+	mutex_unlock(&mount_mutex);
+	return sb;
+}
+
+void fs_shutdown(void)
+{
+	struct super_block *sb;
+
+	if (!root_super)
+		return;
+	if (atomic_load(&nr_files))
+		port_log("fs: %llu files are still open at the end",
+		         (unsigned long long)atomic_load(&nr_files));
+	shrink_dcache(UINT64_MAX);
+	while ((sb = last_mounted()) != root_super) {
+		if (vfs_umount(sb)) {
+			port_log("fs: %s is busy at the end", sb->s_source);
+			return;
+		}
+	}
+	list_del_init(&sb->s_list);
+	root_super = NULL;
+	deactivate_super(sb);
+	tmpfs_shutdown();
+	file_shutdown();
+	kfree(boot_program.argv);
+	kfree(boot_program.env);
+	kfree(boot_program.cwd);
+	boot_program = (struct boot_program){NULL, NULL, NULL, 0, 0};
+	kmem_cache_shrink_all();
+}

@@ -42,6 +42,8 @@ void release_task(struct task_struct *task);
 
 /* Kill all threads but the running one, which becomes the leader: exec. 0 or -EAGAIN. Sleeps. */
 MUST_USE int de_thread(void);
+/* mm->limits from the rlimits of task's process. */
+void mm_set_limits(struct mm_struct *mm, struct task_struct *task);
 /* The child lets go of its parent's address space: vfork's parent may go on, tid word is cleared. */
 void mm_release(struct task_struct *task, struct mm_struct *mm);
 /* Switch the running task to mm (NULL: borrow the old one lazily). */

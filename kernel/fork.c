@@ -108,8 +108,7 @@ static struct signal_struct *signal_alloc(struct task_struct *parent)
 
 	if (!sig)
 		return NULL;
-	sig->itimer_real = kmalloc(sizeof(*sig->itimer_real), GFP_KERNEL);
-	if (!sig->itimer_real) {
+	if (itimer_real_init(sig)) {
 		kmem_cache_free(signal_cache, sig);
 		return NULL;
 	}
@@ -123,7 +122,6 @@ static struct signal_struct *signal_alloc(struct task_struct *parent)
 	wait_queue_init(&sig->wait_exit);
 	sig->nr_threads = 1;
 	sig->dumpable = true;
-	itimer_real_init(sig);
 	if (!parent) {
 		init_rlimits(sig->rlim);
 		return sig;

@@ -168,12 +168,18 @@ static void kick_cpu(struct runqueue *rq)
 		arch_send_reschedule(rq->id);
 }
 
+#define CPU_TIMER_TICK 4000000ull /* how often a process with a CPU-time timer is looked at */
+
 /* The running task's turn ends when those who wait have waited long enough. */
 static void start_slice(struct runqueue *rq)
 {
 	uint64_t slice = SLICE_NS;
 
-	if (!rq->leftmost || rq->curr == rq->idle)
+	if (rq->curr == rq->idle)
+		return;
+	if (unlikely(rq->curr->signal && has_cpu_itimers(rq->curr->signal)) && rq == this_rq())
+		timer_program(arch_clock_ns() + CPU_TIMER_TICK);
+	if (!rq->leftmost)
 		return;
 	if (rq->nr_running > 2)
 		slice = MAX(2 * SLICE_NS / rq->nr_running, MIN_SLICE_NS);
@@ -427,10 +433,8 @@ void schedule(void)
 	if (prev == rq->idle && next != prev)
 		atomic_fetch_and_explicit(&idle_mask, ~(1ull << rq->id), memory_order_relaxed);
 	if (likely(next != prev)) {
-		if (rq->leftmost) {
-			rq->curr = next;
-			start_slice(rq);
-		}
+		rq->curr = next;
+		start_slice(rq);
 		context_switch(rq, prev, next);
 	} else {
 		rq->migrate_prev = false;
@@ -606,10 +610,13 @@ void sched_tick(void)
 	struct runqueue *rq = this_rq();
 	uint64_t now = arch_clock_ns();
 
+	if (rq->curr->signal && has_cpu_itimers(rq->curr->signal))
+		run_cpu_itimers(rq->curr);
 	spin_lock(&rq->lock);
 	update_curr(rq, now);
-	if (rq->leftmost && rq->curr != rq->idle) {
-		push_balance(rq, now);
+	if (rq->curr != rq->idle) {
+		if (rq->leftmost)
+			push_balance(rq, now);
 		start_slice(rq);
 		if (rq->leftmost && (int64_t)(rq->curr->sum_exec - rq->slice_end) >= 0)
 			atomic_store_explicit(&rq->cpu->need_resched, 1, memory_order_relaxed);

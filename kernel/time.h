@@ -70,7 +70,7 @@ void timer_program(uint64_t deadline_ns);
 /* Interval timers of a process (kernel/itimer.c): alarm, setitimer, timer_create. */
 struct signal_struct;
 struct task_struct;
-void itimer_real_init(struct signal_struct *sig);
+MUST_USE int itimer_real_init(struct signal_struct *sig); /* 0 or -ENOMEM */
 void exit_itimers(struct signal_struct *sig);      /* the process ends or execs: POSIX timers go */
 void cancel_itimer_real(struct signal_struct *sig); /* the process ends */
 void run_cpu_itimers(struct task_struct *task);     /* at ticks; interrupt context */

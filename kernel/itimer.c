@@ -1,0 +1,496 @@
+/*
+ * itimer.c - timers that send signals: alarm, setitimer, timer_create.
+ *
+ * ITIMER_REAL and POSIX timers are timer_entries whose callback, in interrupt context, sends the signal and arms the
+ * next period. ITIMER_VIRTUAL and ITIMER_PROF count CPU time, and are looked at by the tick that a process
+ * with one of them has while it runs (sched.c).
+ *
+ * A POSIX timer's signal is queued at most once; expiries meanwhile count as overruns, told when it is taken.
+ *
+ * Locks: sighand->lock of the process guards all settings. A callback takes it, so timers are cancelled with
+ * timer_cancel_sync() outside it, or found disarmed by the generation check in the callback.
+ */
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "kernel/syscall.h"
+#include "kernel/time.h"
+#include "kernel/uaccess.h"
+#include <quire/slab.h>
+
+#define ITIMER_REAL    0
+#define ITIMER_VIRTUAL 1
+#define ITIMER_PROF    2
+
+/* --- ITIMER_REAL ------------------------------------------------------------------------------------------- */
+
+struct real_timer {
+	struct timer_entry timer; /* first */
+	struct signal_struct *sig;
+};
+
+static struct task_struct *sig_leader(struct signal_struct *sig)
+{
+	return list_first_entry(&sig->thread_head, struct task_struct, thread_node)->group_leader;
+}
+
+/* signal_struct outlives the timer: it is cancelled when the process ends, before its threads are released. */
+static void it_real_fn(struct timer_entry *timer)
+{
+	struct signal_struct *sig = container_of(timer, struct real_timer, timer)->sig;
+	struct task_struct *task = sig_leader(sig);
+	struct kernel_siginfo info = {.si_signo = SIGALRM, .si_code = SI_KERNEL};
+	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+
+	send_signal_locked(task, &info, true);
+	if (sig->it_real_interval) {
+		uint64_t next = timer->expires + sig->it_real_interval, now = port_now_ns();
+
+		timer_add(timer, next > now ? next : now + sig->it_real_interval);
+	}
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+}
+
+int itimer_real_init(struct signal_struct *sig)
+{
+	struct real_timer *t = kmalloc(sizeof(*t), GFP_KERNEL);
+
+	if (!t)
+		return -ENOMEM;
+	t->sig = sig;
+	timer_setup(&t->timer, it_real_fn);
+	sig->itimer_real = &t->timer;
+	return 0;
+}
+
+void cancel_itimer_real(struct signal_struct *sig)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+
+	sig->it_real_interval = 0;
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	timer_cancel_sync(sig->itimer_real);
+}
+
+static uint64_t real_left(struct signal_struct *sig)
+{
+	uint64_t now = port_now_ns(), expires = sig->itimer_real->expires;
+
+	if (!atomic_load(&sig->itimer_real->armed))
+		return 0;
+	return expires > now ? expires - now : 1;
+}
+
+static void set_real(struct signal_struct *sig, uint64_t value, uint64_t interval, uint64_t *old_value,
+		     uint64_t *old_interval)
+{
+	irq_state_t state;
+
+	*old_value = real_left(sig);
+	*old_interval = sig->it_real_interval;
+	cancel_itimer_real(sig);
+	state = spin_lock_irqsave(&current->sighand->lock);
+	sig->it_real_interval = interval;
+	if (value)
+		timer_add(sig->itimer_real, deadline_after(value));
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+}
+
+SYSCALL1(alarm, unsigned, seconds)
+{
+	uint64_t old, interval;
+
+	set_real(current->signal, seconds * NSEC_PER_SEC, 0, &old, &interval);
+	return (int64_t)((old + NSEC_PER_SEC / 2) / NSEC_PER_SEC ? (old + NSEC_PER_SEC / 2) / NSEC_PER_SEC
+								   : old ? 1 : 0);
+}
+
+/* --- CPU time ------------------------------------------------------------------------------------------------- */
+
+bool has_cpu_itimers(struct signal_struct *sig)
+{
+	return READ_ONCE(sig->it[0].expires) | READ_ONCE(sig->it[1].expires);
+}
+
+static uint64_t cpu_now(struct task_struct *task, unsigned which)
+{
+	uint64_t utime, stime;
+
+	thread_group_cputime(task, &utime, &stime);
+	return which == 0 ? utime : utime + stime;
+}
+
+void run_cpu_itimers(struct task_struct *task)
+{
+	static const int signals[2] = {SIGVTALRM, SIGPROF};
+	struct signal_struct *sig = task->signal;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct cpu_itimer *it = &sig->it[i];
+		uint64_t now;
+
+		if (!READ_ONCE(it->expires))
+			continue;
+		now = cpu_now(task, i);
+		if (now < it->expires)
+			continue;
+		it->expires = it->interval ? now + it->interval : 0;
+		send_signal(signals[i], task);
+	}
+}
+
+static void set_cpu_timer(unsigned which, uint64_t value, uint64_t interval, uint64_t *old_value,
+			  uint64_t *old_interval)
+{
+	struct cpu_itimer *it = &current->signal->it[which];
+	uint64_t now = cpu_now(current, which);
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+
+	*old_value = !it->expires ? 0 : it->expires > now ? it->expires - now : 1;
+	*old_interval = it->interval;
+	it->expires = value ? now + value : 0;
+	it->interval = interval;
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	if (value)
+		atomic_store(&this_cpu_ptr()->need_resched, 1); /* the tick starts with the next pick */
+}
+
+static uint64_t timeval_ns(const struct timeval64 *tv)
+{
+	struct timespec64 ts = {tv->tv_sec, tv->tv_usec * (int64_t)NSEC_PER_USEC};
+
+	return timespec_to_ns(&ts);
+}
+
+static int put_itimerval(vaddr_t to, uint64_t value, uint64_t interval)
+{
+	struct itimerval64 it = {ns_to_timeval(interval), ns_to_timeval(value)};
+
+	return copy_to_user(to, &it, sizeof(it));
+}
+
+static bool itimerval_valid(const struct itimerval64 *it)
+{
+	return it->it_value.tv_sec >= 0 && (uint64_t)it->it_value.tv_usec < 1000000 &&
+	       it->it_interval.tv_sec >= 0 && (uint64_t)it->it_interval.tv_usec < 1000000;
+}
+
+SYSCALL3(setitimer, int, which, vaddr_t, from, vaddr_t, to)
+{
+	struct itimerval64 it = {0};
+	uint64_t value, interval;
+
+	if (from && copy_from_user(&it, from, sizeof(it)))
+		return -EFAULT;
+	if (which < ITIMER_REAL || which > ITIMER_PROF || !itimerval_valid(&it))
+		return -EINVAL;
+	if (which == ITIMER_REAL)
+		set_real(current->signal, timeval_ns(&it.it_value), timeval_ns(&it.it_interval), &value,
+			 &interval);
+	else
+		set_cpu_timer((unsigned)which - 1, timeval_ns(&it.it_value),
+			      timeval_ns(&it.it_interval), &value, &interval);
+	return to ? put_itimerval(to, value, interval) : 0;
+}
+
+SYSCALL2(getitimer, int, which, vaddr_t, to)
+{
+	struct signal_struct *sig = current->signal;
+	struct cpu_itimer *it;
+	uint64_t now;
+
+	if (which == ITIMER_REAL)
+		return put_itimerval(to, real_left(sig), sig->it_real_interval);
+	if (which != ITIMER_VIRTUAL && which != ITIMER_PROF)
+		return -EINVAL;
+	it = &sig->it[which - 1];
+	now = cpu_now(current, (unsigned)which - 1);
+	return put_itimerval(to, !it->expires ? 0 : it->expires > now ? it->expires - now : 1,
+			     it->interval);
+}
+
+/* --- POSIX timers -------------------------------------------------------------------------------------------------- */
+
+#define SIGEV_SIGNAL    0
+#define SIGEV_NONE      1
+#define SIGEV_THREAD_ID 4
+#define TIMERS_MAX      1024
+#define CPU_CLOCK_POLL  (4 * NSEC_PER_MSEC)
+
+struct sigevent { /* of the ABI */
+	uint64_t value;
+	int32_t signo, notify, tid;
+	uint8_t pad[44];
+};
+
+struct posix_timer {
+	struct timer_entry timer;
+	struct list_head link; /* (s) */
+	struct signal_struct *sig;
+	struct task_struct *target; /* held; SIGEV_THREAD_ID: that thread, else the leader */
+	int32_t id, clock;
+	int32_t notify, signo;
+	uint64_t value;
+	uint64_t interval; /* (s) ns */
+	uint64_t expires;  /* (s) on its clock, ns; 0: off */
+	int64_t overrun, last_overrun; /* (s) */
+	bool queued;       /* (s) its signal waits to be taken */
+};
+
+static uint64_t timer_clock(struct posix_timer *t)
+{
+	uint64_t ns = 0;
+
+	if (t->clock == CLOCK_PROCESS_CPUTIME_ID)
+		return cpu_now(t->target, 1);
+	if (t->clock == CLOCK_THREAD_CPUTIME_ID)
+		return task_sched_runtime(t->target);
+	return clock_read(t->clock, &ns) ? 0 : ns;
+}
+
+/* When to look: CPU clocks stand still while nobody runs, so those are polled. */
+static void arm(struct posix_timer *t)
+{
+	uint64_t now = timer_clock(t), wait = t->expires > now ? t->expires - now : 0;
+
+	if (t->clock == CLOCK_PROCESS_CPUTIME_ID || t->clock == CLOCK_THREAD_CPUTIME_ID)
+		wait = MAX(wait, CPU_CLOCK_POLL);
+	timer_add(&t->timer, deadline_after(wait));
+}
+
+static void send_timer_signal(struct posix_timer *t)
+{
+	struct kernel_siginfo info = {.si_signo = t->signo, .si_code = SI_TIMER};
+
+	if (t->notify == SIGEV_NONE)
+		return;
+	if (t->queued) {
+		t->overrun++;
+		return;
+	}
+	info.timer.si_tid = t->id;
+	info.timer.value = t->value;
+	t->queued = !send_signal_locked(t->target, &info, t->notify != SIGEV_THREAD_ID);
+}
+
+static void posix_timer_fn(struct timer_entry *timer)
+{
+	struct posix_timer *t = container_of(timer, struct posix_timer, timer);
+	irq_state_t state = spin_lock_irqsave(&t->target->sighand->lock);
+	uint64_t now = timer_clock(t);
+
+	if (!t->expires)
+		goto out;
+	if (now >= t->expires) {
+		send_timer_signal(t);
+		if (t->interval) {
+			uint64_t missed = (now - t->expires) / t->interval;
+
+			t->overrun += (int64_t)missed;
+			t->expires += (missed + 1) * t->interval;
+		} else {
+			t->expires = 0;
+		}
+	}
+	if (t->expires)
+		arm(t);
+out:
+	spin_unlock_irqrestore(&t->target->sighand->lock, state);
+}
+
+void posix_timer_dequeued(struct signal_struct *sig, struct kernel_siginfo *info)
+{
+	struct posix_timer *t;
+
+	list_for_each_entry(t, &sig->posix_timers, link) {
+		if (t->id != info->timer.si_tid)
+			continue;
+		t->queued = false;
+		t->last_overrun = t->overrun;
+		t->overrun = 0;
+		info->timer.si_overrun = (int32_t)MIN(t->last_overrun, INT32_MAX);
+	}
+	info->timer.si_sys_private = 0;
+}
+
+static void free_posix_timer(struct posix_timer *t)
+{
+	put_task(t->target);
+	kfree(t);
+}
+
+/* Taken off the list under the lock; then nobody but its callback knows it. */
+static void destroy_posix_timer(struct posix_timer *t)
+{
+	timer_cancel_sync(&t->timer);
+	free_posix_timer(t);
+}
+
+void exit_itimers(struct signal_struct *sig)
+{
+	for (;;) {
+		irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+		struct posix_timer *t =
+			list_first_entry_or_null(&sig->posix_timers, struct posix_timer, link);
+
+		if (t) {
+			list_del(&t->link);
+			t->expires = 0;
+		}
+		sig->it[0] = sig->it[1] = (struct cpu_itimer){0};
+		spin_unlock_irqrestore(&current->sighand->lock, state);
+		if (!t)
+			return;
+		destroy_posix_timer(t);
+	}
+}
+
+/* With sighand->lock held. */
+static struct posix_timer *find_timer(int32_t id)
+{
+	struct posix_timer *t;
+
+	list_for_each_entry(t, &current->signal->posix_timers, link)
+		if (t->id == id)
+			return t;
+	return NULL;
+}
+
+static bool timer_clock_ok(int32_t clock)
+{
+	return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME ||
+	       clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
+}
+
+/* Who gets the signal, with a reference; NULL: the event makes no sense. */
+static struct task_struct *timer_target(const struct sigevent *ev, int32_t clock)
+{
+	struct task_struct *task;
+
+	if (ev->notify != SIGEV_NONE && !valid_signal(ev->signo))
+		return NULL;
+	if (ev->notify == SIGEV_NONE || ev->notify == SIGEV_SIGNAL)
+		return get_task(clock == CLOCK_THREAD_CPUTIME_ID ? current : current->group_leader);
+	if (ev->notify != SIGEV_THREAD_ID)
+		return NULL;
+	task = find_get_task_by_pid(ev->tid);
+	if (task && task->signal != current->signal) {
+		put_task(task);
+		return NULL;
+	}
+	return task;
+}
+
+static void publish_timer(struct posix_timer *t)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+
+	t->id = current->signal->next_timer_id++;
+	list_add_tail(&t->link, &current->signal->posix_timers);
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+}
+
+SYSCALL3(timer_create, int32_t, clock, vaddr_t, event, vaddr_t, id)
+{
+	struct sigevent ev = {.notify = SIGEV_SIGNAL, .signo = SIGALRM};
+	struct task_struct *target;
+	struct posix_timer *t;
+
+	if (!timer_clock_ok(clock))
+		return -EINVAL;
+	if (event && copy_from_user(&ev, event, sizeof(ev)))
+		return -EFAULT;
+	if (list_count_nodes(&current->signal->posix_timers) >= TIMERS_MAX)
+		return -EAGAIN;
+	target = timer_target(&ev, clock);
+	if (!target)
+		return -EINVAL;
+	t = kzalloc(sizeof(*t), GFP_KERNEL);
+	if (!t) {
+		put_task(target);
+		return -EAGAIN;
+	}
+	timer_setup(&t->timer, posix_timer_fn);
+	t->sig = current->signal;
+	t->target = target;
+	t->clock = clock;
+	t->notify = ev.notify;
+	t->signo = ev.signo;
+	publish_timer(t);
+	t->value = event ? ev.value : (uint64_t)t->id;
+	return put_user_u32(id, (uint32_t)t->id);
+}
+
+static void timer_left(struct posix_timer *t, struct itimerspec64 *out)
+{
+	uint64_t now = timer_clock(t);
+
+	out->it_interval = ns_to_timespec(t->interval);
+	out->it_value = ns_to_timespec(!t->expires ? 0 : t->expires > now ? t->expires - now : 1);
+}
+
+SYSCALL4(timer_settime, int32_t, id, int, flags, vaddr_t, from, vaddr_t, to)
+{
+	struct itimerspec64 it, old;
+	struct posix_timer *t;
+	irq_state_t state;
+	uint64_t value;
+
+	if (!from || copy_from_user(&it, from, sizeof(it)))
+		return from ? -EFAULT : -EINVAL;
+	if (!timespec_valid(&it.it_value) || !timespec_valid(&it.it_interval))
+		return -EINVAL;
+	value = timespec_to_ns(&it.it_value);
+	state = spin_lock_irqsave(&current->sighand->lock);
+	t = find_timer(id);
+	if (t) {
+		timer_left(t, &old);
+		timer_cancel(&t->timer);
+		t->interval = timespec_to_ns(&it.it_interval);
+		t->overrun = 0;
+		t->expires = !value ? 0 : flags & TIMER_ABSTIME ? value : timer_clock(t) + value;
+		if (t->expires)
+			arm(t);
+	}
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	if (!t)
+		return -EINVAL;
+	return to ? copy_to_user(to, &old, sizeof(old)) : 0;
+}
+
+SYSCALL2(timer_gettime, int32_t, id, vaddr_t, to)
+{
+	struct itimerspec64 it;
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+	struct posix_timer *t = find_timer(id);
+
+	if (t)
+		timer_left(t, &it);
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	return t ? copy_to_user(to, &it, sizeof(it)) : -EINVAL;
+}
+
+SYSCALL1(timer_getoverrun, int32_t, id)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+	struct posix_timer *t = find_timer(id);
+	int64_t overrun = t ? MIN(t->last_overrun, INT32_MAX) : -EINVAL;
+
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	return overrun;
+}
+
+SYSCALL1(timer_delete, int32_t, id)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+	struct posix_timer *t = find_timer(id);
+
+	if (t) {
+		list_del(&t->link);
+		t->expires = 0;
+	}
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	if (!t)
+		return -EINVAL;
+	destroy_posix_timer(t);
+	return 0;
+}

@@ -93,21 +93,18 @@ struct inode *p9_iget(struct super_block *sb, const struct p9_attr *attr)
 
 /* --- attributes -------------------------------------------------------------------------------- */
 
-/* The host's file changed behind our back: forget its pages, also those that are mapped. */
+/*
+ * The host's file changed behind our back: forget its pages, also those that are mapped, but not the private copies
+ * that programs have made of them.
+ */
 static void drop_pages(struct inode *inode, uint64_t new_size)
 {
 	struct address_space *mapping = inode->i_mapping;
+	uint64_t old_size = i_size_read(inode);
 
 	down_write(&mapping->invalidate_lock);
-	if (new_size < i_size_read(inode)) {
-		i_size_write(inode, new_size);
-		truncate_pagecache(mapping, new_size);
-	}
 	i_size_write(inode, new_size);
-	if (mapping->nrpages) {
-		unmap_mapping_range(mapping, 0, UINT32_MAX, false);
-		invalidate_mapping_pages(mapping, 0, UINT32_MAX);
-	}
+	truncate_pagecache_range(mapping, 0, PAGE_ALIGN(MAX(old_size, new_size)));
 	up_write(&mapping->invalidate_lock);
 }
 
@@ -269,7 +266,7 @@ static int p9_sync_fs(struct super_block *sb)
 	int err = 0, e;
 
 	spin_lock(&sb->s_inode_lock);
-	list_for_each_entry (inode, &sb->s_inodes, i_sb_list) {
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		if (!inode->i_mapping || !P9_I(inode)->wfid ||
 		    !refcount_inc_not_zero(&inode->i_count))
 			continue;

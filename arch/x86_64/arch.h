@@ -62,7 +62,7 @@ static inline struct pt_regs *arch_task_regs(const struct arch_thread *t)
 	return (struct pt_regs *)t->stack_top - 1;
 }
 
-/* The running task's registers at the start of an image: all clear but these; FS and GS bases 0. */
+/* The running task's registers at the start of an image: all clear but these. */
 void arch_start_user(struct pt_regs *regs, vaddr_t ip, vaddr_t sp);
 
 /*

@@ -84,8 +84,8 @@
 #define BOOT_STACK_SIZE 16384
 #define TRAMPOLINE_PAGE 0x8000 /* below 1 MB, in a page of its own: where further CPUs start */
 
-/* Task flags that must be looked at before going back to the program: TIF_SIGPENDING | PF_RESTORE_SIGMASK. */
-#define EXIT_WORK_FLAGS 0x18
+/* Task flags that must be looked at before going back to the program: TIF_SIGPENDING. */
+#define EXIT_WORK_FLAGS 0x10
 
 #ifdef __ASSEMBLER__
 

@@ -23,7 +23,7 @@ __attribute__((section(".discard.text"))) void arch_offsets(void)
 	SYMBOL(OFF_TRACE_ON, offsetof(struct machine, trace_on));
 }
 
-static_assert(EXIT_WORK_FLAGS == (TIF_SIGPENDING | PF_RESTORE_SIGMASK), "entry.S tests them");
+static_assert(EXIT_WORK_FLAGS == TIF_SIGPENDING, "entry.S tests them");
 static_assert(offsetof(struct task_struct, thread.sp) == 0, "switch.S");
 static_assert(sizeof(struct pt_regs) == 168, "asm.h");
 static_assert(offsetof(struct pt_regs, orig_rax) == 120, "asm.h");

@@ -200,15 +200,11 @@ static bool frame_fits(vaddr_t frame, const struct ksignal *ksig, const struct p
 	return frame >= current->sas_sp && frame - current->sas_sp <= current->sas_size;
 }
 
-static void save_altstack(struct kernel_stack_t *st, vaddr_t sp)
+static void save_altstack(struct kernel_stack_t *st)
 {
 	st->ss_sp = current->sas_sp;
 	st->ss_size = current->sas_size;
-	if (!current->sas_size)
-		st->ss_flags = SS_DISABLE;
-	else
-		st->ss_flags = (int32_t)((on_sig_stack(sp) ? SS_ONSTACK : 0) |
-		                         (current->sas_flags & SS_AUTODISARM));
+	st->ss_flags = (int32_t)(current->sas_size ? current->sas_flags : SS_DISABLE);
 }
 
 static void enter_handler(struct pt_regs *regs, const struct ksignal *ksig, vaddr_t frame)
@@ -222,10 +218,6 @@ static void enter_handler(struct pt_regs *regs, const struct ksignal *ksig, vadd
 	regs->cs = SEL_USER_CS;
 	regs->ss = SEL_USER_DS;
 	regs->eflags &= ~(uint64_t)(RFLAGS_DF | RFLAGS_RF | RFLAGS_TF);
-	if (current->sas_flags & SS_AUTODISARM) {
-		current->sas_sp = current->sas_size = 0;
-		current->sas_flags = SS_DISABLE;
-	}
 }
 
 int arch_setup_frame(const struct ksignal *ksig, uint64_t blocked_mask, struct pt_regs *regs)
@@ -237,7 +229,7 @@ int arch_setup_frame(const struct ksignal *ksig, uint64_t blocked_mask, struct p
 	if (!(ksig->ka.flags & SA_RESTORER) || !frame_fits(frame, ksig, regs))
 		return -EFAULT;
 	f.uc.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (x86.xsave ? UC_FP_XSTATE : 0);
-	save_altstack(&f.uc.uc_stack, regs->rsp);
+	save_altstack(&f.uc.uc_stack);
 	save_sigcontext(&f.uc.uc_mcontext, regs);
 	f.uc.uc_mcontext.oldmask = blocked_mask;
 	f.uc.uc_mcontext.fpstate = fp;

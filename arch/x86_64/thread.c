@@ -29,12 +29,25 @@ static uint64_t read_fs_base(void)
 	return base;
 }
 
+/* A base that is not canonical makes the instruction fault, and then it does nothing. */
+#define TRY_BASE(before, instruction, after)            \
+	before "1:	" instruction "\n2:	" after \
+	       "\n\t.pushsection __ex_table, \"a\"\n\t.quad 1b, 2b\n\t.popsection"
+
+static void try_wrmsr(uint32_t msr, uint64_t value)
+{
+	__asm__ volatile(TRY_BASE("", "wrmsr", "")
+	                 :
+	                 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+	                 : "memory");
+}
+
 static void write_fs_base(uint64_t base)
 {
 	if (x86.fsgsbase)
-		__asm__ volatile("wrfsbase %0" : : "r"(base) : "memory");
+		__asm__ volatile(TRY_BASE("", "wrfsbase %0", "") : : "r"(base) : "memory");
 	else
-		wrmsr(MSR_FS_BASE, base);
+		try_wrmsr(MSR_FS_BASE, base);
 }
 
 /* The program's, which lies in KERNEL_GS_BASE now. Interrupts off. */
@@ -192,6 +205,4 @@ void arch_start_user(struct pt_regs *regs, vaddr_t ip, vaddr_t sp)
 	regs->cs = SEL_USER_CS;
 	regs->ss = SEL_USER_DS;
 	regs->eflags = RFLAGS_IF | RFLAGS_FIXED;
-	(void)arch_set_fs_base(current, 0);
-	(void)arch_set_gs_base(current, 0);
 }

@@ -20,6 +20,8 @@
 #define PF_RSVD    8u
 #define PF_INSTR   16u
 
+#define NO_ERROR_CODE UINT64_MAX /* what entry.S puts where the CPU pushes none */
+
 void page_fault_user(struct pt_regs *regs, vaddr_t addr, uint64_t error);
 void page_fault_kernel(struct pt_regs *regs, vaddr_t addr, uint64_t error);
 void trap_user(struct pt_regs *regs, unsigned vector, uint64_t error);
@@ -58,7 +60,7 @@ static const char *const names[32] = {
 
 /* --- the end ------------------------------------------------------------------------------------------ */
 
-static void log_regs(const struct pt_regs *r)
+static void log_regs(const struct pt_regs *r, uint64_t cr2)
 {
 	port_log("rip %016lx cs %02lx flags %08lx rsp %016lx ss %02lx", r->rip, r->cs, r->eflags,
 	         r->rsp, r->ss);
@@ -66,15 +68,17 @@ static void log_regs(const struct pt_regs *r)
 	port_log("rsi %016lx rdi %016lx rbp %016lx r8  %016lx", r->rsi, r->rdi, r->rbp, r->r8);
 	port_log("r9  %016lx r10 %016lx r11 %016lx r12 %016lx", r->r9, r->r10, r->r11, r->r12);
 	port_log("r13 %016lx r14 %016lx r15 %016lx cr2 %016lx cr3 %016lx", r->r13, r->r14, r->r15,
-	         read_cr2(), read_cr3());
+	         cr2, read_cr3());
 }
 
 void die(const char *what, struct pt_regs *regs, uint64_t error)
 {
-	log_regs(regs);
+	uint64_t addr = read_cr2();
+
+	log_regs(regs, addr);
 	arch_backtrace(regs);
-	port_panic("%s in the kernel at %016lx (error code 0x%lx, pid %d)", what, regs->rip, error,
-	           current_pid());
+	port_panic("%s in the kernel at %016lx (address %016lx, error code 0x%lx, pid %d)", what,
+	           regs->rip, addr, error == NO_ERROR_CODE ? 0 : error, current_pid());
 }
 
 /* --- foreseen faults ------------------------------------------------------------------------------------ */
@@ -133,7 +137,14 @@ void page_fault_user(struct pt_regs *regs, vaddr_t addr, uint64_t error)
 	note_fault(addr, error);
 	if (unlikely(error & PF_RSVD))
 		die("page table with reserved bits", regs, error);
-	do_user_fault(regs, addr, fault_access(error));
+	/*
+	 * What the CPU touches by itself with the kernel's right, as its tables. (QEMU before 9.1 counts the stack of
+	 * a program's far return among it, and SMAP forbids that.)
+	 */
+	if (unlikely(!(error & PF_USER)))
+		force_signal(SIGSEGV, SEGV_ACCERR, addr);
+	else
+		do_user_fault(regs, addr, fault_access(error));
 }
 
 /* A top-level entry of the kernel half that was made after this space was: take it over. */
@@ -213,7 +224,7 @@ void trap_user(struct pt_regs *regs, unsigned vector, uint64_t error)
 	t = &current->thread;
 	t->fault_addr = 0;
 	t->trap_nr = vector;
-	t->error_code = error == (uint64_t)-1 ? 0 : error;
+	t->error_code = error == NO_ERROR_CODE ? 0 : error;
 	if (vector == VEC_DB)
 		clear_dr6();
 	irq_enable();

@@ -205,6 +205,9 @@ static int root_alloc(struct mmu_space *s)
 
 	if (!root)
 		return -ENOMEM;
+	spin_lock_init(&root->ptl);
+	atomic_store_explicit(&root->pt_entries, 0, memory_order_relaxed);
+	page_set_flag(root, PG_table);
 	*s = (struct mmu_space){.root = page_to_pfn(root)};
 	return 0;
 }

@@ -68,7 +68,8 @@ struct mmu_space {
 #include <quire_mmu.h>
 
 /*
- * Make the top-level table: the kernel half is the kernel's own, the user half empty.
+ * Make the top-level table: the kernel half is the kernel's own, the user half empty. Its descriptor is a table's:
+ * PG_table, ptl unlocked, pt_entries 0 (the kernel's entries do not count).
  * 0 or -ENOMEM. May sleep.
  */
 MUST_USE int mmu_space_init(struct mmu_space *s);

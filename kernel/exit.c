@@ -15,6 +15,7 @@
 #include "kernel/futex.h"
 #include "kernel/pid.h"
 #include "kernel/sched.h"
+#include "kernel/shm.h"
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
@@ -56,6 +57,7 @@ static void exit_mm(struct task_struct *task)
 	task->mm = NULL;
 	task_unlock(task);
 	mmput(mm);
+	shm_reap();
 }
 
 static void exit_files_fs(struct task_struct *task)

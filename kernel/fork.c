@@ -232,6 +232,8 @@ static int copy_files_fs(struct task_struct *task, uint64_t flags)
 {
 	struct task_struct *parent = current;
 
+	if (!parent->signal)
+		return 0; /* init: made before there are files */
 	if (flags & CLONE_FILES) {
 		files_get(parent->files);
 		task->files = parent->files;
@@ -428,8 +430,10 @@ fail_mm:
 	signal_put(task->signal);
 	sighand_put(task->sighand);
 fail_signal:
-	fs_put(task->fs);
-	files_put(task->files);
+	if (task->files) {
+		fs_put(task->fs);
+		files_put(task->files);
+	}
 fail_files:
 	kmem_cache_free(fpu_cache, task->thread.fpu);
 	stack_free(task->stack);
@@ -592,6 +596,35 @@ SYSCALL2(clone3, vaddr_t, uargs, size_t, size)
 	args.tls = u.tls;
 	args.set_tid = (int32_t)tid;
 	return kernel_clone(&args);
+}
+
+/* What clone could have left unshared. Of the rest only what is not shared anyway is accepted. */
+SYSCALL1(unshare, uint64_t, flags)
+{
+	struct task_struct *task = current;
+	struct fs_struct *fs = NULL, *old = task->fs;
+	int err;
+
+	if (flags & ~(CLONE_FS | CLONE_FILES | CLONE_SYSVSEM))
+		return -EINVAL;
+	if (flags & CLONE_FS) {
+		fs = fs_dup(old);
+		if (!fs)
+			return -ENOMEM;
+	}
+	err = flags & CLONE_FILES ? files_unshare() : 0;
+	if (err) {
+		if (fs)
+			fs_put(fs);
+		return err;
+	}
+	if (fs) {
+		task_lock(task);
+		task->fs = fs;
+		task_unlock(task);
+		fs_put(old);
+	}
+	return 0;
 }
 
 /* --- kernel threads ------------------------------------------------------------------------------------------ */

@@ -37,17 +37,19 @@ static struct task_struct *sig_leader(struct signal_struct *sig)
 static void it_real_fn(struct timer_entry *timer)
 {
 	struct signal_struct *sig = container_of(timer, struct real_timer, timer)->sig;
-	struct task_struct *task = sig_leader(sig);
 	struct kernel_siginfo info = {.si_signo = SIGALRM, .si_code = SI_KERNEL};
-	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock); /* threads may be leaving */
+	struct task_struct *task = sig_leader(sig);
 
+	spin_lock(&task->sighand->lock);
 	send_signal_locked(task, &info, true);
 	if (sig->it_real_interval) {
 		uint64_t next = timer->expires + sig->it_real_interval, now = port_now_ns();
 
 		timer_add(timer, next > now ? next : now + sig->it_real_interval);
 	}
-	spin_unlock_irqrestore(&task->sighand->lock, state);
+	spin_unlock(&task->sighand->lock);
+	spin_unlock_irqrestore(&tasklist_lock, state);
 }
 
 int itimer_real_init(struct signal_struct *sig)

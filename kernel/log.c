@@ -91,6 +91,11 @@ uint64_t log_size(void)
 	return LOG_SIZE;
 }
 
+uint64_t log_end(void)
+{
+	return atomic_load_explicit(&quire_header.log_head, memory_order_acquire);
+}
+
 static void whole_log_to_serial(void)
 {
 	uint64_t pos = 0;

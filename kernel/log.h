@@ -11,6 +11,7 @@ void log_init(void); /* publish the ring; "log" on the command line: serial copy
 /* Up to n bytes of the log from position *pos (bytes ever written) into buf; moves *pos. syslog(2), /dev/kmsg. */
 size_t log_read(uint64_t *pos, char *buf, size_t n);
 uint64_t log_size(void);
+uint64_t log_end(void); /* bytes ever written */
 
 /* The current time of the machine's life: stored in the header page. */
 struct quire_header;

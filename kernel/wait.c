@@ -259,6 +259,15 @@ out:
 	return ret < 0 ? ret : wo->pid;
 }
 
+int32_t kernel_wait(int *raw)
+{
+	struct wait_opts wo = {.type = P_ALL, .flags = WEXITED | __WALL};
+	int64_t pid = do_wait(&wo);
+
+	*raw = wo.raw;
+	return (int32_t)pid;
+}
+
 SYSCALL4(wait4, int32_t, pid, vaddr_t, status, int, options, vaddr_t, ru)
 {
 	struct wait_opts wo = {.flags = (unsigned)options | WEXITED};

@@ -118,7 +118,6 @@ static struct signal_struct *signal_alloc(struct task_struct *parent)
 	INIT_LIST_HEAD(&sig->shared_pending);
 	INIT_LIST_HEAD(&sig->posix_timers);
 	wait_queue_init(&sig->wait_chldexit);
-	wait_queue_init(&sig->wait_signal);
 	wait_queue_init(&sig->wait_exit);
 	sig->nr_threads = 1;
 	sig->dumpable = true;

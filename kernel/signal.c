@@ -252,7 +252,7 @@ int send_signal_locked(struct task_struct *task, const struct kernel_siginfo *in
 		list_add_tail(&q->link, group ? &sig->shared_pending : &task->pending);
 	}
 	*mask |= sigmask(signo);
-	wake_up_all(&sig->wait_signal);
+	wake_up_all(&signalfd_wait);
 	complete_signal(task, signo, group);
 	return 0;
 }

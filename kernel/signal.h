@@ -184,6 +184,8 @@ int kill_pid(int32_t pid, int signo);
 int dequeue_signal(uint64_t blocked, struct kernel_siginfo *info);
 /* Signals pending for the thread or its process, whether blocked or not: signalfd's poll. */
 uint64_t pending_signals(struct task_struct *task);
+/* Woken whenever a signal comes to anybody: a queue of a process could die before an epoll that watches it. */
+extern struct wait_queue signalfd_wait;
 
 /* Block exactly the signals of set (never SIGKILL, SIGSTOP) and look again at what is pending. */
 void set_current_blocked(uint64_t set);

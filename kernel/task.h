@@ -188,7 +188,6 @@ struct signal_struct {
 	uint64_t shared_pending_mask;    /* (s) */
 	_Atomic uint32_t nr_sigqueue;    /* (a) queued siginfo: RLIMIT_SIGPENDING */
 	struct wait_queue wait_chldexit;
-	struct wait_queue wait_signal;    /* signalfd: signals came */
 	struct wait_queue wait_exit;      /* pidfd: the process ended */
 	bool group_exit;                  /* (s) all threads die with group_exit_code */
 	int group_exit_code;              /* (s) wait(2)'s status */

@@ -304,7 +304,7 @@ static void start_rx(struct byte_port *port)
 	if (port->rx_started)
 		return;
 	port->rx_started = true;
-	for (unsigned i = 0; i < BYTE_PORT_RX_PAGES; i++) {
+	for (unsigned i = 0; i < port->rx_pages; i++) {
 		struct rx_buf *buf = &port->rx_buf[i];
 
 		if (!buf->data)
@@ -567,16 +567,17 @@ void byte_port_set_open(struct byte_port *port, bool open)
 		feed_client(port);
 }
 
-int byte_port_setup(struct byte_port *port, struct virtio_device *dev, unsigned id, bool rx,
-                    bool tx)
+int byte_port_setup(struct byte_port *port, struct virtio_device *dev, unsigned id,
+                    unsigned rx_pages, bool tx)
 {
 	unsigned queue = id == 0 ? 0 : 2 * id + 2;
 
 	port->id = id;
+	port->rx_pages = rx_pages;
 	wait_queue_init(&port->read_wait);
 	wait_queue_init(&port->write_wait);
-	if (rx) {
-		struct virtqueue *vq = virtio_setup_queue(dev, queue, BYTE_PORT_RX_PAGES);
+	if (rx_pages) {
+		struct virtqueue *vq = virtio_setup_queue(dev, queue, rx_pages);
 
 		if (IS_ERR(vq))
 			return (int)PTR_ERR(vq);

@@ -42,6 +42,7 @@ struct byte_port {
 	struct rx_buf *rx_fifo[BYTE_PORT_RX_PAGES]; /* (l) arrived, oldest at rx_head */
 	unsigned rx_head, rx_count;                 /* (l) */
 	size_t rx_bytes;                            /* (l) arrived and not taken */
+	unsigned rx_pages;                          /* (i) at most so many buffers */
 	bool rx_started;                            /* (l) buffers are with the device */
 	bool rx_busy;  /* (l) someone copies out of the oldest buffer, or runs the client */
 	bool rx_again; /* (l) new input or a wish to resume came meanwhile */
@@ -50,9 +51,12 @@ struct byte_port {
 	bool closed_told;               /* (l) */
 };
 
-/* Memory and queues of a port; rx, tx: which directions. 0, -ENOENT, -ENOMEM. Sleeps; while probing. */
+/*
+ * Memory and queues of a port: at most rx_pages of input, 0: no input; tx: output. 0, -ENOENT, -ENOMEM. Sleeps; while
+ * probing.
+ */
 MUST_USE int byte_port_setup(struct byte_port *port, struct virtio_device *dev, unsigned id,
-                             bool rx, bool tx);
+                             unsigned rx_pages, bool tx);
 /* Undo it, also half done; the device has been reset or will be. */
 void byte_port_teardown(struct byte_port *port);
 

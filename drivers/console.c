@@ -272,13 +272,13 @@ static int setup_ports(struct console *c, struct virtio_device *dev)
 	if (boot_param("stdio", stdio, sizeof(stdio)) < 0)
 		stdio[0] = '\0';
 	tty = strchr(stdio, 't');
-	err = byte_port_setup(&c->port[PORT_STDIN], dev, PORT_STDIN + 1, true, tty);
+	err = byte_port_setup(&c->port[PORT_STDIN], dev, PORT_STDIN + 1, BYTE_PORT_RX_PAGES, tty);
 	if (!err)
-		err = byte_port_setup(&c->port[PORT_STDOUT], dev, PORT_STDOUT + 1, false, true);
+		err = byte_port_setup(&c->port[PORT_STDOUT], dev, PORT_STDOUT + 1, 0, true);
 	if (!err)
-		err = byte_port_setup(&c->port[PORT_STDERR], dev, PORT_STDERR + 1, false, true);
+		err = byte_port_setup(&c->port[PORT_STDERR], dev, PORT_STDERR + 1, 0, true);
 	if (!err)
-		err = byte_port_setup(&c->port[PORT_CONTROL], dev, PORT_CONTROL + 1, true, false);
+		err = byte_port_setup(&c->port[PORT_CONTROL], dev, PORT_CONTROL + 1, 1, false);
 	return err;
 }
 

@@ -8,7 +8,7 @@
 #include <quire/slab.h>
 
 #define F_MOUNT_TAG   0
-#define QUEUE_SIZE    128
+#define QUEUE_SIZE    64 /* a descriptor for each tag of the client: requests are indirect */
 #define MAX_CHANNELS  4
 #define MOUNT_TAG_MAX 32
 
@@ -96,6 +96,10 @@ static int p9_probe(struct virtio_device *dev)
 
 	if (nr_channels == MAX_CHANNELS)
 		return -ENOSPC;
+	if (!(dev->features >> VIRTIO_F_INDIRECT_DESC & 1)) {
+		port_log("9p: the device lacks indirect descriptors");
+		return -ENODEV;
+	}
 	ch = kzalloc(sizeof(*ch), GFP_KERNEL);
 	if (!ch)
 		return -ENOMEM;

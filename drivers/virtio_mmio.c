@@ -126,7 +126,8 @@ static void virtio_interrupt(void *arg)
 	struct virtio_device *dev = arg;
 
 	reg_write(dev, REG_INTERRUPT_ACK, INTERRUPT_ALL);
-	dev->driver->interrupt(dev);
+	if (dev->nr_queues)
+		dev->driver->interrupt(dev);
 }
 
 static const struct virtio_driver *find_driver(uint32_t id)
@@ -165,7 +166,8 @@ static void reset_device(struct virtio_device *dev)
 		virtqueue_release(dev->queues[--dev->nr_queues]);
 }
 
-static int start_device(struct virtio_device *dev)
+/* *keep: the interrupt's handler refers to dev from now on, so that it must stay even on failure. */
+static int start_device(struct virtio_device *dev, bool *keep)
 {
 	int err;
 
@@ -174,8 +176,10 @@ static int start_device(struct virtio_device *dev)
 	err = negotiate(dev, dev->driver->features);
 	if (!err)
 		err = arch_request_irq(dev->irq, virtio_interrupt, dev);
-	if (!err)
+	if (!err) {
+		*keep = true;
 		err = dev->driver->probe(dev);
+	}
 	if (err)
 		reset_device(dev);
 	return err;
@@ -194,6 +198,7 @@ static int identify(struct virtio_device *dev)
 static int probe_device(phys_t base, uint64_t size, unsigned irq)
 {
 	struct virtio_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	bool keep = false;
 	int err = -ENOMEM;
 
 	if (!dev)
@@ -204,9 +209,9 @@ static int probe_device(phys_t base, uint64_t size, unsigned irq)
 		goto free_dev;
 	err = identify(dev);
 	if (!err)
-		err = start_device(dev);
-	if (!err)
-		return 0;
+		err = start_device(dev, &keep);
+	if (keep)
+		return err;
 	iounmap((void *)(uintptr_t)dev->regs);
 free_dev:
 	kfree(dev);

@@ -220,10 +220,59 @@ static int write_pages(struct address_space *mapping, struct page **pages, unsig
 	return 0;
 }
 
+/* The page after the last, if it is dirty and can be had without waiting: locked, with a reference. Else NULL. */
+static struct page *next_dirty_page(struct address_space *mapping, uint64_t index)
+{
+	struct page *page = find_get_page(mapping, index);
+
+	if (!page)
+		return NULL;
+	if (page_flag(page, PG_dirty) && !page_mapcount(page) && trylock_page(page)) {
+		if (page_mapping(page) == mapping && page_flag(page, PG_dirty) &&
+		    !page_mapcount(page))
+			return page;
+		unlock_page(page);
+	}
+	put_page(page);
+	return NULL;
+}
+
+/* It is about to be written: neither dirty nor tagged. Its lock is held. */
+static void clear_dirty(struct address_space *mapping, struct page *page)
+{
+	spin_lock(&mapping->tree_lock);
+	radix_tree_tag_clear(&mapping->i_pages, page->index, RADIX_TREE_DIRTY);
+	spin_unlock(&mapping->tree_lock);
+	page_clear_flag(page, PG_dirty);
+}
+
+static void end_run(struct page **pages, unsigned n, int err)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (err)
+			set_page_dirty(pages[i]);
+		else
+			count_n(PGPGOUT, PAGE_SIZE >> 10);
+		unlock_page(pages[i]);
+		put_page(pages[i]);
+	}
+}
+
+#define WRITE_RUN 64 /* pages of a request; their array is on the stack */
+
+/* The page, and with it the dirty ones behind it: a request costs much and a page little. */
 static int p9_writepage(struct address_space *mapping, struct page *page)
 {
+	unsigned max = MIN(max_pages(mapping), WRITE_RUN), n = 1;
+	struct page *pages[WRITE_RUN] = {page};
+	int err;
+
 	page_clear_flag(page, PG_dirty);
-	return write_pages(mapping, &page, 1);
+	while (n < max && (pages[n] = next_dirty_page(mapping, page->index + (uint64_t)n)))
+		clear_dirty(mapping, pages[n++]);
+	err = write_pages(mapping, pages, n);
+	end_run(pages + 1, n - 1, err);
+	return err;
 }
 
 int p9_flush_inode(struct inode *inode)

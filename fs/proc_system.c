@@ -31,10 +31,11 @@ static void user_share(uint64_t *user, uint64_t *all)
 	}
 }
 
+/* user / all is taken in thousandths: the sums are of nanoseconds and their product with ticks would not fit. */
 static void show_cpu(struct seq_file *m, uint64_t busy, uint64_t idle, uint64_t user, uint64_t all)
 {
 	uint64_t ticks = ns_to_ticks(busy);
-	uint64_t in_user = all ? (uint64_t)((unsigned __int128)ticks * user / all) : 0;
+	uint64_t in_user = all >= 1000 ? ticks * MIN(user / (all / 1000), 1000ul) / 1000 : 0;
 
 	seq_printf(m, "%lu 0 %lu %lu 0 0 0 0 0 0\n", in_user, ticks - in_user, ns_to_ticks(idle));
 }

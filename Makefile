@@ -14,7 +14,7 @@ ARCH   := $(wildcard arch/x86_64/*.c arch/x86_64/*.S)
 KERNEL := $(MM) $(LIB) $(ARCH) $(wildcard kernel/*.c fs/*.c drivers/*.c)
 UNIT   := test/unit/runner.c $(wildcard test/unit/lib/*_test.c test/unit/mm/*/*_test.c)
 KTEST  := $(wildcard test/unit/kernel/*.c)
-HOST   := $(wildcard host/*.c) test/unit/main_host.c $(wildcard test/unit/host/*_test.c)
+HOST   := $(wildcard host/*.c) test/unit/main_host.c test/unit/host_machine.c $(wildcard test/unit/host/*_test.c)
 CMD    := $(wildcard cmd/quire/*.c)
 HLIB   := $(filter-out lib/string.c,$(LIB))
 

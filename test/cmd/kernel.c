@@ -4,10 +4,11 @@
  * It enters by PVH, fills in the header page, drives the ports of the console by polling, and ends the
  * machine as Quire does. What it does is chosen by words of its command line (quire run --set test.X=Y):
  *
- *   test.end=status,N | signal,N | exec,N | memory,N | panic | reset | hang     how it ends (default status,0)
+ *   test.end=status,N | signal,N | exec,N | memory,N | panic | reset | hang | silent     how it ends (default status,0)
  *   test.do=echo       standard input to standard output, to the end
  *       test.late=MS   ports are opened only after that time
  *       test.slow=MS   time between two reads
+ *   test.out=PORT      the port that output goes to, in place of 2
  *   test.do=flood,N    N bytes of a pattern to output and to error
  *   test.do=yes        output without end; ends with status 7 when nobody takes it
  *   test.do=control    the first line of the control port to output
@@ -67,6 +68,7 @@ static alignas(64) struct queue queues[2 * NR_PORTS + 2];
 static volatile uint32_t *mmio;
 static const char *cmdline;
 static bool host_open[NR_PORTS];
+static unsigned out = 2; /* the port of standard output */
 static char log_ring[4096];
 static uint64_t counters[NR_COUNTERS];
 
@@ -270,6 +272,8 @@ static bool port_write(unsigned port, const void *data, uint32_t size)
 	unsigned n = 2 * port + 3;
 	uint32_t len;
 
+	if (!size)
+		return host_open[port];
 	memcpy(queues[n].buf[0], data, size);
 	control_poll();
 	if (!host_open[port])
@@ -306,7 +310,7 @@ static uint32_t port_read(unsigned port, void *data)
 
 static void print(const char *s)
 {
-	port_write(2, s, strlen_(s));
+	port_write(out, s, strlen_(s));
 }
 
 static void print_number(uint32_t n)
@@ -330,7 +334,7 @@ static void do_echo(void)
 	uint32_t n;
 
 	while ((n = port_read(1, data))) {
-		if (!port_write(2, data, n))
+		if (!port_write(out, data, n))
 			return;
 		wait_ms(number(word("test.slow")));
 	}
@@ -349,7 +353,7 @@ static void do_flood(uint32_t total)
 static void do_yes(void)
 {
 	memset(data, 'y', sizeof(data));
-	while (port_write(2, data, sizeof(data)))
+	while (port_write(out, data, sizeof(data)))
 		;
 	header.exit_code = 7;
 }
@@ -360,7 +364,7 @@ static void do_control(void)
 
 	print("ready\n");
 	n = port_read(4, data);
-	port_write(2, data, n);
+	port_write(out, data, n);
 }
 
 static uint32_t hex(const char *s)
@@ -469,7 +473,8 @@ static NORETURN void end(void)
 		__asm__ volatile("lidt (%0); int3" : : "r"("\0\0\0\0\0\0\0"));
 	while (starts(how, "hang"))
 		__asm__ volatile("pause");
-	atomic_store(&header.state, starts(how, "panic") ? QUIRE_PANIC : QUIRE_DONE);
+	if (!starts(how, "silent"))
+		atomic_store(&header.state, starts(how, "panic") ? QUIRE_PANIC : QUIRE_DONE);
 	if (starts(how, "panic"))
 		log_text("the sky is falling\n  at kernel.c\n");
 	for (;;)
@@ -497,6 +502,8 @@ void start(const struct start_info *si)
 	atomic_thread_fence(memory_order_seq_cst);
 	WRITE_ONCE(header.magic, QUIRE_HEADER_MAGIC);
 	log_text("boot\n");
+	if (*word("test.out"))
+		out = number(word("test.out"));
 	console_init();
 	what = word("test.do");
 	if (starts(what, "echo"))

@@ -1,20 +1,20 @@
 /*
  * byte_port.c - reading and writing a byte port.
  *
- * Output. A writer takes a slot, fills its buffer without any lock, and gives it to the device. The device
- * hands it back when the host has taken the bytes; under an emulator that runs the device inside the kick
- * it is back already when the kick returns, so no interrupt is asked for until somebody sleeps. Slot 0 has a
- * page of its own, so output goes on without memory; the others get buffers when large writes want them
- * and lose them when the port is idle.
+ * Output. A writer takes a slot, fills its buffer without any lock, and gives it to the device. The
+ * device hands it back when the host has taken the bytes; under an emulator that runs the device
+ * inside the kick it is back already when the kick returns, so no interrupt is asked for until
+ * somebody sleeps. Slot 0 has a page of its own, so output goes on without memory; the others get
+ * buffers when large writes want them and lose them when the port is idle.
  *
  *     free --take_slot--> filling --submit--> in flight --reap_tx--> free
  *
- * Input. Buffers wait with the device from the first interest on (a read, a poll, a client): before it, input
- * stays in the host. Used buffers queue in rx_fifo; who sets rx_busy owns the oldest, copies
- * or feeds the client without the lock, and gives the empty buffer back to the device.
+ * Input. Buffers wait with the device from the first interest on (a read, a poll, a client): before
+ * it, input stays in the host. Used buffers queue in rx_fifo; who sets rx_busy owns the oldest,
+ * copies or feeds the client without the lock, and gives the empty buffer back to the device.
  *
- * The host's close is seen after the input that came before it: `closed` is set from the control queue,
- * and the device put that input into the receive queue earlier.
+ * The host's close is seen after the input that came before it: `closed` is set from the control
+ * queue, and the device put that input into the receive queue earlier.
  */
 #include "drivers/byte_port.h"
 
@@ -24,7 +24,7 @@
 #include <quire/errno.h>
 #include <quire/frame.h>
 
-/* --- output ------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 /* Slots that the device is done with become free. Lock held. */
 static bool reap_tx(struct byte_port *port)
@@ -54,8 +54,8 @@ static void trim_tx(struct byte_port *port)
 }
 
 /*
- * A free slot for n more bytes, marked busy, or NULL. Small writes prefer slot 0, large ones the slots
- * that can have large buffers. Lock held.
+ * A free slot for n more bytes, marked busy, or NULL. Small writes prefer slot 0, large ones the
+ * slots that can have large buffers. Lock held.
  */
 static struct tx_slot *take_slot(struct byte_port *port, size_t n)
 {
@@ -260,7 +260,7 @@ void byte_port_drain_final(struct byte_port *port)
 	count_waiter(port, -1u);
 }
 
-/* --- input --------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 /* Used buffers to the back of the queue. Lock held. True: there were some. */
 static bool collect_rx(struct byte_port *port)
@@ -298,7 +298,10 @@ static void post_rx(struct byte_port *port, struct rx_buf *buf)
 		port_panic("console: port %u: receive queue is full", port->id);
 }
 
-/* First interest in input. The first page is there since probing; more only if memory is at hand. Lock held. */
+/*
+ * First interest in input. The first page is there since probing; more only if memory is at hand.
+ * Lock held.
+ */
 static void start_rx(struct byte_port *port)
 {
 	if (port->rx_started)
@@ -332,8 +335,8 @@ static void consume_rx(struct byte_port *port, size_t n)
 }
 
 /*
- * What a reader finds: the oldest buffer, which it then owns (rx_busy); NULL at end of file; -EAGAIN while there
- * is nothing, or while another reader copies.
+ * What a reader finds: the oldest buffer, which it then owns (rx_busy); NULL at end of file;
+ * -EAGAIN while there is nothing, or while another reader copies.
  */
 static struct rx_buf *try_begin_read(struct byte_port *port)
 {
@@ -424,8 +427,9 @@ int64_t byte_port_read_user(struct byte_port *port, vaddr_t to, size_t n, bool n
 }
 
 /*
- * Hand input to the client until it takes no more or there is none. The client runs without the lock, since it
- * may write to the port; rx_busy keeps a second run out, which leaves word in rx_again.
+ * Hand input to the client until it takes no more or there is none. The client runs without the
+ * lock, since it may write to the port; rx_busy keeps a second run out, which leaves word in
+ * rx_again.
  */
 static void feed_client(struct byte_port *port)
 {
@@ -477,7 +481,7 @@ void byte_port_resume_input(struct byte_port *port)
 		feed_client(port);
 }
 
-/* --- readiness ------------------------------------------------------------------------------------ */
+/* --- readiness -------------------------------------------------------------------------------- */
 
 unsigned byte_port_poll(struct byte_port *port)
 {
@@ -526,11 +530,11 @@ struct wait_queue *byte_port_write_wait(struct byte_port *port)
 	return &port->write_wait;
 }
 
-/* --- the device's side --------------------------------------------------------------------------- */
+/* --- the device's side ------------------------------------------------------------------------ */
 
 /*
- * Whoever looked in between (a poll, a writer) may have collected already what this interrupt is about, so the
- * state decides whom to wake, not what was found here.
+ * Whoever looked in between (a poll, a writer) may have collected already what this interrupt is
+ * about, so the state decides whom to wake, not what was found here.
  */
 void byte_port_interrupt(struct byte_port *port)
 {

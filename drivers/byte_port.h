@@ -52,8 +52,8 @@ struct byte_port {
 };
 
 /*
- * Memory and queues of a port: at most rx_pages of input, 0: no input; tx: output. 0, -ENOENT, -ENOMEM. Sleeps; while
- * probing.
+ * Memory and queues of a port: at most rx_pages of input, 0: no input; tx: output. 0, -ENOENT,
+ * -ENOMEM. Sleeps; while probing.
  */
 MUST_USE int byte_port_setup(struct byte_port *port, struct virtio_device *dev, unsigned id,
                              unsigned rx_pages, bool tx);

@@ -6,12 +6,13 @@
  *     queue 2i+2    input of port i (i > 0)
  *     queue 2i+3    output of port i
  *
- * Handshake: DEVICE_READY; the device names its ports (PORT_ADD); each is answered by PORT_READY and, where input is
- * wanted, PORT_OPEN. An emulator that works inside the kick has its messages in queue 2 when the kick
- * returns, so the whole handshake is two kicks. A slower one goes on by interrupts, and output written before it is
- * through waits in the queue.
+ * Handshake: DEVICE_READY; the device names its ports (PORT_ADD); each is answered by PORT_READY
+ * and, where input is wanted, PORT_OPEN. An emulator that works inside the kick has its messages in
+ * queue 2 when the kick returns, so the whole handshake is two kicks. A slower one goes on by
+ * interrupts, and output written before it is through waits in the queue.
  *
- * Stream n of console.h is port n + 1 of the device (doc/boot-protocol.md). Only the queues in use are set up.
+ * Stream n of console.h is port n + 1 of the device (doc/boot-protocol.md). Only the queues in use
+ * are set up.
  */
 #include "drivers/byte_port.h"
 
@@ -156,7 +157,7 @@ static void console_interrupt(struct virtio_device *dev)
 		byte_port_interrupt(&c->port[i]);
 }
 
-/* --- lines of the control port ------------------------------------------------------------------ */
+/* --- lines of the control port ---------------------------------------------------------------- */
 
 static bool word(const char **s, const char *w)
 {
@@ -232,7 +233,7 @@ void console_set_control(const struct console_control *control)
 	                       });
 }
 
-/* --- start and end ------------------------------------------------------------------------------ */
+/* --- start and end ---------------------------------------------------------------------------- */
 
 struct byte_port *byte_port(unsigned n)
 {

@@ -1,16 +1,18 @@
 /*
  * virtio.h - virtio devices over MMIO, and their split virtqueues.
  *
- * Source: Virtual I/O Device (VIRTIO) 1.1, sections 2.6 (split virtqueues), 3.1 (initialization), 4.2
- * (MMIO). Modern devices only (register version 2).
+ * Source: Virtual I/O Device (VIRTIO) 1.1, sections 2.6 (split virtqueues), 3.1 (initialization),
+ * 4.2 (MMIO). Modern devices only (register version 2).
  *
- * A queue's lock is its driver's: the functions on a virtqueue that are named below expect the caller to
- * let no two of them run on one queue at the same time, and to be safe against its own interrupt
- * (spin_lock_irqsave). Buffers are physical segments: memory from alloc_pages or kmalloc, in the direct map.
+ * A queue's lock is its driver's: the functions on a virtqueue that are named below expect the
+ * caller to let no two of them run on one queue at the same time, and to be safe against its own
+ * interrupt (spin_lock_irqsave). Buffers are physical segments: memory from alloc_pages or kmalloc,
+ * in the direct map.
  *
- * Each access to a register leaves the virtual machine (about 1 us under emulation), so the fast paths
- * have at most one: the kick, which is left out while the device is still at work (EVENT_IDX), and the
- * acknowledgement of an interrupt, which comes only where virtqueue_enable_cb() asked for one.
+ * Each access to a register leaves the virtual machine (about 1 us under emulation), so the fast
+ * paths have at most one: the kick, which is left out while the device is still at work
+ * (EVENT_IDX), and the acknowledgement of an interrupt, which comes only where
+ * virtqueue_enable_cb() asked for one.
  */
 #ifndef DRIVERS_VIRTIO_H
 #define DRIVERS_VIRTIO_H
@@ -42,11 +44,11 @@ struct virtio_device {
 struct virtio_driver {
 	uint32_t id;
 	const char *name;
-	uint64_t
-	        features; /* wanted besides VERSION_1 and EVENT_IDX; those the device lacks are left out */
+	/* Wanted besides VERSION_1 and EVENT_IDX; those the device lacks are left out. */
+	uint64_t features;
 	/*
-	 * The device has agreed to the features: set up queues, then virtio_device_ready(). 0 or a negative
-	 * errno: the device is reset and left alone. Sleeps.
+	 * The device has agreed to the features: set up queues, then virtio_device_ready(). 0 or a
+	 * negative errno: the device is reset and left alone. Sleeps.
 	 */
 	int (*probe)(struct virtio_device *dev);
 	/* The device used buffers of some queue. Interrupt context. */
@@ -54,8 +56,8 @@ struct virtio_driver {
 };
 
 /*
- * A piece of memory that the device reads or writes; in the form of a descriptor, so that an array of them can serve
- * as an indirect table. The driver fills in addr (physical) and len.
+ * A piece of memory that the device reads or writes; in the form of a descriptor, so that an array
+ * of them can serve as an indirect table. The driver fills in addr (physical) and len.
  */
 struct virtio_seg {
 	uint64_t addr;
@@ -89,15 +91,17 @@ void virtio_device_ready(struct virtio_device *dev);
 uint64_t virtio_config(struct virtio_device *dev, unsigned offset, unsigned n);
 
 /*
- * One buffer: `out` segments that the device reads, then `in` segments that it writes. token (not NULL)
- * comes back from virtqueue_get(). 0, or -ENOSPC while there are too few descriptors. Any context.
+ * One buffer: `out` segments that the device reads, then `in` segments that it writes. token (not
+ * NULL) comes back from virtqueue_get(). 0, or -ENOSPC while there are too few descriptors. Any
+ * context.
  */
 MUST_USE int virtqueue_add(struct virtqueue *vq, const struct virtio_seg *segs, unsigned out,
                            unsigned in, void *token);
 
 /*
- * The same, taking one descriptor whatever the number of segments: the table itself, physically contiguous, goes to
- * the device and belongs to it until virtqueue_get(). Where VIRTIO_F_INDIRECT_DESC is lacking: virtqueue_add().
+ * The same, taking one descriptor whatever the number of segments: the table itself, physically
+ * contiguous, goes to the device and belongs to it until virtqueue_get(). Where
+ * VIRTIO_F_INDIRECT_DESC is lacking: virtqueue_add().
  */
 MUST_USE int virtqueue_add_table(struct virtqueue *vq, struct virtio_seg *table, unsigned out,
                                  unsigned in, void *token);
@@ -106,8 +110,9 @@ MUST_USE int virtqueue_add_table(struct virtqueue *vq, struct virtio_seg *table,
 void virtqueue_kick(struct virtqueue *vq);
 
 /*
- * The next used buffer's token and, if len is not NULL, how many bytes the device wrote; NULL: none. A device that
- * returns what was not given panics nothing: the entry is logged once and skipped. Any context.
+ * The next used buffer's token and, if len is not NULL, how many bytes the device wrote; NULL:
+ * none. A device that returns what was not given panics nothing: the entry is logged once and
+ * skipped. Any context.
  */
 void *virtqueue_get(struct virtqueue *vq, uint32_t *len);
 
@@ -115,7 +120,8 @@ void *virtqueue_get(struct virtqueue *vq, uint32_t *len);
 void virtqueue_disable_cb(struct virtqueue *vq);
 
 /*
- * Interrupt when the next buffer is used. False: one is used already, and no interrupt may come for it: look again.
+ * Interrupt when the next buffer is used. False: one is used already, and no interrupt may come for
+ * it: look again.
  */
 MUST_USE bool virtqueue_enable_cb(struct virtqueue *vq);
 

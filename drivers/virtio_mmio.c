@@ -1,11 +1,12 @@
 /*
- * virtio_mmio.c - virtio devices behind registers in memory (VIRTIO 1.1, 4.2), and the list of drivers.
+ * virtio_mmio.c - virtio devices behind registers in memory (VIRTIO 1.1, 4.2), and the list of
+ * drivers.
  *
- * There is no bus to look through: the command line names each device as virtio_mmio.device=SIZE@ADDR:IRQ.
- * A slot without a device has id 0.
+ * There is no bus to look through: the command line names each device as
+ * virtio_mmio.device=SIZE@ADDR:IRQ. A slot without a device has id 0.
  *
- * Interrupts are edges, so the handler acknowledges first and looks at the rings after: a buffer that is
- * used in between raises the line again.
+ * Interrupts are edges, so the handler acknowledges first and looks at the rings after: a buffer
+ * that is used in between raises the line again.
  */
 #include "drivers/console.h"
 #include "drivers/virtqueue.h"
@@ -166,7 +167,9 @@ static void reset_device(struct virtio_device *dev)
 		virtqueue_release(dev->queues[--dev->nr_queues]);
 }
 
-/* *keep: the interrupt's handler refers to dev from now on, so that it must stay even on failure. */
+/*
+ * *keep: the interrupt's handler refers to dev from now on, so that it must stay even on failure.
+ */
 static int start_device(struct virtio_device *dev, bool *keep)
 {
 	int err;
@@ -218,7 +221,9 @@ free_dev:
 	return err;
 }
 
-/* A number, decimal or 0x-hexadecimal, as Linux's virtio_mmio.device= has them. Moves *s behind it. */
+/*
+ * A number, decimal or 0x-hexadecimal, as Linux's virtio_mmio.device= has them. Moves *s behind it.
+ */
 static uint64_t parse_number(const char **s)
 {
 	uint64_t value = 0, base = 10;

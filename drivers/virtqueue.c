@@ -5,9 +5,10 @@
  *     avail        flags, idx, ring[num], used_event     driver -> device: heads of chains
  *     used         flags, idx, {id, len}[num], avail_event     device -> driver
  *
- * Indices count up for ever and wrap at 16 bits; a slot is index & (num - 1). The device interrupts when used->idx
- * passes used_event and wants a kick when avail->idx passes avail_event; both tests are the
- * subtraction in passed(). What the device writes is not trusted: an id must name a chain in flight.
+ * Indices count up for ever and wrap at 16 bits; a slot is index & (num - 1). The device interrupts
+ * when used->idx passes used_event and wants a kick when avail->idx passes avail_event; both tests
+ * are the subtraction in passed(). What the device writes is not trusted: an id must name a chain
+ * in flight.
  *
  * Ordering: the entry is written before avail->idx (release), used->idx is read before the entry
  * (acquire), and each side's "publish, then look at the other's event index" needs a full fence.

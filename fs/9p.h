@@ -1,12 +1,13 @@
 /*
  * 9p.h - the 9P2000.L client: requests, and the operations on files by fid.
  *
- * A fid is the client's number for a file of the server; it names a file when walked to and reads or writes it
- * once opened. Sources: the 9P2000 manual (intro(5) of Plan 9), 9P2000.L (diod's protocol.md), QEMU's server.
+ * A fid is the client's number for a file of the server; it names a file when walked to and reads
+ * or writes it once opened. Sources: the 9P2000 manual (intro(5) of Plan 9), 9P2000.L (diod's
+ * protocol.md), QEMU's server.
  *
- * Every operation sends one request and sleeps until its reply: 0 or a negative errno, which is the server's own
- * (Linux's numbers) or -EIO for a reply that makes no sense, -ENOMEM, or -EINTR when the task is being
- * killed (the request is then flushed). No spin lock may be held.
+ * Every operation sends one request and sleeps until its reply: 0 or a negative errno, which is the
+ * server's own (Linux's numbers) or -EIO for a reply that makes no sense, -ENOMEM, or -EINTR when
+ * the task is being killed (the request is then flushed). No spin lock may be held.
  */
 #ifndef FS_9P_H
 #define FS_9P_H
@@ -14,7 +15,7 @@
 #include "drivers/virtio_9p.h"
 #include "fs/vfs.h"
 
-/* --- requests: fs/9p_client.c ------------------------------------------------------------------ */
+/* --- requests: fs/9p_client.c ----------------------------------------------------------------- */
 
 #define P9_MAX_PAGES 128 /* of one read or write: with these a table of segments fits in a page */
 #define P9_HDR       7   /* size[4] type[1] tag[2] */
@@ -81,8 +82,8 @@ struct p9_attr {
 };
 
 /*
- * A message under construction, then its reply. Small ones live in the request; names and link targets can make it
- * larger. Data goes by separate segments, straight from and to pages.
+ * A message under construction, then its reply. Small ones live in the request; names and link
+ * targets can make it larger. Data goes by separate segments, straight from and to pages.
  */
 #define P9_TX_INLINE 320
 #define P9_RX_INLINE 176
@@ -136,7 +137,7 @@ struct p9_client *p9_client_create(const char *tag);
 void p9_client_destroy(struct p9_client *c);
 void p9_client_init(void); /* the cache of requests; once */
 
-/* --- operations: fs/9p_ops.c --------------------------------------------------------------------- */
+/* --- operations: fs/9p_ops.c ------------------------------------------------------------------ */
 
 static inline struct p9_fid *p9_fid_get(struct p9_fid *fid)
 {
@@ -168,9 +169,10 @@ MUST_USE int p9_statfs(struct p9_fid *fid, struct kstatfs *buf);
 MUST_USE int p9_fsync(struct p9_fid *fid, bool datasync);
 
 /*
- * Reading and writing data of an open file, straight to and from memory: p9_io_new(), p9_io_add() for each piece (at
- * most max, P9_MAX_PAGES; neighbours in physical memory become one segment), p9_io(), which frees it. p9_io: the bytes
- * moved from offset on, which may be fewer than asked for; -errno. Treaddir likewise.
+ * Reading and writing data of an open file, straight to and from memory: p9_io_new(), p9_io_add()
+ * for each piece (at most max, P9_MAX_PAGES; neighbours in physical memory become one segment),
+ * p9_io(), which frees it. p9_io: the bytes moved from offset on, which may be fewer than asked
+ * for; -errno. Treaddir likewise.
  */
 struct p9_req *p9_io_new(struct p9_fid *fid, enum p9_type type, unsigned max); /* NULL: no memory */
 void p9_io_add(struct p9_req *req, phys_t addr, uint32_t len);

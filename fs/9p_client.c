@@ -1,21 +1,21 @@
 /*
  * 9p_client.c - requests of the 9P client: building, sending, waiting, flushing, parsing.
  *
- * Up to 64 requests are in flight, each with a tag; the reply's interrupt wakes the one that sleeps for
- * it. The memory of a request and of its data belongs to the device until the transport has handed the request
- * back, whatever happens to the one who waits:
+ * Up to 64 requests are in flight, each with a tag; the reply's interrupt wakes the one that sleeps
+ * for it. The memory of a request and of its data belongs to the device until the transport has
+ * handed the request back, whatever happens to the one who waits:
  *
  *     new --submit--> in flight --complete--> done --> parsed, freed
  *                        | killed: Tflush, and both are waited for
  *
- * After a flush the server may leave the old request unanswered; the device hands its buffer back all the
- * same, with a length of 0.
+ * After a flush the server may leave the old request unanswered; the device hands its buffer back
+ * all the same, with a length of 0.
  *
- * Completion sets `done` and wakes under client->lock, and the waiter takes that lock to give its tag back, so
- * the request and the waiter outlive the wake-up.
+ * Completion sets `done` and wakes under client->lock, and the waiter takes that lock to give its
+ * tag back, so the request and the waiter outlive the wake-up.
  *
- * A server is not trusted: lengths and types are checked, and a field behind the end of the reply reads as
- * zero and makes the request bad.
+ * A server is not trusted: lengths and types are checked, and a field behind the end of the reply
+ * reads as zero and makes the request bad.
  */
 #include "fs/9p.h"
 
@@ -33,7 +33,7 @@ void p9_client_init(void)
 		req_cache = kmem_cache_create("9p_req", sizeof(struct p9_req), 8, SLAB_PANIC, NULL);
 }
 
-/* --- building ------------------------------------------------------------------------------------ */
+/* --- building --------------------------------------------------------------------------------- */
 
 struct p9_req *p9_req_new(struct p9_client *c, enum p9_type type, size_t tx_size, size_t rx_size)
 {
@@ -112,7 +112,10 @@ void p9_put_str(struct p9_req *req, const char *s, size_t n)
 	put_bytes(req, s, n);
 }
 
-/* size[4] type[1] tag[2] at the front; data that follows counts. Then the fixed segments around the data. */
+/*
+ * size[4] type[1] tag[2] at the front; data that follows counts. Then the fixed segments around the
+ * data.
+ */
 static void finish(struct p9_req *req)
 {
 	uint32_t size = req->tx_len + (req->data_in ? 0 : req->data_len);
@@ -124,7 +127,7 @@ static void finish(struct p9_req *req)
 	req->table[req->data_in ? 1 : 1 + req->nr_data] = virtio_seg(req->rx, req->rx_size);
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static bool take_tag(struct p9_req *req)
 {
@@ -243,7 +246,7 @@ void p9_send(struct p9_req *req)
 		p9_req_free(req);
 }
 
-/* --- replies --------------------------------------------------------------------------------------- */
+/* --- replies ---------------------------------------------------------------------------------- */
 
 static int check_reply(struct p9_req *req)
 {
@@ -340,7 +343,7 @@ const char *p9_get_str(struct p9_req *req, size_t *n)
 	return s;
 }
 
-/* --- the client ------------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------------------- */
 
 static int negotiate_version(struct p9_client *c)
 {

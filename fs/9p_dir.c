@@ -1,8 +1,8 @@
 /*
  * 9p_dir.c - directories of a 9P share: finding, making, removing and listing names.
  *
- * A name costs two round trips the first time (walk, attributes), and none for a second after. An absent name
- * costs one, and is remembered as long.
+ * A name costs two round trips the first time (walk, attributes), and none for a second after. An
+ * absent name costs one, and is remembered as long.
  */
 #include "fs/9p_fs.h"
 
@@ -56,7 +56,7 @@ int p9_instantiate(struct dentry *dentry)
 	return 0;
 }
 
-/* --- making ------------------------------------------------------------------------------------------ */
+/* --- making ----------------------------------------------------------------------------------- */
 
 /* The server opens what it creates: keep that fid for the open that follows. */
 static int p9_create(struct inode *dir UNUSED, struct dentry *dentry, uint32_t mode)
@@ -118,7 +118,7 @@ static int p9_link_op(struct dentry *old, struct inode *dir UNUSED, struct dentr
 	return err ? err : p9_instantiate(dentry);
 }
 
-/* --- removing and renaming ------------------------------------------------------------------------------- */
+/* --- removing and renaming -------------------------------------------------------------------- */
 
 static int p9_remove(struct inode *dir, struct dentry *dentry, uint32_t flags)
 {
@@ -177,11 +177,11 @@ const struct inode_operations p9_dir_iops = {
         .setattr = p9_setattr_op,
 };
 
-/* --- listing ---------------------------------------------------------------------------------------------- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 /*
- * A directory's position is the server's cookie plus two, after "." and "..". Some file systems end with the
- * cookie INT64_MAX, which stays.
+ * A directory's position is the server's cookie plus two, after "." and "..". Some file systems end
+ * with the cookie INT64_MAX, which stays.
  */
 static uint64_t cookie_to_pos(uint64_t cookie)
 {

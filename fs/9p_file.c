@@ -1,12 +1,14 @@
 /*
  * 9p_file.c - contents of files of a 9P share: opening, pages, and writing back.
  *
- * All opens of a file share one fid open for reading and one open for writing, kept while the inode lives, so that
- * only the first open asks the server. On a read-only share the name's own fid is opened, which saves
- * a round trip; where files can be renamed or removed by us it stays as it is and a clone is opened.
+ * All opens of a file share one fid open for reading and one open for writing, kept while the inode
+ * lives, so that only the first open asks the server. On a read-only share the name's own fid is
+ * opened, which saves a round trip; where files can be renamed or removed by us it stays as it is
+ * and a clone is opened.
  *
- * Reads go from the server straight into page-cache pages, up to P9_MAX_PAGES in one request. Writes make pages
- * dirty; they go to the server in runs when a descriptor is closed, at fsync, msync and sync.
+ * Reads go from the server straight into page-cache pages, up to P9_MAX_PAGES in one request.
+ * Writes make pages dirty; they go to the server in runs when a descriptor is closed, at fsync,
+ * msync and sync.
  */
 #include "fs/9p_fs.h"
 
@@ -14,7 +16,7 @@
 #include <quire/slab.h>
 #include <quire/trace.h>
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 /* A fid of its own for the name, opened. ERR_PTR. */
 static struct p9_fid *open_clone(struct dentry *dentry, uint32_t flags)
@@ -101,7 +103,7 @@ static void p9_file_release(struct inode *inode, struct file *file)
 	p9_expire_attr(inode);
 }
 
-/* --- reading pages ------------------------------------------------------------------------------ */
+/* --- reading pages ---------------------------------------------------------------------------- */
 
 static void add_pages(struct p9_req *req, struct page **pages, size_t from, size_t to)
 {
@@ -189,7 +191,7 @@ static int p9_readpages(struct address_space *mapping, struct page **pages, unsi
 	return 0;
 }
 
-/* --- writing back ---------------------------------------------------------------------------------- */
+/* --- writing back ----------------------------------------------------------------------------- */
 
 /* n locked pages of consecutive index, to the server; only as far as the file goes. */
 static int write_pages(struct address_space *mapping, struct page **pages, unsigned n)
@@ -220,7 +222,10 @@ static int write_pages(struct address_space *mapping, struct page **pages, unsig
 	return 0;
 }
 
-/* The page after the last, if it is dirty and can be had without waiting: locked, with a reference. Else NULL. */
+/*
+ * The page after the last, if it is dirty and can be had without waiting: locked, with a reference.
+ * Else NULL.
+ */
 static struct page *next_dirty_page(struct address_space *mapping, uint64_t index)
 {
 	struct page *page = find_get_page(mapping, index);
@@ -287,7 +292,7 @@ const struct address_space_operations p9_aops = {
         .writepage = p9_writepage,
 };
 
-/* --- files --------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static int p9_file_flush(struct file *file)
 {

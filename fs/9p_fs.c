@@ -1,13 +1,14 @@
 /*
  * 9p_fs.c - the 9P file system: mounting, inodes, attributes and their age.
  *
- * The host may change its files at any time, so names, absent names and attributes are believed for a second
- * (P9_CACHE_NS) and then asked for again. One Tgetattr on a name's fid proves both that the name is still there and what it
- * is like. An inode is a file of the host by qid.path, so hard links share one; its pages are right as
- * long as qid.version, size and modification time stay, and are dropped when they change.
+ * The host may change its files at any time, so names, absent names and attributes are believed for
+ * a second (P9_CACHE_NS) and then asked for again. One Tgetattr on a name's fid proves both that
+ * the name is still there and what it is like. An inode is a file of the host by qid.path, so hard
+ * links share one; its pages are right as long as qid.version, size and modification time stay, and
+ * are dropped when they change.
  *
- * While the guest has a file open for writing the guest's idea of size and contents wins; what was written is
- * on the host when the descriptor is closed or fsync returns.
+ * While the guest has a file open for writing the guest's idea of size and contents wins; what was
+ * written is on the host when the descriptor is closed or fsync returns.
  *
  * Locks: p9_inode->lock -> invalidate_lock. readpages runs under invalidate_lock and takes neither.
  */
@@ -18,7 +19,7 @@
 
 static struct kmem_cache *p9_inode_cache;
 
-/* --- inodes ------------------------------------------------------------------------------------ */
+/* --- inodes ----------------------------------------------------------------------------------- */
 
 static struct inode *p9_alloc_inode(struct super_block *sb UNUSED)
 {
@@ -84,18 +85,21 @@ struct inode *p9_iget(struct super_block *sb, const struct p9_attr *attr)
 	i_size_write(inode, attr->size);
 	set_ops(inode, attr);
 	p9_apply_attr(inode, attr);
-	/* A number that went to another kind of file: the old inode keeps its place in the table until it goes. */
+	/*
+	 * A number that went to another kind of file: the old inode keeps its place in the table
+	 * until it goes.
+	 */
 	if (!found)
 		inode = insert_inode_hash(inode);
 	iput(found);
 	return inode;
 }
 
-/* --- attributes -------------------------------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------------------------------- */
 
 /*
- * The host's file changed behind our back: forget its pages, also those that are mapped, but not the private copies
- * that programs have made of them.
+ * The host's file changed behind our back: forget its pages, also those that are mapped, but not
+ * the private copies that programs have made of them.
  */
 static void drop_pages(struct inode *inode, uint64_t new_size)
 {
@@ -248,7 +252,7 @@ const struct inode_operations p9_link_iops = {
         .setattr = p9_setattr_op,
 };
 
-/* --- super blocks ------------------------------------------------------------------------------- */
+/* --- super blocks ----------------------------------------------------------------------------- */
 
 static void p9_d_release(struct dentry *dentry)
 {
@@ -271,7 +275,7 @@ static int p9_sync_fs(struct super_block *sb)
 		    !refcount_inc_not_zero(&inode->i_count))
 			continue;
 		spin_unlock(&sb->s_inode_lock);
-		iput(last); /* the list's place is held by the inode, so the last one is let go here */
+		iput(last); /* not before: it held our place in the list */
 		last = inode;
 		e = p9_flush_inode(inode);
 		err = err ? err : e;

@@ -1,8 +1,8 @@
 /*
  * 9p_fs.h - what the files of the 9P file system share.
  *
- * A dentry's d_fsdata is a fid of that name, unopened (but see 9p_file.c); NULL for names that exist in the
- * guest only (virtual mount points).
+ * A dentry's d_fsdata is a fid of that name, unopened (but see 9p_file.c); NULL for names that
+ * exist in the guest only (virtual mount points).
  */
 #ifndef FS_9P_FS_H
 #define FS_9P_FS_H

@@ -30,7 +30,7 @@ static file_time_t get_time(struct p9_req *req)
 	return (file_time_t)(sec * 1000000000ull + nsec);
 }
 
-/* --- fids ------------------------------------------------------------------------------------------- */
+/* --- fids ------------------------------------------------------------------------------------- */
 
 static struct p9_fid *fid_alloc(struct p9_client *c)
 {
@@ -44,7 +44,10 @@ static struct p9_fid *fid_alloc(struct p9_client *c)
 	return fid;
 }
 
-/* A fid that could not be clunked for lack of memory stays with the server until the end: no harm to files. */
+/*
+ * A fid that could not be clunked for lack of memory stays with the server until the end: no harm
+ * to files.
+ */
 void p9_fid_put(struct p9_fid *fid)
 {
 	struct p9_req *req;
@@ -118,7 +121,7 @@ fail:
 	return ERR_PTR(err);
 }
 
-/* --- attributes --------------------------------------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------------------------------- */
 
 #define GETATTR_BASIC 0x7ffull
 
@@ -258,7 +261,7 @@ char *p9_readlink(struct p9_fid *fid)
 	return err ? ERR_PTR(err) : target;
 }
 
-/* --- opening, and changes to directories ----------------------------------------------------------------- */
+/* --- opening, and changes to directories ------------------------------------------------------ */
 
 int p9_lopen(struct p9_fid *fid, uint32_t flags)
 {
@@ -382,7 +385,7 @@ int p9_fsync(struct p9_fid *fid, bool datasync)
 	return rpc_and_free(req);
 }
 
-/* --- data --------------------------------------------------------------------------------------------------- */
+/* --- data ------------------------------------------------------------------------------------- */
 
 /* Data starts with a segment of its own, for the reply's header is just P9_READ_HDR bytes. */
 struct p9_req *p9_io_new(struct p9_fid *fid, enum p9_type type, unsigned max)

@@ -15,7 +15,7 @@
 
 static struct kmem_cache *proc_inode_cache;
 
-/* --- inodes --------------------------------------------------------------------------------------- */
+/* --- inodes ----------------------------------------------------------------------------------- */
 
 static struct inode *proc_alloc_inode(struct super_block *sb UNUSED)
 {
@@ -58,7 +58,7 @@ static const struct super_operations proc_super_ops = {
         .statfs = simple_statfs,
 };
 
-/* --- files of text ---------------------------------------------------------------------------------- */
+/* --- files of text ---------------------------------------------------------------------------- */
 
 static int single_file_open(struct inode *inode, struct file *file)
 {
@@ -86,7 +86,7 @@ int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigne
 	return 0;
 }
 
-/* --- the root ------------------------------------------------------------------------------------------ */
+/* --- the root --------------------------------------------------------------------------------- */
 
 static char *self_link(struct dentry *dentry UNUSED)
 {

@@ -1,11 +1,13 @@
 /*
  * proc.h - what the files of procfs share.
  *
- * The root and what is not about a process is a tree of pinned dentries (libfs). Names about processes are made
- * when looked up and asked about again at each use (d_expires 0): an inode of such a name knows the
- * task by number and start time, holds no reference, and is of no use when the task has gone (-ESRCH, -ENOENT).
+ * The root and what is not about a process is a tree of pinned dentries (libfs). Names about
+ * processes are made when looked up and asked about again at each use (d_expires 0): an inode of
+ * such a name knows the task by number and start time, holds no reference, and is of no use when
+ * the task has gone (-ESRCH, -ENOENT).
  *
- * Formats are Linux's: proc(5). No lock is held while text is made, but those named by the functions.
+ * Formats are Linux's: proc(5). No lock is held while text is made, but those named by the
+ * functions.
  */
 #ifndef FS_PROC_H
 #define FS_PROC_H
@@ -40,7 +42,7 @@ static inline struct proc_inode *PROC_I(struct inode *inode)
 	return container_of(inode, struct proc_inode, vfs);
 }
 
-/* --- proc_base.c: inodes of tasks ---------------------------------------------------------------- */
+/* --- proc_base.c: inodes of tasks ------------------------------------------------------------- */
 
 /* The task with a reference, or NULL: gone. */
 struct task_struct *proc_task(struct inode *inode);
@@ -55,7 +57,7 @@ int64_t proc_name_to_number(const struct qstr *name, uint32_t limit);
 bool proc_emit_number(struct dir_context *ctx, uint32_t number, unsigned type);
 extern const struct file_operations proc_task_single_fops; /* i.e. entry->show */
 
-/* --- directories ---------------------------------------------------------------------------------- */
+/* --- directories ------------------------------------------------------------------------------ */
 struct inode *proc_pid_lookup(struct inode *dir,
                               struct dentry *dentry); /* proc_base.c: of the root */
 int proc_pid_readdir(struct file *file, struct dir_context *ctx);
@@ -65,7 +67,7 @@ extern const struct file_operations proc_fd_dir_fops, proc_fdinfo_dir_fops;
 /* Is the descriptor of an inode of fd/ or fdinfo/ still open, in the way its mode says? */
 bool proc_fd_valid(struct inode *inode);
 
-/* --- files of a task ---------------------------------------------------------------------------- */
+/* --- files of a task -------------------------------------------------------------------------- */
 /* proc_stat.c */
 int proc_show_stat(struct seq_file *m, struct task_struct *task, bool whole);
 int proc_show_statm(struct seq_file *m, struct task_struct *task, bool whole);
@@ -93,7 +95,7 @@ extern const struct file_operations proc_mem_fops, proc_pagemap_fops;
 int proc_show_mounts(struct seq_file *m, struct task_struct *task, bool whole);
 int proc_show_mountinfo(struct seq_file *m, struct task_struct *task, bool whole);
 
-/* --- files of the system ---------------------------------------------------------------------------- */
+/* --- files of the system ---------------------------------------------------------------------- */
 
 /* A file of text about the system. */
 struct proc_file {

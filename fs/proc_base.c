@@ -1,8 +1,8 @@
 /*
  * proc_base.c - /proc/PID and /proc/PID/task/TID: which names there are, and finding them.
  *
- * Directory positions: two for the dots, then one for each entry of the table; in task/ two plus the
- * thread's number, in the root PROC_PID_BASE (proc.c) plus the process's.
+ * Directory positions: two for the dots, then one for each entry of the table; in task/ two plus
+ * the thread's number, in the root PROC_PID_BASE (proc.c) plus the process's.
  */
 #include "fs/proc.h"
 
@@ -66,7 +66,7 @@ static const struct pid_entry pid_entries[] = {
          .fops = &proc_oom_score_adj_fops},
 };
 
-/* --- inodes ------------------------------------------------------------------------------------------ */
+/* --- inodes ----------------------------------------------------------------------------------- */
 
 struct task_struct *proc_task(struct inode *inode)
 {
@@ -123,11 +123,14 @@ bool proc_emit_number(struct dir_context *ctx, uint32_t number, unsigned type)
 	char name[12];
 	size_t len = format(name, sizeof(name), "%u", number);
 
-	/* The number d_ino shows need only not be 0: what stat(2) says is made when the name is looked up. */
+	/*
+	 * The number d_ino shows need only not be 0: what stat(2) says is made when the name is
+	 * looked up.
+	 */
 	return dir_emit(ctx, name, len, number + 1u, type);
 }
 
-/* --- files of text --------------------------------------------------------------------------------------- */
+/* --- files of text ---------------------------------------------------------------------------- */
 
 static int task_show(struct seq_file *m, void *data)
 {
@@ -154,7 +157,7 @@ const struct file_operations proc_task_single_fops = {
         .llseek = seq_llseek,
 };
 
-/* --- /proc/PID --------------------------------------------------------------------------------------------- */
+/* --- /proc/PID -------------------------------------------------------------------------------- */
 
 static struct inode *entry_inode(struct super_block *sb, struct task_struct *task,
                                  const struct pid_entry *entry, bool whole)
@@ -263,7 +266,7 @@ int proc_pid_readdir(struct file *file UNUSED, struct dir_context *ctx)
 	return 0;
 }
 
-/* --- /proc/PID/task ------------------------------------------------------------------------------------------ */
+/* --- /proc/PID/task --------------------------------------------------------------------------- */
 
 static struct inode *task_dir_lookup(struct inode *dir, struct dentry *dentry)
 {

@@ -1,7 +1,8 @@
 /*
  * proc_cpuinfo.c - /proc/cpuinfo: what CPUID says of the CPUs, which are all alike.
  *
- * Source: Intel SDM vol. 2, CPUID; AMD APM vol. 3, appendix E; names of features as Linux shows them.
+ * Source: Intel SDM vol. 2, CPUID; AMD APM vol. 3, appendix E; names of features as Linux shows
+ * them.
  */
 #include "fs/proc.h"
 

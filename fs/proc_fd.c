@@ -36,7 +36,7 @@ static struct file *get_fd_file(struct inode *inode)
 	return file;
 }
 
-/* --- the links ----------------------------------------------------------------------------------------- */
+/* --- the links -------------------------------------------------------------------------------- */
 
 static struct dentry *fd_jump_link(struct dentry *dentry)
 {
@@ -52,7 +52,7 @@ static struct dentry *fd_jump_link(struct dentry *dentry)
 
 static const struct inode_operations fd_link_iops = {.jump_link = fd_jump_link};
 
-/* --- fdinfo ---------------------------------------------------------------------------------------------- */
+/* --- fdinfo ----------------------------------------------------------------------------------- */
 
 static int fdinfo_show(struct seq_file *m, void *data)
 {
@@ -89,7 +89,7 @@ static const struct file_operations fdinfo_fops = {
         .llseek = seq_llseek,
 };
 
-/* --- the directories ----------------------------------------------------------------------------------------- */
+/* --- the directories -------------------------------------------------------------------------- */
 
 /* Permission bits of a link in fd/: how the file is open. */
 static uint32_t link_mode(const struct file *file)

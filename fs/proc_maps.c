@@ -1,8 +1,8 @@
 /*
  * proc_maps.c - /proc/PID/{maps,smaps,smaps_rollup}: areas, and what of them is in memory.
  *
- * The areas are walked with mmap_lock held for reading, so a reader sees one moment; the text goes to a buffer that
- * grows, never to the program while the lock is held.
+ * The areas are walked with mmap_lock held for reading, so a reader sees one moment; the text goes
+ * to a buffer that grows, never to the program while the lock is held.
  */
 #include "fs/proc.h"
 
@@ -12,7 +12,7 @@
 /* The line is padded to this width, then a blank and the name. */
 #define MAPS_WIDTH 72
 
-/* --- one line for an area -------------------------------------------------------------------------- */
+/* --- one line for an area --------------------------------------------------------------------- */
 
 static void show_path(struct seq_file *m, const char *path)
 {
@@ -63,7 +63,7 @@ static void show_area(struct seq_file *m, struct vm_area_struct *vma, char *buf)
 	seq_putc(m, '\n');
 }
 
-/* --- what is in memory ------------------------------------------------------------------------------- */
+/* --- what is in memory ------------------------------------------------------------------------ */
 
 struct mem_size {
 	uint64_t resident, referenced, anonymous, swap;
@@ -202,7 +202,7 @@ static void show_smap(struct seq_file *m, struct vm_area_struct *vma, char *buf)
 	show_flags(m, vma->vm_flags);
 }
 
-/* --- the files --------------------------------------------------------------------------------------- */
+/* --- the files -------------------------------------------------------------------------------- */
 
 static int show_areas(struct seq_file *m, struct task_struct *task,
                       void (*show)(struct seq_file *m, struct vm_area_struct *vma, char *buf))

@@ -8,7 +8,7 @@
 #include "lib/string.h"
 #include <quire/slab.h>
 
-/* --- mem ------------------------------------------------------------------------------------------- */
+/* --- mem -------------------------------------------------------------------------------------- */
 
 static struct mm_struct *file_mm(struct kiocb *iocb)
 {
@@ -22,7 +22,10 @@ static struct mm_struct *file_mm(struct kiocb *iocb)
 	return mm;
 }
 
-/* One page at most between the other program's memory and the caller's. Bytes moved, 0 at a hole, -EFAULT. */
+/*
+ * One page at most between the other program's memory and the caller's. Bytes moved, 0 at a hole,
+ * -EFAULT.
+ */
 static int64_t move_piece(struct mm_struct *mm, vaddr_t addr, struct iov_iter *iter, char *page,
                           bool write)
 {
@@ -91,7 +94,7 @@ const struct file_operations proc_mem_fops = {
         .llseek = address_llseek,
 };
 
-/* --- pagemap ----------------------------------------------------------------------------------------- */
+/* --- pagemap ---------------------------------------------------------------------------------- */
 
 #define PM_MMAP_EXCLUSIVE (1ull << 56)
 #define PM_FILE           (1ull << 61)

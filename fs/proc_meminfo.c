@@ -10,7 +10,7 @@
 #include <quire/slab.h>
 #include <quire/trace.h>
 
-/* --- the census ------------------------------------------------------------------------------------- */
+/* --- the census ------------------------------------------------------------------------------- */
 
 static void census_page(struct page_census *c, const struct page *page)
 {
@@ -55,7 +55,7 @@ void proc_page_census(struct page_census *c)
 	}
 }
 
-/* --- meminfo ------------------------------------------------------------------------------------------ */
+/* --- meminfo ---------------------------------------------------------------------------------- */
 
 static void show_kb(struct seq_file *m, const char *name, uint64_t pages)
 {
@@ -71,7 +71,10 @@ static uint64_t sum_of_low_watermarks(void)
 	return sum;
 }
 
-/* What new programs could have without swapping: free memory above the reserve, and the cache if it can be won back. */
+/*
+ * What new programs could have without swapping: free memory above the reserve, and the cache if it
+ * can be won back.
+ */
 static uint64_t available_pages(uint64_t file)
 {
 	uint64_t low = sum_of_low_watermarks(), free = nr_free_pages();
@@ -176,7 +179,7 @@ static int meminfo_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- vmstat --------------------------------------------------------------------------------------------- */
+/* --- vmstat ----------------------------------------------------------------------------------- */
 
 static void show_gauge(struct seq_file *m, const char *name, uint64_t value)
 {
@@ -218,7 +221,7 @@ static int vmstat_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- slabinfo, vmallocinfo, swaps -------------------------------------------------------------------------- */
+/* --- slabinfo, vmallocinfo, swaps ------------------------------------------------------------- */
 
 static void slab_line(const struct slabinfo *info, void *ctx)
 {

@@ -191,7 +191,7 @@ int proc_show_statm(struct seq_file *m, struct task_struct *task, bool whole UNU
 	return 0;
 }
 
-/* --- status ------------------------------------------------------------------------------------------ */
+/* --- status ----------------------------------------------------------------------------------- */
 
 static const char *state_word(char c)
 {

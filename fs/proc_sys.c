@@ -1,7 +1,8 @@
 /*
  * proc_sys.c - /proc/sys: what can be asked, and changed, of the kernel as a whole.
  *
- * Only what is true of this kernel is here. A value that is a constant of another module is shown from its name.
+ * Only what is true of this kernel is here. A value that is a constant of another module is shown
+ * from its name.
  */
 #include "fs/proc.h"
 
@@ -9,7 +10,7 @@
 #include "lib/string.h"
 #include <quire/machine.h>
 
-/* --- constants ------------------------------------------------------------------------------------- */
+/* --- constants -------------------------------------------------------------------------------- */
 
 #define CONSTANT(id, text)                                            \
 	static int id##_show(struct seq_file *m, void *unused UNUSED) \
@@ -46,7 +47,7 @@ static int min_free_kbytes_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- random ------------------------------------------------------------------------------------------ */
+/* --- random ----------------------------------------------------------------------------------- */
 
 /* A version 4 identifier (RFC 4122, 4.4). */
 static void show_uuid(struct seq_file *m, const uint8_t id[16])
@@ -80,7 +81,7 @@ static int boot_id_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- things to write ----------------------------------------------------------------------------------- */
+/* --- things to write -------------------------------------------------------------------------- */
 
 static int64_t drop_caches_write(struct kiocb *iocb, struct iov_iter *from)
 {
@@ -100,7 +101,7 @@ static int64_t drop_caches_write(struct kiocb *iocb, struct iov_iter *from)
 
 static const struct file_operations drop_caches_fops = {.write_iter = drop_caches_write};
 
-/* --- the tree -------------------------------------------------------------------------------------------- */
+/* --- the tree --------------------------------------------------------------------------------- */
 
 static int make_dir(struct dentry *parent, const char *name, const struct proc_file *files,
                     unsigned n, struct dentry **out)

@@ -10,7 +10,7 @@
 #include <quire/machine.h>
 #include <quire/trace.h>
 
-/* --- stat ------------------------------------------------------------------------------------------------ */
+/* --- stat ------------------------------------------------------------------------------------- */
 
 /* Ticks of all tasks by mode, in the proportion of which a CPU's busy time is shown. */
 static void user_share(uint64_t *user, uint64_t *all)
@@ -31,7 +31,10 @@ static void user_share(uint64_t *user, uint64_t *all)
 	}
 }
 
-/* user / all is taken in thousandths: the sums are of nanoseconds and their product with ticks would not fit. */
+/*
+ * user / all is taken in thousandths: the sums are of nanoseconds and their product with ticks
+ * would not fit.
+ */
 static void show_cpu(struct seq_file *m, uint64_t busy, uint64_t idle, uint64_t user, uint64_t all)
 {
 	uint64_t ticks = ns_to_ticks(busy);
@@ -81,7 +84,7 @@ static int stat_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- times and load ---------------------------------------------------------------------------------------- */
+/* --- times and load --------------------------------------------------------------------------- */
 
 static void show_seconds(struct seq_file *m, uint64_t ns, char end)
 {
@@ -114,7 +117,7 @@ static int loadavg_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- what the machine is -------------------------------------------------------------------------------------- */
+/* --- what the machine is ---------------------------------------------------------------------- */
 
 static int version_show(struct seq_file *m, void *unused UNUSED)
 {

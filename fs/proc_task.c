@@ -1,5 +1,6 @@
 /*
- * proc_task.c - further files of a task: its arguments and environment, limits, name, and the magic links.
+ * proc_task.c - further files of a task: its arguments and environment, limits, name, and the magic
+ * links.
  */
 #include "fs/proc.h"
 
@@ -7,7 +8,7 @@
 #include "lib/string.h"
 #include <quire/slab.h>
 
-/* --- arguments and environment ------------------------------------------------------------------------ */
+/* --- arguments and environment ---------------------------------------------------------------- */
 
 /* [start, end) of the program's memory into the file, as far as it can be read. */
 static int show_range(struct seq_file *m, struct mm_struct *mm, vaddr_t start, vaddr_t end)
@@ -29,7 +30,10 @@ static int show_range(struct seq_file *m, struct mm_struct *mm, vaddr_t start, v
 	return 0;
 }
 
-/* A program that overwrote the end of its arguments (setproctitle) shows a longer string: up to its NUL. */
+/*
+ * A program that overwrote the end of its arguments (setproctitle) shows a longer string: up to its
+ * NUL.
+ */
 static vaddr_t cmdline_end(struct mm_struct *mm)
 {
 	char last = 1;
@@ -86,7 +90,7 @@ int proc_show_auxv(struct seq_file *m, struct task_struct *task, bool whole UNUS
 	return 0;
 }
 
-/* --- small ones ------------------------------------------------------------------------------------------ */
+/* --- small ones ------------------------------------------------------------------------------- */
 
 int proc_show_wchan(struct seq_file *m, struct task_struct *task UNUSED, bool whole UNUSED)
 {
@@ -146,9 +150,12 @@ int proc_show_limits(struct seq_file *m, struct task_struct *task, bool whole UN
 	return 0;
 }
 
-/* --- out of memory ------------------------------------------------------------------------------------------ */
+/* --- out of memory ---------------------------------------------------------------------------- */
 
-/* Linux's badness: memory in pages, and the adjustment in thousandths of all memory; shown on a scale to 2000. */
+/*
+ * Linux's badness: memory in pages, and the adjustment in thousandths of all memory; shown on a
+ * scale to 2000.
+ */
 int proc_show_oom_score(struct seq_file *m, struct task_struct *task, bool whole UNUSED)
 {
 	struct mm_struct *mm = get_task_mm(task);
@@ -220,7 +227,7 @@ static int64_t oom_score_adj_write(struct kiocb *iocb, struct iov_iter *from)
 	return err ? err : n;
 }
 
-/* --- comm --------------------------------------------------------------------------------------------------- */
+/* --- comm ------------------------------------------------------------------------------------- */
 
 int proc_show_comm(struct seq_file *m, struct task_struct *task, bool whole UNUSED)
 {
@@ -273,7 +280,7 @@ const struct file_operations proc_oom_score_adj_fops = {
         .llseek = seq_llseek,
 };
 
-/* --- links ---------------------------------------------------------------------------------------------------- */
+/* --- links ------------------------------------------------------------------------------------ */
 
 static struct dentry *exe_jump_link(struct dentry *dentry)
 {

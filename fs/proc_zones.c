@@ -6,7 +6,7 @@
 #include <quire/machine.h>
 #include <quire/trace.h>
 
-/* --- buddyinfo ----------------------------------------------------------------------------------------- */
+/* --- buddyinfo -------------------------------------------------------------------------------- */
 
 static int buddyinfo_show(struct seq_file *m, void *unused UNUSED)
 {
@@ -19,7 +19,7 @@ static int buddyinfo_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- zoneinfo -------------------------------------------------------------------------------------------- */
+/* --- zoneinfo --------------------------------------------------------------------------------- */
 
 static void show_item(struct seq_file *m, const char *name, uint64_t value)
 {

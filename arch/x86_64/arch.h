@@ -92,6 +92,9 @@ void arch_idle(
 void arch_boot_secondary(unsigned count);
 uint64_t arch_random_seed(void); /* RDSEED, RDRAND or 0 */
 
+/* Too little memory to go on booting: say in the header how many KiB would do, and end the machine. */
+NORETURN void boot_out_of_memory(uint64_t kib);
+
 /* End the machine: value for isa-debug-exit (doc/boot-protocol.md). */
 NORETURN void arch_exit(unsigned value);
 

@@ -177,9 +177,6 @@ void paging_init(void);
 void drop_boot_memory(void);
 vaddr_t fixmap_set(unsigned i, phys_t phys); /* device registers at page i of the fixmap */
 
-/* Boot goes no further: the header says how much memory would do. */
-NORETURN void boot_out_of_memory(uint64_t kib);
-
 /* trap.c: is ip among the instructions that may fault on a program's behalf? */
 bool kernel_fixup(struct pt_regs *regs);
 NORETURN void die(const char *what, struct pt_regs *regs, uint64_t error);

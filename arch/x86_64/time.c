@@ -8,9 +8,8 @@
 #include "arch/x86_64/internal.h"
 
 #define PIT_HZ       1193182u
-#define PIT_CHANNEL2 0x42
+#define PIT_CHANNEL0 0x40
 #define PIT_COMMAND  0x43
-#define PIT_GATE     0x61
 #define PIT_MS       10u
 
 #define MEASURE_NS 100000u /* the shortest time to measure the APIC timer over */
@@ -55,20 +54,33 @@ const char *arch_cpu_name(void)
 
 /* --- frequency of the TSC --------------------------------------------------------------------------------- */
 
-/* Time a PIT countdown. 0: there is no PIT. */
+static uint16_t pit_count(void)
+{
+	uint8_t low;
+
+	outb(PIT_COMMAND, 0); /* latch channel 0 */
+	low = inb(PIT_CHANNEL0);
+	return (uint16_t)(low | inb(PIT_CHANNEL0) << 8);
+}
+
+/* TSC ticks while the PIT counts 10 ms down. 0: there is no PIT, its count stands still. */
 static uint64_t pit_measure_khz(void)
 {
-	uint32_t latch = PIT_HZ * PIT_MS / 1000;
-	uint64_t start, spent = 0;
+	const uint16_t goal = PIT_HZ * PIT_MS / 1000;
+	uint16_t first, passed = 0;
+	uint64_t start;
 
-	outb(PIT_GATE, (uint8_t)((inb(PIT_GATE) & ~2u) | 1));
-	outb(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0: output goes high at the end */
-	outb(PIT_CHANNEL2, (uint8_t)latch);
-	outb(PIT_CHANNEL2, (uint8_t)(latch >> 8));
+	outb(PIT_COMMAND, 0x34); /* channel 0, both bytes, mode 2: from 0xffff over and over */
+	outb(PIT_CHANNEL0, 0xff);
+	outb(PIT_CHANNEL0, 0xff);
+	first = pit_count();
 	start = rdtsc();
-	for (unsigned i = 0; i < 1000000 && !(inb(PIT_GATE) & 0x20); i++)
-		spent = rdtsc() - start;
-	return spent > 100000 ? spent / PIT_MS : 0;
+	for (unsigned tries = 0; passed < goal; tries++) {
+		passed = (uint16_t)(first - pit_count());
+		if (!passed && tries > 100)
+			return 0;
+	}
+	return (rdtsc() - start) * (PIT_HZ / 1000) / passed;
 }
 
 static uint64_t cpuid_khz(void)

@@ -33,8 +33,9 @@ HFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing $(SAN) 
 
 CFLAGS_CMD := -std=gnu11 -O2 -g $(WARN) $(INC)
 
-kobj = $(patsubst %,$(B)/k/%.o,$(basename $(1)))
-hobj = $(patsubst %,$(B)/h/%.o,$(basename $(1)))
+# x.c -> x.o, x.S -> x.S.o: a file of each name may exist.
+kobj = $(addprefix $(B)/k/,$(patsubst %.S,%.S.o,$(patsubst %.c,%.o,$(1))))
+hobj = $(addprefix $(B)/h/,$(patsubst %.c,%.o,$(1)))
 
 .PHONY: all kernel user run test unit guest-test clean help format abi packages-run packages-test
 all: quire $(B)/quire.elf $(B)/quire-test.elf
@@ -68,7 +69,7 @@ $(B)/k/test/%.o: KFLAGS += -O1
 $(B)/k/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KFLAGS) -MMD -MP -c $< -o $@
-$(B)/k/%.o: %.S
+$(B)/k/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KFLAGS) -D__ASSEMBLER__ -MMD -MP -c $< -o $@
 

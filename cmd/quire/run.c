@@ -21,6 +21,21 @@
 #define DETERMINISTIC_KHZ  1000000 /* -icount shift=0: one instruction is one nanosecond */
 #define SLACK_BEYOND_IMAGE (256ull << 10)
 
+/*
+ * A job in the background that touched the terminal would be stopped by it, even where the program
+ * never reads: it finds an empty input instead.
+ */
+static void leave_terminal_alone(void)
+{
+	int null;
+
+	if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) == getpgrp())
+		return;
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	dup2(null, STDIN_FILENO);
+	close(null);
+}
+
 /* The letters of stdio= for the descriptors as they were when the command started. */
 static void choose_stdio(char letters[4], const struct options *o, const bool open_fds[3])
 {
@@ -120,6 +135,7 @@ static int run_or_shell(char **words, bool shell)
 
 	clock_begin(&start);
 	fill_descriptors(open_fds);
+	leave_terminal_alone();
 	options_parse(&o, words, shell);
 	if (o.selftest)
 		o.log = true; /* the tests print to the log */

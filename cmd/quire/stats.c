@@ -194,8 +194,12 @@ void stats_text(const struct guest *g, struct buf *out)
 	buf_printf(out, "quire: memory %s, %u CPU%s, booted in %.2f ms, ran %.2f ms\n",
 	           human(h->at_start.present, a), h->nr_cpus, h->nr_cpus == 1 ? "" : "s",
 	           (double)h->boot_ns / 1e6, (double)h->run_ns / 1e6);
-	text_frames(h, out);
-	text_accounted(&h->at_end, out);
+	if (atomic_load(&h->state) == QUIRE_DONE) {
+		text_frames(h, out);
+		text_accounted(&h->at_end, out);
+	} else {
+		buf_printf(out, "  the run did not come to its end: its frames were not counted\n");
+	}
 	text_counters(g, h, out);
 }
 

@@ -3,7 +3,7 @@
 # archives, trace, summary. Needs ./quire and QEMU. Closes with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.."
-Q=$PWD/quire
+Q=${QUIRE:-$PWD/quire}
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 passed=0 failed=0

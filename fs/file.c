@@ -15,6 +15,8 @@ static void __fput(struct vm_file *vm)
 {
 	struct file *file = vm_to_file(vm);
 
+	if (unlikely(!list_empty(&file->f_ep_links)))
+		eventpoll_release(file);
 	if (!(file->f_mode & FMODE_PATH)) {
 		locks_remove_file(file);
 		if (file->f_op->release)

@@ -108,6 +108,7 @@ int fs_init(void)
 	inode_init();
 	file_init();
 	locks_init();
+	poll_init();
 	super_init();
 	p9_fs_init();
 	proc_fs_init();

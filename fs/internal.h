@@ -149,6 +149,7 @@ int console_tty_init(void);
 int pty_init(void);
 extern _Atomic int32_t stdio_pgrp; /* the first program's group: signals from the host */
 void poll_init(void);
+void eventpoll_release(struct file *file); /* closing: no epoll instance watches it any more */
 
 /* --- sockets ---------------------------------------------------------------------------------------------- */
 extern const struct file_operations socket_fops;

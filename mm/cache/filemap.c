@@ -377,7 +377,7 @@ const char *cache_check(struct address_space *mapping)
 	uint64_t index, n = 0;
 	struct page *page;
 
-	radix_tree_for_each (page, &mapping->i_pages, index, 0, UINT64_MAX) {
+	radix_tree_for_each(page, &mapping->i_pages, index, 0, UINT64_MAX) {
 		if (page->mapping != mapping || page->index != index)
 			return "cache: a page does not know its place";
 		if (page_count(page) < 1 + page_mapcount(page))

@@ -20,7 +20,7 @@ void unmap_mapping_range(struct address_space *mapping, uint64_t first, uint64_t
 	struct interval_tree_node *node;
 
 	down_read(&mapping->i_mmap_rwsem);
-	interval_for_each (node, &mapping->i_mmap, first, last) {
+	interval_for_each(node, &mapping->i_mmap, first, last) {
 		struct vm_area_struct *vma = container_of(node, struct vm_area_struct, i_mmap_node);
 		const uint64_t from = MAX(first, node->start), to = MIN(last, node->last);
 		struct mmu_gather tlb;

@@ -104,7 +104,7 @@ static int copy_areas(struct mm_struct *mm, struct mm_struct *old)
 {
 	struct vm_area_struct *src, *vma = NULL;
 
-	for_each_vma (old, src) {
+	for_each_vma(old, src) {
 		if (src->vm_flags & VM_DONTCOPY)
 			continue;
 		vma = copy_area(mm, src, vma);

@@ -187,14 +187,14 @@ static int clone_chains(struct vm_area_struct *dst, struct vm_area_struct *src, 
 	struct list_head fresh;
 
 	INIT_LIST_HEAD(&fresh);
-	list_for_each_entry (pavc, &src->anon_vma_chain, same_vma) {
+	list_for_each_entry(pavc, &src->anon_vma_chain, same_vma) {
 		avc = avc_alloc();
 		if (!avc)
 			goto no_memory;
 		list_add(&avc->same_vma, &fresh);
 	}
 	anon_vma_lock_write(src->anon_vma);
-	list_for_each_entry_reverse (pavc, &src->anon_vma_chain, same_vma) {
+	list_for_each_entry_reverse(pavc, &src->anon_vma_chain, same_vma) {
 		avc = list_first_entry(&fresh, struct anon_vma_chain, same_vma);
 		list_del(&avc->same_vma);
 		avc_link(dst, avc, pavc->anon_vma);
@@ -207,7 +207,7 @@ static int clone_chains(struct vm_area_struct *dst, struct vm_area_struct *src, 
 	return 0;
 
 no_memory:
-	list_for_each_entry_safe (avc, next, &fresh, same_vma)
+	list_for_each_entry_safe(avc, next, &fresh, same_vma)
 		avc_free(avc);
 	return -ENOMEM;
 }
@@ -275,7 +275,7 @@ void unlink_anon_vmas(struct vm_area_struct *vma)
 	down_write(&root->rwsem);
 	if (vma->anon_vma)
 		vma->anon_vma->num_active_vmas--;
-	list_for_each_entry_safe (avc, next, &vma->anon_vma_chain, same_vma) {
+	list_for_each_entry_safe(avc, next, &vma->anon_vma_chain, same_vma) {
 		struct anon_vma *anon_vma = avc->anon_vma;
 
 		list_del(&avc->same_anon_vma);
@@ -287,7 +287,7 @@ void unlink_anon_vmas(struct vm_area_struct *vma)
 	}
 	up_write(&root->rwsem);
 	vma->anon_vma = NULL;
-	list_for_each_entry_safe (avc, next, &vma->anon_vma_chain, same_vma) {
+	list_for_each_entry_safe(avc, next, &vma->anon_vma_chain, same_vma) {
 		list_del(&avc->same_vma);
 		if (avc->anon_vma)
 			put_anon_vma(avc->anon_vma);

@@ -81,7 +81,7 @@ static bool walk_anon(struct page *page, struct rmap_walk *walk)
 	if (!anon_vma)
 		return true;
 	down_read(&anon_vma->root->rwsem);
-	list_for_each_entry (avc, &anon_vma->chains, same_anon_vma) {
+	list_for_each_entry(avc, &anon_vma->chains, same_anon_vma) {
 		go_on = visit_area(page, avc->vma, walk);
 		if (!go_on)
 			break;
@@ -100,7 +100,7 @@ static bool walk_file(struct page *page, struct rmap_walk *walk)
 	if (!mapping)
 		return true;
 	down_read(&mapping->i_mmap_rwsem);
-	interval_for_each (node, &mapping->i_mmap, page->index, page->index) {
+	interval_for_each(node, &mapping->i_mmap, page->index, page->index) {
 		go_on = visit_area(page, container_of(node, struct vm_area_struct, i_mmap_node),
 		                   walk);
 		if (!go_on)

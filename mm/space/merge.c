@@ -135,10 +135,10 @@ static int shift_boundary(struct vm_area_struct *left, struct vm_area_struct *ri
 			set_range(left, left->vm_start, addr);
 	}
 	unlock_geometry(taker->vm_file, taker->anon_vma);
+	update_gaps(taker); /* before the tree changes: see vma_insert() */
 	if (vanishes)
 		absorb(giver);
-	update_gaps(taker);
-	if (!vanishes)
+	else
 		update_gaps(giver);
 	return 0;
 }

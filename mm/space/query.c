@@ -192,7 +192,7 @@ const char *space_check(struct mm_struct *mm)
 		broken = pt_check(&mm->space, &tables);
 	if (broken)
 		return broken;
-	for_each_vma (mm, c.vma)
+	for_each_vma(mm, c.vma)
 		walk_page_range(mm, c.vma->vm_start, c.vma->vm_end, check_entry, &c);
 	walk_page_range(mm, 0, mm->task_size, count_entry, &all);
 	if (c.broken)

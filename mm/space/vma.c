@@ -142,6 +142,8 @@ void vma_insert(struct mm_struct *mm, struct vm_area_struct *vma, struct vm_area
 		next->vm_prev = vma;
 	else
 		mm->highest_vm_end = vma->vm_end;
+	/* Before the tree turns: a rotation must find summaries that only its two nodes can change. */
+	vma_gap_update(next);
 
 	if (prev && !prev->vm_rb.rb_right)
 		rb_link_node(&vma->vm_rb, &prev->vm_rb, &prev->vm_rb.rb_right);
@@ -151,7 +153,6 @@ void vma_insert(struct mm_struct *mm, struct vm_area_struct *vma, struct vm_area
 		rb_link_node(&vma->vm_rb, NULL, &mm->mm_rb.rb_node);
 	vma->rb_subtree_gap = 0;
 	rb_insert_augmented(&vma->vm_rb, &mm->mm_rb, vma_gap_compute);
-	vma_gap_update(next);
 	mm->map_count++;
 }
 
@@ -169,8 +170,8 @@ void vma_erase(struct mm_struct *mm, struct vm_area_struct *vma)
 		next->vm_prev = prev;
 	else
 		mm->highest_vm_end = prev ? prev->vm_end : 0;
-	rb_erase_augmented(&vma->vm_rb, &mm->mm_rb, vma_gap_compute);
 	vma_gap_update(next);
+	rb_erase_augmented(&vma->vm_rb, &mm->mm_rb, vma_gap_compute);
 	mm->map_count--;
 }
 

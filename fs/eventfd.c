@@ -26,7 +26,8 @@ static int64_t eventfd_read(struct kiocb *iocb, struct iov_iter *to)
 		return -EINVAL;
 	mutex_lock(&e->lock);
 	if (!e->count)
-		n = iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : wait_event_mutex(&e->wait, &e->lock, e->count);
+		n = iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN
+		                                 : wait_event_mutex(&e->wait, &e->lock, e->count);
 	if (!n) {
 		value = e->semaphore ? 1 : e->count;
 		e->count -= value;
@@ -35,7 +36,8 @@ static int64_t eventfd_read(struct kiocb *iocb, struct iov_iter *to)
 	mutex_unlock(&e->lock);
 	if (n)
 		return n;
-	return copy_to_iter(&value, sizeof(value), to) == sizeof(value) ? (int64_t)sizeof(value) : -EFAULT;
+	return copy_to_iter(&value, sizeof(value), to) == sizeof(value) ? (int64_t)sizeof(value)
+	                                                                : -EFAULT;
 }
 
 static int64_t eventfd_write(struct kiocb *iocb, struct iov_iter *from)
@@ -52,9 +54,9 @@ static int64_t eventfd_write(struct kiocb *iocb, struct iov_iter *from)
 		return -EINVAL;
 	mutex_lock(&e->lock);
 	if (UINT64_MAX - e->count <= value)
-		n = iocb->ki_flags & IOCB_NOWAIT ?
-			    -EAGAIN :
-			    wait_event_mutex(&e->wait, &e->lock, UINT64_MAX - e->count > value);
+		n = iocb->ki_flags & IOCB_NOWAIT
+		            ? -EAGAIN
+		            : wait_event_mutex(&e->wait, &e->lock, UINT64_MAX - e->count > value);
 	if (!n) {
 		e->count += value;
 		wake_up_all(&e->wait);
@@ -85,10 +87,10 @@ static void eventfd_release(struct inode *inode, struct file *file)
 }
 
 static const struct file_operations eventfd_fops = {.read_iter = eventfd_read,
-						    .write_iter = eventfd_write,
-						    .poll = eventfd_poll,
-						    .release = eventfd_release,
-						    .llseek = noop_llseek};
+                                                    .write_iter = eventfd_write,
+                                                    .poll = eventfd_poll,
+                                                    .release = eventfd_release,
+                                                    .llseek = noop_llseek};
 
 static int64_t do_eventfd(uint32_t count, uint32_t flags)
 {
@@ -179,10 +181,13 @@ static int64_t timerfd_read(struct kiocb *iocb, struct iov_iter *to)
 	if (iov_iter_count(to) < sizeof(ticks))
 		return -EINVAL;
 	while (!(ticks = timerfd_take(t)) && !err)
-		err = iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : wait_event_interruptible(&t->wait, READ_ONCE(t->ticks));
+		err = iocb->ki_flags & IOCB_NOWAIT
+		              ? -EAGAIN
+		              : wait_event_interruptible(&t->wait, READ_ONCE(t->ticks));
 	if (!ticks)
 		return err;
-	return copy_to_iter(&ticks, sizeof(ticks), to) == sizeof(ticks) ? (int64_t)sizeof(ticks) : -EFAULT;
+	return copy_to_iter(&ticks, sizeof(ticks), to) == sizeof(ticks) ? (int64_t)sizeof(ticks)
+	                                                                : -EFAULT;
 }
 
 static unsigned timerfd_poll(struct file *file, struct poll_table *pt)
@@ -206,8 +211,10 @@ static void timerfd_release(struct inode *inode, struct file *file)
 	kfree(t);
 }
 
-static const struct file_operations timerfd_fops = {
-	.read_iter = timerfd_read, .poll = timerfd_poll, .release = timerfd_release, .llseek = noop_llseek};
+static const struct file_operations timerfd_fops = {.read_iter = timerfd_read,
+                                                    .poll = timerfd_poll,
+                                                    .release = timerfd_release,
+                                                    .llseek = noop_llseek};
 
 SYSCALL2(timerfd_create, int, clock, uint32_t, flags)
 {
@@ -236,8 +243,10 @@ static struct itimerspec64 timerfd_left(struct timerfd *t)
 	irq_state_t irq = spin_lock_irqsave(&t->lock);
 	uint64_t now = port_now_ns();
 	struct itimerspec64 left = {
-		.it_interval = ns_to_timespec(t->interval),
-		.it_value = ns_to_timespec(!t->expires ? 0 : t->expires > now ? t->expires - now : 1),
+	        .it_interval = ns_to_timespec(t->interval),
+	        .it_value = ns_to_timespec(!t->expires        ? 0
+	                                   : t->expires > now ? t->expires - now
+	                                                      : 1),
 	};
 
 	spin_unlock_irqrestore(&t->lock, irq);
@@ -337,10 +346,10 @@ struct signalfd {
 static void signalfd_info(struct signalfd_siginfo *out, const struct kernel_siginfo *in)
 {
 	*out = (struct signalfd_siginfo){.ssi_signo = (uint32_t)in->si_signo,
-					 .ssi_errno = in->si_errno,
-					 .ssi_code = in->si_code,
-					 .ssi_pid = (uint32_t)in->si_pid,
-					 .ssi_uid = in->si_uid};
+	                                 .ssi_errno = in->si_errno,
+	                                 .ssi_code = in->si_code,
+	                                 .ssi_pid = (uint32_t)in->si_pid,
+	                                 .ssi_uid = in->si_uid};
 	if (in->si_code == SI_TIMER) {
 		out->ssi_tid = (uint32_t)in->timer.si_tid;
 		out->ssi_overrun = (uint32_t)in->timer.si_overrun;
@@ -354,7 +363,7 @@ static void signalfd_info(struct signalfd_siginfo *out, const struct kernel_sigi
 		out->ssi_ptr = in->si_value;
 		out->ssi_int = (int32_t)in->si_value;
 	} else if (in->si_code > 0 && sigmask(in->si_signo) & (sigmask(SIGSEGV) | sigmask(SIGBUS) |
-							      sigmask(SIGILL) | sigmask(SIGFPE))) {
+	                                                       sigmask(SIGILL) | sigmask(SIGFPE))) {
 		out->ssi_addr = in->fault.si_addr;
 	}
 }
@@ -364,9 +373,9 @@ static int64_t signalfd_next(struct signalfd *s, struct kernel_siginfo *info, bo
 	int signo, err = 0;
 
 	while (!(signo = dequeue_signal(~s->mask, info)) && !err)
-		err = nonblock ? -EAGAIN :
-				 wait_event_interruptible(&signalfd_wait,
-							  pending_signals(current) & s->mask);
+		err = nonblock ? -EAGAIN
+		               : wait_event_interruptible(&signalfd_wait,
+		                                          pending_signals(current) & s->mask);
 	return signo ? signo : err;
 }
 
@@ -400,8 +409,10 @@ static unsigned signalfd_poll(struct file *file, struct poll_table *pt)
 	return pending_signals(current) & s->mask ? POLLIN : 0;
 }
 
-static const struct file_operations signalfd_fops = {
-	.read_iter = signalfd_read, .poll = signalfd_poll, .release = eventfd_release, .llseek = noop_llseek};
+static const struct file_operations signalfd_fops = {.read_iter = signalfd_read,
+                                                     .poll = signalfd_poll,
+                                                     .release = eventfd_release,
+                                                     .llseek = noop_llseek};
 
 static int64_t signalfd_new(uint64_t mask, uint32_t flags)
 {

@@ -14,16 +14,16 @@
 #include "lib/rbtree.h"
 #include <quire/slab.h>
 
-#define EPOLL_CTL_ADD 1
-#define EPOLL_CTL_DEL 2
-#define EPOLL_CTL_MOD 3
-#define EPOLLEXCLUSIVE (1u << 28)
-#define EPOLLWAKEUP    (1u << 29)
-#define EPOLLONESHOT   (1u << 30)
-#define EPOLLET        (1u << 31)
+#define EPOLL_CTL_ADD   1
+#define EPOLL_CTL_DEL   2
+#define EPOLL_CTL_MOD   3
+#define EPOLLEXCLUSIVE  (1u << 28)
+#define EPOLLWAKEUP     (1u << 29)
+#define EPOLLONESHOT    (1u << 30)
+#define EPOLLET         (1u << 31)
 #define EP_PRIVATE_BITS (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
-#define EP_MAX_NESTS   5
-#define EP_MAX_EVENTS  (INT32_MAX / (int32_t)sizeof(struct epoll_event))
+#define EP_MAX_NESTS    5
+#define EP_MAX_EVENTS   (INT32_MAX / (int32_t)sizeof(struct epoll_event))
 
 struct epoll_event {
 	uint32_t events;
@@ -33,10 +33,10 @@ struct epoll_event {
 struct eventpoll {
 	struct mutex mtx;
 	spinlock_t lock;
-	struct list_head ready;       /* lock */
-	struct wait_queue wq;         /* epoll_wait */
-	struct wait_queue poll_wait;  /* those who poll this instance */
-	struct rb_root items;         /* mtx + epmutex */
+	struct list_head ready;      /* lock */
+	struct wait_queue wq;        /* epoll_wait */
+	struct wait_queue poll_wait; /* those who poll this instance */
+	struct rb_root items;        /* mtx + epmutex */
 };
 
 struct ep_queue { /* an item's callback on one wait queue */
@@ -165,7 +165,8 @@ static void ep_remove(struct eventpoll *ep, struct epitem *item)
 	kmem_cache_free(item_cache, item);
 }
 
-static int ep_insert(struct eventpoll *ep, struct file *file, int fd, const struct epoll_event *event)
+static int ep_insert(struct eventpoll *ep, struct file *file, int fd,
+                     const struct epoll_event *event)
 {
 	struct epitem *item = kmem_cache_alloc(item_cache, GFP_KERNEL | __GFP_ZERO);
 	struct ep_table table;
@@ -192,7 +193,8 @@ static int ep_insert(struct eventpoll *ep, struct file *file, int fd, const stru
 static void ep_modify(struct epitem *item, const struct epoll_event *event)
 {
 	item->event = *event;
-	atomic_thread_fence(memory_order_seq_cst); /* the callback sees the new events, or we what it told of */
+	atomic_thread_fence(
+	        memory_order_seq_cst); /* the callback sees the new events, or we what it told of */
 	if (vfs_poll(item->file, NULL) & event->events)
 		make_ready(item);
 }
@@ -205,7 +207,8 @@ static bool ep_loops(struct eventpoll *ep, struct eventpoll *target, int depth)
 	for (struct rb_node *n = rb_first(&ep->items); n; n = rb_next(n)) {
 		struct epitem *item = container_of(n, struct epitem, node);
 
-		if (item->file->f_op == &eventpoll_fops && ep_loops(item->file->private_data, target, depth + 1))
+		if (item->file->f_op == &eventpoll_fops &&
+		    ep_loops(item->file->private_data, target, depth + 1))
 			return true;
 	}
 	return false;
@@ -260,7 +263,7 @@ static unsigned ep_poll(struct file *file, struct poll_table *pt)
 }
 
 static const struct file_operations eventpoll_fops = {
-	.release = ep_release, .poll = ep_poll, .llseek = noop_llseek};
+        .release = ep_release, .poll = ep_poll, .llseek = noop_llseek};
 
 static int64_t do_epoll_create(uint32_t flags)
 {
@@ -294,7 +297,8 @@ SYSCALL1(epoll_create, int32_t, size)
 
 /* --- epoll_ctl ------------------------------------------------------------------------------------------------------ */
 
-static int64_t ctl_locked(struct eventpoll *ep, int op, int fd, struct file *file, const struct epoll_event *event)
+static int64_t ctl_locked(struct eventpoll *ep, int op, int fd, struct file *file,
+                          const struct epoll_event *event)
 {
 	struct epitem *item = ep_find(ep, file, fd);
 
@@ -317,7 +321,8 @@ static int64_t ctl_locked(struct eventpoll *ep, int op, int fd, struct file *fil
 	}
 }
 
-static int64_t do_epoll_ctl(struct file *epfile, int op, int fd, struct file *file, struct epoll_event *event)
+static int64_t do_epoll_ctl(struct file *epfile, int op, int fd, struct file *file,
+                            struct epoll_event *event)
 {
 	struct eventpoll *ep = epfile->private_data;
 	int64_t err;
@@ -328,7 +333,8 @@ static int64_t do_epoll_ctl(struct file *epfile, int op, int fd, struct file *fi
 		return -EPERM;
 	event->events |= POLLERR | POLLHUP;
 	mutex_lock(&epmutex);
-	if (op == EPOLL_CTL_ADD && file->f_op == &eventpoll_fops && ep_loops(file->private_data, ep, 0)) {
+	if (op == EPOLL_CTL_ADD && file->f_op == &eventpoll_fops &&
+	    ep_loops(file->private_data, ep, 0)) {
 		err = -ELOOP;
 	} else {
 		mutex_lock(&ep->mtx);
@@ -385,7 +391,8 @@ static void put_ready(struct eventpoll *ep, struct epitem *item)
 /* Report one item: 1, 0 (not ready after all), -EFAULT. */
 static int send_event(struct eventpoll *ep, struct epitem *item, vaddr_t to)
 {
-	struct epoll_event event = {vfs_poll(item->file, NULL) & item->event.events, item->event.data};
+	struct epoll_event event = {vfs_poll(item->file, NULL) & item->event.events,
+	                            item->event.data};
 
 	if (!event.events)
 		return 0;
@@ -483,7 +490,8 @@ SYSCALL4(epoll_wait, int, epfd, vaddr_t, events, int, max, int32_t, timeout)
 	return epoll_wait_until(epfd, events, max, deadline_ms(timeout));
 }
 
-static int64_t do_epoll_pwait(int epfd, vaddr_t events, int max, uint64_t deadline, vaddr_t mask, size_t size)
+static int64_t do_epoll_pwait(int epfd, vaddr_t events, int max, uint64_t deadline, vaddr_t mask,
+                              size_t size)
 {
 	int64_t n = set_user_sigmask(mask, size);
 
@@ -494,12 +502,14 @@ static int64_t do_epoll_pwait(int epfd, vaddr_t events, int max, uint64_t deadli
 	return n;
 }
 
-SYSCALL6(epoll_pwait, int, epfd, vaddr_t, events, int, max, int32_t, timeout, vaddr_t, mask, size_t, size)
+SYSCALL6(epoll_pwait, int, epfd, vaddr_t, events, int, max, int32_t, timeout, vaddr_t, mask, size_t,
+         size)
 {
 	return do_epoll_pwait(epfd, events, max, deadline_ms(timeout), mask, size);
 }
 
-SYSCALL6(epoll_pwait2, int, epfd, vaddr_t, events, int, max, vaddr_t, ts, vaddr_t, mask, size_t, size)
+SYSCALL6(epoll_pwait2, int, epfd, vaddr_t, events, int, max, vaddr_t, ts, vaddr_t, mask, size_t,
+         size)
 {
 	uint64_t deadline = UINT64_MAX;
 	struct timespec64 t;
@@ -518,5 +528,6 @@ void poll_init(void)
 {
 	mutex_init(&epmutex);
 	item_cache = kmem_cache_create("eventpoll_epi", sizeof(struct epitem), 0, SLAB_PANIC, NULL);
-	queue_cache = kmem_cache_create("eventpoll_pwq", sizeof(struct ep_queue), 0, SLAB_PANIC, NULL);
+	queue_cache =
+	        kmem_cache_create("eventpoll_pwq", sizeof(struct ep_queue), 0, SLAB_PANIC, NULL);
 }

@@ -109,6 +109,7 @@ int fs_init(void)
 	file_init();
 	locks_init();
 	poll_init();
+	unix_init();
 	super_init();
 	p9_fs_init();
 	proc_fs_init();

@@ -141,6 +141,7 @@ unsigned inode_seals(struct inode *inode);
 /* --- file systems ---------------------------------------------------------------------------------------- */
 extern struct file_system_type tmpfs_type, devtmpfs_type;
 struct file *tmpfs_unnamed_file(const char *name, uint64_t size); /* for memfd */
+void unix_init(void);
 int tmpfs_init(void);
 void tmpfs_shutdown(void);
 int dev_init(void);
@@ -152,7 +153,6 @@ void poll_init(void);
 void eventpoll_release(struct file *file); /* closing: no epoll instance watches it any more */
 
 /* --- sockets ---------------------------------------------------------------------------------------------- */
-extern const struct file_operations socket_fops;
 
 /* --- cpio.c ------------------------------------------------------------------------------------------------- */
 int cpio_unpack(void);

@@ -66,7 +66,7 @@ static struct file_lock *find_conflict(struct list_head *list, const struct file
 {
 	struct file_lock *l;
 
-	list_for_each_entry (l, list, link)
+	list_for_each_entry(l, list, link)
 		if (l->owner != want->owner && l->start <= want->end && want->start <= l->end &&
 		    (l->type == F_WRLCK || want->type == F_WRLCK))
 			return l;
@@ -75,11 +75,11 @@ static struct file_lock *find_conflict(struct list_head *list, const struct file
 
 /* Take [start, end] out of what owner has; *spare is used if a lock falls into two. */
 static void cut_out(struct list_head *list, const void *owner, int64_t start, int64_t end,
-		    struct file_lock **spare)
+                    struct file_lock **spare)
 {
 	struct file_lock *l, *next;
 
-	list_for_each_entry_safe (l, next, list, link) {
+	list_for_each_entry_safe(l, next, list, link) {
 		if (l->owner != owner || l->end < start || l->start > end)
 			continue;
 		if (l->start < start && l->end > end) {
@@ -106,7 +106,7 @@ static void join_neighbours(struct list_head *list, struct file_lock *lock)
 {
 	struct file_lock *l, *next;
 
-	list_for_each_entry_safe (l, next, list, link) {
+	list_for_each_entry_safe(l, next, list, link) {
 		if (l == lock || l->owner != lock->owner || l->type != lock->type)
 			continue;
 		if (l->end < OFFSET_MAX && l->end + 1 == lock->start)
@@ -121,7 +121,8 @@ static void join_neighbours(struct list_head *list, struct file_lock *lock)
 }
 
 /* Set or (F_UNLCK) clear a range. 0, -EAGAIN, -ENOMEM, -ERESTARTSYS. */
-static int set_lock(struct file_lock_context *ctx, struct list_head *list, const struct file_lock *want, bool wait)
+static int set_lock(struct file_lock_context *ctx, struct list_head *list,
+                    const struct file_lock *want, bool wait)
 {
 	struct file_lock *lock = kmem_cache_alloc(lock_cache, GFP_KERNEL);
 	struct file_lock *spare = kmem_cache_alloc(lock_cache, GFP_KERNEL);
@@ -129,7 +130,8 @@ static int set_lock(struct file_lock_context *ctx, struct list_head *list, const
 
 	mutex_lock(&ctx->lock);
 	if (!err && want->type != F_UNLCK && find_conflict(list, want))
-		err = wait ? wait_event_mutex(&ctx->wait, &ctx->lock, !find_conflict(list, want)) : -EAGAIN;
+		err = wait ? wait_event_mutex(&ctx->wait, &ctx->lock, !find_conflict(list, want))
+		           : -EAGAIN;
 	if (!err) {
 		cut_out(list, want->owner, want->start, want->end, &spare);
 		if (want->type != F_UNLCK) {
@@ -155,7 +157,8 @@ static void remove_owner(struct inode *inode, bool flock, const void *owner)
 	if (!ctx)
 		return;
 	mutex_lock(&ctx->lock);
-	cut_out(flock ? &ctx->flock : &ctx->posix, owner, 0, OFFSET_MAX, NULL); /* nothing falls into two */
+	cut_out(flock ? &ctx->flock : &ctx->posix, owner, 0, OFFSET_MAX,
+	        NULL); /* nothing falls into two */
 	wake_up_all(&ctx->wait);
 	mutex_unlock(&ctx->lock);
 }
@@ -182,7 +185,8 @@ static bool is_ofd(unsigned cmd)
 }
 
 /* The program's struct flock as a lock: 0, -EINVAL, -EOVERFLOW, -EFAULT. */
-static int read_flock(struct file *file, unsigned cmd, vaddr_t arg, struct linux_flock *fl, struct file_lock *lock)
+static int read_flock(struct file *file, unsigned cmd, vaddr_t arg, struct linux_flock *fl,
+                      struct file_lock *lock)
 {
 	int64_t start, end;
 
@@ -210,10 +214,10 @@ static int read_flock(struct file *file, unsigned cmd, vaddr_t arg, struct linux
 	if (start < 0)
 		return -EINVAL;
 	*lock = (struct file_lock){.owner = is_ofd(cmd) ? (void *)file : (void *)current->files,
-				   .start = start,
-				   .end = end,
-				   .pid = is_ofd(cmd) ? -1 : current->tgid,
-				   .type = fl->l_type};
+	                           .start = start,
+	                           .end = end,
+	                           .pid = is_ofd(cmd) ? -1 : current->tgid,
+	                           .type = fl->l_type};
 	return 0;
 }
 
@@ -234,11 +238,12 @@ int64_t fcntl_getlk(struct file *file, unsigned cmd, vaddr_t arg)
 		mutex_lock(&ctx->lock);
 		l = find_conflict(&ctx->posix, &want);
 		if (l) {
-			fl = (struct linux_flock){.l_type = l->type,
-						  .l_whence = SEEK_SET,
-						  .l_start = l->start,
-						  .l_len = l->end == OFFSET_MAX ? 0 : l->end - l->start + 1,
-						  .l_pid = l->pid};
+			fl = (struct linux_flock){
+			        .l_type = l->type,
+			        .l_whence = SEEK_SET,
+			        .l_start = l->start,
+			        .l_len = l->end == OFFSET_MAX ? 0 : l->end - l->start + 1,
+			        .l_pid = l->pid};
 		}
 		mutex_unlock(&ctx->lock);
 	}
@@ -272,7 +277,8 @@ int64_t fcntl_setlk(struct file *file, unsigned cmd, vaddr_t arg)
 
 SYSCALL2(flock, int, fd, uint32_t, op)
 {
-	static const short types[] = {[LOCK_SH] = F_RDLCK, [LOCK_EX] = F_WRLCK, [LOCK_UN] = F_UNLCK};
+	static const short types[] = {
+	        [LOCK_SH] = F_RDLCK, [LOCK_EX] = F_WRLCK, [LOCK_UN] = F_UNLCK};
 	uint32_t what = op & ~(uint32_t)LOCK_NB;
 	struct file_lock_context *ctx;
 	struct file_lock want;
@@ -294,5 +300,6 @@ SYSCALL2(flock, int, fd, uint32_t, op)
 
 void locks_init(void)
 {
-	lock_cache = kmem_cache_create("file_lock_cache", sizeof(struct file_lock), 0, SLAB_PANIC, NULL);
+	lock_cache =
+	        kmem_cache_create("file_lock_cache", sizeof(struct file_lock), 0, SLAB_PANIC, NULL);
 }

@@ -9,12 +9,14 @@
 #define MFD_ALLOW_SEALING 2u
 #define MFD_HUGETLB       4u
 #define MEMFD_PREFIX      "/memfd:"
-#define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
-#define IS_MEMFD  0x100u /* beside the seals in i_private */
+#define ALL_SEALS         (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+#define IS_MEMFD          0x100u /* beside the seals in i_private */
 
 static uintptr_t seals_of(struct inode *inode)
 {
-	return S_ISREG(inode->i_mode) && inode->i_sb->s_magic == TMPFS_MAGIC ? (uintptr_t)inode->i_private : 0;
+	return S_ISREG(inode->i_mode) && inode->i_sb->s_magic == TMPFS_MAGIC
+	               ? (uintptr_t)inode->i_private
+	               : 0;
 }
 
 unsigned inode_seals(struct inode *inode)

@@ -101,8 +101,8 @@ static void poll_free_wait(struct poll_wqueues *pwq)
  * Rounds until something is ready, the deadline, a signal (-EINTR) or an error. round() counts what is ready; its poll_table
  * is NULL after the first time.
  */
-static int poll_loop(struct poll_wqueues *pwq, uint64_t deadline, int (*round)(void *ctx, struct poll_table *pt),
-		     void *ctx)
+static int poll_loop(struct poll_wqueues *pwq, uint64_t deadline,
+                     int (*round)(void *ctx, struct poll_table *pt), void *ctx)
 {
 	struct poll_table *pt = deadline ? &pwq->pt : NULL;
 	int n;
@@ -198,16 +198,17 @@ out:
 
 static int64_t restart_poll(struct task_struct *task)
 {
-	int64_t n = do_poll(task->restart.arg[0], (uint32_t)task->restart.arg[1], task->restart.arg[2]);
+	int64_t n =
+	        do_poll(task->restart.arg[0], (uint32_t)task->restart.arg[1], task->restart.arg[2]);
 
 	return n == -EINTR ? -ERESTART_RESTARTBLOCK : n;
 }
 
 SYSCALL3(poll, vaddr_t, fds, uint32_t, n, int32_t, timeout_ms)
 {
-	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX :
-			    timeout_ms     ? deadline_after((uint64_t)timeout_ms * NSEC_PER_MSEC) :
-					     0;
+	uint64_t deadline = timeout_ms < 0 ? UINT64_MAX
+	                    : timeout_ms   ? deadline_after((uint64_t)timeout_ms * NSEC_PER_MSEC)
+	                                   : 0;
 	int64_t ready = do_poll(fds, n, deadline);
 
 	if (ready != -EINTR)
@@ -317,7 +318,8 @@ static int select_round(void *ctx, struct poll_table *pt)
 	return ready;
 }
 
-static int64_t select_with(struct select_set *set, uint64_t *bits, const vaddr_t user[3], uint64_t deadline)
+static int64_t select_with(struct select_set *set, uint64_t *bits, const vaddr_t user[3],
+                           uint64_t deadline)
 {
 	size_t words = DIV_ROUND_UP(set->n, 64), bytes = words * 8;
 	struct poll_wqueues pwq;
@@ -375,7 +377,7 @@ SYSCALL5(select, int32_t, n, vaddr_t, in, vaddr_t, out, vaddr_t, ex, vaddr_t, ut
 		if (tv.tv_sec < 0 || tv.tv_usec < 0)
 			return -EINVAL;
 		ns = timespec_to_ns(&(struct timespec64){tv.tv_sec + tv.tv_usec / 1000000,
-							 tv.tv_usec % 1000000 * 1000});
+		                                         tv.tv_usec % 1000000 * 1000});
 		deadline = ns ? deadline_after(ns) : 0;
 	}
 	ready = do_select(n, in, out, ex, deadline);

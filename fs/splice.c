@@ -16,7 +16,8 @@
 /* --- one copy ------------------------------------------------------------------------------------------------------ */
 
 /* Up to len bytes from *in to *out through a page. What could not be written is taken back from *in. Bytes or -errno. */
-static int64_t copy_through_page(struct file *from, int64_t *in, struct file *to, int64_t *out, size_t len)
+static int64_t copy_through_page(struct file *from, int64_t *in, struct file *to, int64_t *out,
+                                 size_t len)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
 	int64_t total = 0, n = 0, done;
@@ -102,7 +103,8 @@ SYSCALL4(sendfile, int, out_fd, int, in_fd, vaddr_t, offset, size_t, count)
 
 /* --- copy_file_range --------------------------------------------------------------------------------------------------- */
 
-static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *out, vaddr_t off_out, size_t len)
+static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *out, vaddr_t off_out,
+                                size_t len)
 {
 	int64_t in_pos = in->f_pos, out_pos = out->f_pos, n = 0;
 
@@ -110,7 +112,8 @@ static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *ou
 		return -EISDIR;
 	if (!S_ISREG(in->f_inode->i_mode) || !S_ISREG(out->f_inode->i_mode))
 		return -EINVAL;
-	if (!(in->f_mode & FMODE_READ) || !(out->f_mode & FMODE_WRITE) || atomic_load(&out->f_flags) & O_APPEND)
+	if (!(in->f_mode & FMODE_READ) || !(out->f_mode & FMODE_WRITE) ||
+	    atomic_load(&out->f_flags) & O_APPEND)
 		return -EBADF;
 	if (off_in)
 		n = get_offset(off_in, &in_pos);
@@ -119,7 +122,8 @@ static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *ou
 	if (n)
 		return n;
 	len = MIN(len, (size_t)MAX_RW_COUNT);
-	if (in->f_inode == out->f_inode && in_pos < out_pos + (int64_t)len && out_pos < in_pos + (int64_t)len)
+	if (in->f_inode == out->f_inode && in_pos < out_pos + (int64_t)len &&
+	    out_pos < in_pos + (int64_t)len)
 		return -EINVAL;
 	n = copy_through_page(in, &in_pos, out, &out_pos, len);
 	if (!off_in)
@@ -132,7 +136,8 @@ static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *ou
 	return n;
 }
 
-SYSCALL6(copy_file_range, int, in_fd, vaddr_t, off_in, int, out_fd, vaddr_t, off_out, size_t, len, uint32_t, flags)
+SYSCALL6(copy_file_range, int, in_fd, vaddr_t, off_in, int, out_fd, vaddr_t, off_out, size_t, len,
+         uint32_t, flags)
 {
 	struct fd in, out;
 	int64_t n = -EBADF;
@@ -169,10 +174,12 @@ static int64_t splice_page(struct file *in, int64_t *pos, struct pipe_inode_info
 	if ((uint64_t)*pos >= size)
 		return 0;
 	n = MIN(MIN(PAGE_SIZE - offset, len), (size_t)(size - (uint64_t)*pos));
-	err = filemap_get_page(in->f_inode->i_mapping, (uint64_t)*pos >> PAGE_SHIFT, 16, &page, &major);
+	err = filemap_get_page(in->f_inode->i_mapping, (uint64_t)*pos >> PAGE_SHIFT, 16, &page,
+	                       &major);
 	if (err)
 		return err;
-	*pipe_buf(pipe, pipe->head) = (struct pipe_buffer){page, (uint32_t)offset, (uint32_t)n, false, false};
+	*pipe_buf(pipe, pipe->head) =
+	        (struct pipe_buffer){page, (uint32_t)offset, (uint32_t)n, false, false};
 	pipe->head++;
 	*pos += (int64_t)n;
 	pipe_wake_readers(pipe, was_empty);
@@ -180,7 +187,8 @@ static int64_t splice_page(struct file *in, int64_t *pos, struct pipe_inode_info
 }
 
 /* Other files: one read into a fresh page. */
-static int64_t splice_read_page(struct file *in, int64_t *pos, struct pipe_inode_info *pipe, size_t len)
+static int64_t splice_read_page(struct file *in, int64_t *pos, struct pipe_inode_info *pipe,
+                                size_t len)
 {
 	struct page *page = alloc_page(GFP_USER);
 	bool was_empty = pipe_empty(pipe);
@@ -228,7 +236,8 @@ static int pipe_data(struct pipe_inode_info *pipe, bool nonblock)
 	return 1;
 }
 
-static int64_t splice_to_pipe(struct file *in, int64_t *pos, struct file *out, size_t len, unsigned flags)
+static int64_t splice_to_pipe(struct file *in, int64_t *pos, struct file *out, size_t len,
+                              unsigned flags)
 {
 	struct pipe_inode_info *pipe = get_pipe_info(out);
 	bool cached = S_ISREG(in->f_inode->i_mode) && in->f_inode->i_mapping;
@@ -250,7 +259,8 @@ static int64_t splice_to_pipe(struct file *in, int64_t *pos, struct file *out, s
 	return total ? total : n;
 }
 
-static int64_t splice_from_pipe(struct file *in, struct file *out, int64_t *pos, size_t len, unsigned flags)
+static int64_t splice_from_pipe(struct file *in, struct file *out, int64_t *pos, size_t len,
+                                unsigned flags)
 {
 	struct pipe_inode_info *pipe = get_pipe_info(in);
 	int64_t total = 0, n;
@@ -261,7 +271,8 @@ static int64_t splice_from_pipe(struct file *in, struct file *out, int64_t *pos,
 		struct pipe_buffer *buf = pipe_buf(pipe, pipe->tail);
 		bool was_full = pipe_full(pipe);
 
-		n = kernel_write(out, (char *)page_address(buf->page) + buf->offset, MIN(len, (size_t)buf->len), pos);
+		n = kernel_write(out, (char *)page_address(buf->page) + buf->offset,
+		                 MIN(len, (size_t)buf->len), pos);
 		if (n <= 0)
 			break;
 		buf->offset += (uint32_t)n;
@@ -283,7 +294,8 @@ static void lock_pipes(struct pipe_inode_info *a, struct pipe_inode_info *b)
 }
 
 /* Buffers from the head of `in` to `out`, both locked; tee: they stay in `in` too. Bytes. */
-static int64_t move_buffers(struct pipe_inode_info *in, struct pipe_inode_info *out, size_t len, bool tee)
+static int64_t move_buffers(struct pipe_inode_info *in, struct pipe_inode_info *out, size_t len,
+                            bool tee)
 {
 	bool in_full = pipe_full(in), out_empty = pipe_empty(out);
 	unsigned slot = in->tail;
@@ -321,7 +333,8 @@ static int64_t move_buffers(struct pipe_inode_info *in, struct pipe_inode_info *
 }
 
 /* Wait for data here, for room there, each alone; then move under both locks. */
-static int64_t pipe_to_pipe(struct file *in_file, struct file *out_file, size_t len, unsigned flags, bool tee)
+static int64_t pipe_to_pipe(struct file *in_file, struct file *out_file, size_t len, unsigned flags,
+                            bool tee)
 {
 	struct pipe_inode_info *in = get_pipe_info(in_file), *out = get_pipe_info(out_file);
 	int64_t n = 0;
@@ -347,17 +360,17 @@ static int64_t pipe_to_pipe(struct file *in_file, struct file *out_file, size_t 
 	return n;
 }
 
-static int64_t splice_dispatch(struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos, size_t len,
-			       unsigned flags)
+static int64_t splice_dispatch(struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos,
+                               size_t len, unsigned flags)
 {
 	bool from_pipe = get_pipe_info(in), to_pipe = get_pipe_info(out);
 
 	if (from_pipe && to_pipe)
 		return pipe_to_pipe(in, out, len, flags, false);
 	if (from_pipe)
-		return atomic_load(&out->f_flags) & O_APPEND || !out->f_op->write_iter ?
-			       -EINVAL :
-			       splice_from_pipe(in, out, out_pos, len, flags);
+		return atomic_load(&out->f_flags) & O_APPEND || !out->f_op->write_iter
+		               ? -EINVAL
+		               : splice_from_pipe(in, out, out_pos, len, flags);
 	if (to_pipe)
 		return in->f_op->read_iter ? splice_to_pipe(in, in_pos, out, len, flags) : -EINVAL;
 	return -EINVAL;
@@ -383,8 +396,8 @@ static int64_t end_offset(struct file *file, vaddr_t addr, int64_t pos)
 	return 0;
 }
 
-static int64_t splice_files(struct file *in, vaddr_t off_in, struct file *out, vaddr_t off_out, size_t len,
-			    unsigned flags)
+static int64_t splice_files(struct file *in, vaddr_t off_in, struct file *out, vaddr_t off_out,
+                            size_t len, unsigned flags)
 {
 	int64_t in_pos, out_pos, n;
 
@@ -394,13 +407,15 @@ static int64_t splice_files(struct file *in, vaddr_t off_in, struct file *out, v
 	if (!n)
 		n = splice_offset(out, off_out, &out_pos);
 	if (!n)
-		n = splice_dispatch(in, &in_pos, out, &out_pos, MIN(len, (size_t)MAX_RW_COUNT), flags);
+		n = splice_dispatch(in, &in_pos, out, &out_pos, MIN(len, (size_t)MAX_RW_COUNT),
+		                    flags);
 	if (n > 0 && (end_offset(in, off_in, in_pos) || end_offset(out, off_out, out_pos)))
 		return -EFAULT;
 	return n;
 }
 
-SYSCALL6(splice, int, in_fd, vaddr_t, off_in, int, out_fd, vaddr_t, off_out, size_t, len, uint32_t, flags)
+SYSCALL6(splice, int, in_fd, vaddr_t, off_in, int, out_fd, vaddr_t, off_out, size_t, len, uint32_t,
+         flags)
 {
 	struct fd in, out;
 	int64_t n = -EBADF;
@@ -432,9 +447,9 @@ SYSCALL4(tee, int, in_fd, int, out_fd, size_t, len, uint32_t, flags)
 	in = fdget(in_fd);
 	out = fdget(out_fd);
 	if (in.file && out.file && in.file->f_mode & FMODE_READ && out.file->f_mode & FMODE_WRITE)
-		n = get_pipe_info(in.file) && get_pipe_info(out.file) ?
-			    pipe_to_pipe(in.file, out.file, len, flags, true) :
-			    -EINVAL;
+		n = get_pipe_info(in.file) && get_pipe_info(out.file)
+		            ? pipe_to_pipe(in.file, out.file, len, flags, true)
+		            : -EINVAL;
 	if (in.file)
 		fdput(in);
 	if (out.file)
@@ -443,7 +458,8 @@ SYSCALL4(tee, int, in_fd, int, out_fd, size_t, len, uint32_t, flags)
 }
 
 #define IOV_FAST 8
-int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov, struct iov_iter *i);
+int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov,
+                     struct iov_iter *i);
 void import_end(struct iovec *iov, struct iovec *fast);
 
 /* The program's pages are copied, not lent: it may go on to write them. */
@@ -459,12 +475,14 @@ SYSCALL4(vmsplice, int, fd, vaddr_t, vec, size_t, vlen, uint32_t, flags)
 	f = fdget(fd);
 	if (!f.file)
 		return -EBADF;
-	n = get_pipe_info(f.file) ? import_iovec(vec, (unsigned)MIN(vlen, UIO_MAXIOV + 1), fast, &iov, &i) : -EBADF;
+	n = get_pipe_info(f.file)
+	            ? import_iovec(vec, (unsigned)MIN(vlen, UIO_MAXIOV + 1), fast, &iov, &i)
+	            : -EBADF;
 	if (n > 0) {
 		unsigned nowait = flags & SPLICE_F_NONBLOCK ? IOCB_NOWAIT : 0;
 
-		n = f.file->f_mode & FMODE_WRITE ? vfs_write_iter(f.file, &i, &pos, nowait) :
-						   vfs_read_iter(f.file, &i, &pos, nowait);
+		n = f.file->f_mode & FMODE_WRITE ? vfs_write_iter(f.file, &i, &pos, nowait)
+		                                 : vfs_read_iter(f.file, &i, &pos, nowait);
 	}
 	import_end(iov, fast);
 	fdput(f);

@@ -4,13 +4,13 @@
 #include "fs/internal.h"
 #include <quire/slab.h>
 
-#define MS_REC      16384u
-#define MS_SILENT   32768u
-#define MS_MOVE     8192u
+#define MS_REC         16384u
+#define MS_SILENT      32768u
+#define MS_MOVE        8192u
 #define MS_PROPAGATION ((1u << 17) | (1u << 18) | (1u << 19) | (1u << 20))
-#define MS_KEPT     (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-#define MNT_DETACH  2u
-#define UMOUNT_KNOWN 15u
+#define MS_KEPT        (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define MNT_DETACH     2u
+#define UMOUNT_KNOWN   15u
 
 /* An optional string of the program: NULL, or for putname(). */
 static int optional_string(vaddr_t addr, char **out)
@@ -42,7 +42,8 @@ static int remount(struct dentry *where, uint32_t flags)
 }
 
 /* Takes the reference to where over. */
-static int mount_at(const char *type, const char *source, struct dentry *where, uint32_t flags, const char *data)
+static int mount_at(const char *type, const char *source, struct dentry *where, uint32_t flags,
+                    const char *data)
 {
 	int err = -EINVAL;
 
@@ -139,20 +140,20 @@ SYSCALL4(fgetxattr, int, fd, vaddr_t, name UNUSED, vaddr_t, value UNUSED, size_t
 	return xattr_fd(fd, -ENODATA);
 }
 
-SYSCALL5(setxattr, vaddr_t, path, vaddr_t, name UNUSED, vaddr_t, value UNUSED, size_t, size UNUSED, uint32_t,
-	 flags UNUSED)
+SYSCALL5(setxattr, vaddr_t, path, vaddr_t, name UNUSED, vaddr_t, value UNUSED, size_t, size UNUSED,
+         uint32_t, flags UNUSED)
 {
 	return xattr_path(path, LOOKUP_FOLLOW, -ENOTSUP);
 }
 
-SYSCALL5(lsetxattr, vaddr_t, path, vaddr_t, name UNUSED, vaddr_t, value UNUSED, size_t, size UNUSED, uint32_t,
-	 flags UNUSED)
+SYSCALL5(lsetxattr, vaddr_t, path, vaddr_t, name UNUSED, vaddr_t, value UNUSED, size_t, size UNUSED,
+         uint32_t, flags UNUSED)
 {
 	return xattr_path(path, 0, -ENOTSUP);
 }
 
-SYSCALL5(fsetxattr, int, fd, vaddr_t, name UNUSED, vaddr_t, value UNUSED, size_t, size UNUSED, uint32_t,
-	 flags UNUSED)
+SYSCALL5(fsetxattr, int, fd, vaddr_t, name UNUSED, vaddr_t, value UNUSED, size_t, size UNUSED,
+         uint32_t, flags UNUSED)
 {
 	return xattr_fd(fd, -ENOTSUP);
 }

@@ -139,6 +139,7 @@ void time_measure_apic(void)
 		ticks = UINT32_MAX - apic_timer_count();
 	} while (ns < MEASURE_NS);
 	apic_mult = shift32_div(ticks, ns);
+	apic_timer_start(0);
 	if (!apic_mult)
 		port_panic("time: the local APIC's timer does not count");
 }

@@ -19,7 +19,6 @@
  */
 #include "fs/9p.h"
 
-#include "kernel/sched.h"
 #include "lib/string.h"
 #include <quire/slab.h>
 
@@ -359,7 +358,8 @@ static int negotiate_version(struct p9_client *c)
 	p9_put_str(req, version, sizeof(version) - 1);
 	err = p9_rpc(req);
 	if (!err) {
-		c->msize = MIN(p9_get_u32(req), P9_MSIZE);
+		c->msize = p9_get_u32(req);
+		c->msize = MIN(c->msize, P9_MSIZE);
 		s = p9_get_str(req, &n);
 		if (!s || c->msize < PAGE_SIZE + 24)
 			err = -EIO;

@@ -63,17 +63,17 @@ class Session:
             return None
 
 
-def no_qemu_left(pid):
-    time.sleep(0.1)
-    for entry in os.listdir('/proc'):
-        try:
-            with open(f'/proc/{entry}/stat') as f:
-                fields = f.read().rpartition(')')[2].split()
-            if entry.isdigit() and fields[1] == str(pid) and fields[0] != 'Z':
-                return False
-        except (OSError, IndexError):
-            pass
-    return True
+def running(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children') as f:
+        return [int(word) for word in f.read().split()]
 
 
 s = Session('test.do=words', 'test.out=1')
@@ -130,9 +130,11 @@ check(s.end() == 128 + 2, 'two SIGINT end it')
 
 s = Session('test.end=hang')
 check(s.wait_raw(), 'raw')
+qemu = children(s.process.pid)
 s.process.kill()
 s.end()
-check(no_qemu_left(s.process.pid), 'QEMU dies with the command')
+time.sleep(0.2)
+check(len(qemu) == 1 and not running(qemu[0]), 'QEMU dies with the command')
 
 print(f'{passed} passed, {failed} failed')
 sys.exit(failed != 0)

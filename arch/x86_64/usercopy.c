@@ -1,5 +1,5 @@
 /*
- * uaccess.c - what of kernel/uaccess.h needs no instruction of its own.
+ * usercopy.c - what of kernel/uaccess.h needs no instruction of its own.
  */
 #include "arch/x86_64/internal.h"
 #include "kernel/uaccess.h"

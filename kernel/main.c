@@ -330,7 +330,7 @@ void kernel_main(void)
 	futex_init();
 	shm_init();
 	sched_init_cpu();
-	time_init();
+	timekeeping_init();
 	random_init();
 	make_init();
 	cpu_idle();

@@ -21,7 +21,7 @@ uint64_t port_now_ns(void)
 	return arch_clock_ns();
 }
 
-void time_init(void)
+void timekeeping_init(void)
 {
 	char text[40];
 	const char *end = text;

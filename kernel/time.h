@@ -86,7 +86,7 @@ uint64_t real_to_mono_ns(uint64_t real); /* saturates */
 struct timespec64 current_time(void);    /* for inodes */
 /* Reads a clock by its ABI number, also negative ones of processes. 0 or -EINVAL. */
 MUST_USE int clock_read(int32_t clock, uint64_t *ns);
-void time_init(void); /* wallclock= */
+void timekeeping_init(void); /* wallclock= */
 
 /* CLOCK_REALTIME was set: those who sleep for an absolute real time look again (timerfd, nanosleep). */
 extern struct wait_queue clock_was_set;

@@ -1,0 +1,72 @@
+/*
+ * pt_test.c - page tables by themselves: growing, walking over holes, freeing, the gather.
+ */
+#include "test/unit/mm/space/vm.h"
+
+UNIT_TEST(walks_skip_holes)
+{
+	static const vaddr_t places[] = {VM_BASE, VM_BASE + (5ull << 21), VM_BASE + (7ull << 30),
+	                                 VM_BASE + (3ull << 39)};
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+	vaddr_t va = 0;
+	uint64_t tables;
+	unsigned n = 0;
+
+	CHECK(mm);
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+		CHECK(pt_alloc(mm, places[i]));
+	CHECK_SOUND(pt_check(&mm->space, &tables));
+	CHECK_EQ(tables * PAGE_SIZE, atomic_load(&mm->pgtables_bytes));
+	for (pte_t *pte; (pte = pt_next_leaf(&mm->space, &va, mm->task_size));
+	     va = pt_leaf_end(va, mm->task_size)) {
+		CHECK_LT(n, ARRAY_SIZE(places));
+		CHECK_EQ(va & ~(pt_leaf_span() - 1), places[n] & ~(pt_leaf_span() - 1));
+		n++;
+	}
+	CHECK_EQ(n, ARRAY_SIZE(places));
+	CHECK(!pt_lookup(&mm->space, VM_BASE + (1ull << 32)));
+	CHECK(pt_lookup(&mm->space, places[2]));
+	/* One area over it all lets unmapping find them. */
+	vm_map(mm, MMAP_MIN_ADDR, 1, RW, ANON);
+	vm_map(mm, VM_BASE + (4ull << 39), 1, RW, ANON);
+	mmput(mm);
+	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), 0);
+}
+
+UNIT_TEST(tables_go_with_their_pages)
+{
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+	uint64_t bytes;
+
+	CHECK(mm);
+	vm_map(mm, VM_BASE, 1, RW, ANON);
+	CHECK_EQ(vm_write(mm, VM_BASE, 1), 0);
+	bytes = atomic_load(&mm->pgtables_bytes);
+	vm_map(mm, VM_BASE + (100ull << 21), 5000, RW, ANON);
+	for (unsigned i = 0; i < 5000; i += 50)
+		CHECK_EQ(vm_write(mm, VM_BASE + (100ull << 21) + i * PAGE_SIZE, 1), 0);
+	CHECK_GT(atomic_load(&mm->pgtables_bytes), bytes + 8 * PAGE_SIZE);
+	CHECK_EQ(do_munmap(mm, VM_BASE + (100ull << 21), 5000 * PAGE_SIZE), 0);
+	CHECK_EQ(atomic_load(&mm->pgtables_bytes), bytes);
+	CHECK_SOUND(space_check(mm));
+	mmput(mm);
+}
+
+/* More pages than the batches of one flush hold. */
+UNIT_TEST(large_unmap_flushes_on_the_way)
+{
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+	const unsigned pages = 6000;
+	uint64_t frames;
+
+	CHECK(mm);
+	frames = nr_free_pages();
+	vm_map(mm, VM_BASE, pages, RW, ANON);
+	CHECK_EQ(mm_populate(mm, VM_BASE, pages * PAGE_SIZE), 0);
+	CHECK_EQ(mm_rss(mm), pages);
+	CHECK_EQ(do_munmap(mm, VM_BASE, pages * PAGE_SIZE), 0);
+	CHECK_EQ(mm_rss(mm), 0);
+	kmem_cache_shrink_all();
+	CHECK_EQ(nr_free_pages(), frames);
+	mmput(mm);
+}

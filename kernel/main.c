@@ -319,12 +319,22 @@ static void make_init(void)
 	wake_up_new_task(task);
 }
 
+/* seed=HEX: of the manager's own choices; the random pool takes it too. */
+static void set_seed(void)
+{
+	char text[24];
+	uint64_t seed;
+
+	if (boot_param("seed", text, sizeof(text)) > 0 && !parse_u64(text, 16, NULL, &seed))
+		machine()->seed = seed;
+}
+
 void kernel_main(void)
 {
 	log_init();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);
-	machine()->seed = boot_param_u64("seed", 0);
+	set_seed();
 	fork_init();
 	signal_init();
 	futex_init();

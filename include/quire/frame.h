@@ -42,7 +42,6 @@ struct pglist_data {
 	uint64_t spanned, present;
 	struct zone zones[MAX_NR_ZONES];
 	struct zonelist zonelist[MAX_NR_ZONES]; /* by the highest zone that will do */
-	struct lruvec lruvec[QUIRE_MAX_CPUS];
 };
 
 /*
@@ -147,7 +146,6 @@ void lru_init(void); /* after slab_init: the policy's own state */
 void lru_cache_add(struct page *page);
 void mark_page_accessed(struct page *page);
 void lru_remove(struct page *page); /* off its list, if on one */
-struct lruvec *page_lruvec(const struct page *page);
 uint64_t lru_pages(enum lru_list list);
 
 /*

@@ -18,6 +18,11 @@ struct space_state;
 /* Hashed wait queues for PG_locked and PG_writeback. */
 #define PAGE_WAIT_QUEUES 32
 
+/* Index of a lruvec: the bits of page->flags from PG_shard_shift on. */
+#define LRUVECS(nodes) ((nodes) << 3)
+static_assert(QUIRE_MAX_CPUS == 8 && PG_node_shift == PG_shard_shift + 3,
+              "node and shard make the index");
+
 struct machine {
 	unsigned nr_cpus;                     /* CPUs that run; ids 0 .. nr_cpus - 1 */
 	bool trace_on;                        /* records go to the rings */
@@ -27,8 +32,9 @@ struct machine {
 	struct memblock memblock; /* (boot) */
 	unsigned nr_nodes;
 	struct pglist_data node[MAX_NUMNODES];
-	uint64_t max_pfn;        /* descriptors in mem_map */
-	uint64_t reserved_pages; /* RAM that the buddy never got */
+	struct lruvec lruvec[LRUVECS(MAX_NUMNODES)]; /* by node and shard: page_lruvec() */
+	uint64_t max_pfn;                            /* descriptors in mem_map */
+	uint64_t reserved_pages;                     /* RAM that the buddy never got */
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
 	uint64_t totalram;               /* managed pages */
@@ -50,6 +56,14 @@ struct machine {
 	struct cache_state *cache;
 	struct space_state *space;
 };
+
+/* Where the page is, or was last, on a list. */
+static inline struct lruvec *page_lruvec(const struct page *page)
+{
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+
+	return &machine()->lruvec[flags >> PG_shard_shift & (LRUVECS(8) - 1)];
+}
 
 /* Start the manager: frames, slab, cache and spaces, in that order; memblock is filled, one CPU runs. */
 void mm_init(void);

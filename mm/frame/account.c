@@ -26,7 +26,7 @@ uint64_t nr_free_pages(void)
 {
 	uint64_t pages = 0;
 
-	for_each_zone (zone)
+	for_each_zone(zone)
 		pages += zone_free(zone) + zone_pcp_pages(zone);
 	return pages;
 }
@@ -56,7 +56,7 @@ void frame_report(struct quire_frames *out)
 	        .file = frame_kind_pages(FRAME_FILE),
 	        .shmem = frame_kind_pages(FRAME_SHMEM),
 	};
-	for_each_zone (zone)
+	for_each_zone(zone)
 		out->present += zone->present;
 	known = out->reserved + out->free + out->slab + out->pagetable + out->kstack +
 	        out->vmalloc + out->anon + out->file + out->shmem;

@@ -24,13 +24,26 @@ static unsigned gfp_migratetype(gfp_t gfp)
 	return (gfp & (__GFP_MOVABLE | __GFP_RECLAIMABLE)) >> 3;
 }
 
+static NOINLINE struct page *clear_new_page(struct page *page)
+{
+	clear_page(page_address(page));
+	return page;
+}
+
+static NOINLINE struct page *trace_new_page(struct page *page, gfp_t gfp)
+{
+	trace_mm_page_alloc(page_to_pfn(page).n, 0, gfp, gfp_migratetype(gfp));
+	return gfp & __GFP_ZERO ? clear_new_page(page) : page;
+}
+
 static ALWAYS_INLINE struct page *prep_page(struct page *page, gfp_t gfp, unsigned counter)
 {
 	atomic_store_explicit(&page->_refcount, 1, memory_order_relaxed);
 	count_add(counter, 1);
-	trace_mm_page_alloc(page_to_pfn(page).n, 0, gfp, gfp_migratetype(gfp));
-	if (unlikely(gfp & __GFP_ZERO))
-		clear_page(page_address(page));
+	if (trace_enabled())
+		return trace_new_page(page, gfp);
+	if (gfp & __GFP_ZERO)
+		return clear_new_page(page);
 	return page;
 }
 
@@ -215,12 +228,11 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
 
 struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
-	struct cpu_area *cpu = this_cpu();
-	struct per_cpu_pages *pcp = &cpu->pcp[cpu->fast_pcp[gfp & (ARRAY_SIZE(cpu->fast_pcp) - 1)]];
+	struct per_cpu_pages *pcp = this_cpu()->fast_pcp[gfp & 15];
 	struct page *page;
 	unsigned n;
 
-	if (unlikely(order || READ_ONCE(pcp->busy) || gfp & __GFP_COLD))
+	if (unlikely(order | (gfp & __GFP_COLD) || !pcp || READ_ONCE(pcp->busy)))
 		return alloc_pages_normal(gfp, order);
 	pcp_enter(pcp);
 	n = pcp_count(pcp);

@@ -90,6 +90,19 @@ struct page *__rmqueue(struct zone *zone, unsigned order)
 	return page;
 }
 
+/* n neighbours, each linked to the next. Returns the last. */
+static struct page *link_run(struct page *page, unsigned n)
+{
+	uint32_t pfn = page_to_pfn(page).n;
+
+	if (trace_enabled())
+		for (unsigned i = 0; i < n; i++)
+			trace_mm_page_alloc_zone_locked(pfn + i, 0, 1);
+	for (; n > 1; n--, page++)
+		page->lru.next = ++pfn;
+	return page;
+}
+
 /* Smallest blocks first, so that large ones last; each as a whole as far as it is wanted. */
 unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct page **last)
 {
@@ -103,16 +116,11 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct pag
 		while (1u << order > n - got)
 			order--;
 		page = __rmqueue(zone, order);
-		for (unsigned i = 0; i < 1u << order; i++, page++) {
-			uint32_t pfn = page_to_pfn(page).n;
-
-			trace_mm_page_alloc_zone_locked(pfn, 0, 1);
-			if (*last)
-				(*last)->lru.next = pfn;
-			else
-				*first = pfn;
-			*last = page;
-		}
+		if (*last)
+			(*last)->lru.next = page_to_pfn(page).n;
+		else
+			*first = page_to_pfn(page).n;
+		*last = link_run(page, 1u << order);
 		got += 1u << order;
 	}
 	return got;
@@ -142,7 +150,7 @@ void note_min_free(struct zone *zone)
 	uint64_t sum = 0, seen = atomic_load_explicit(&m->min_free, memory_order_relaxed);
 
 	zone->min_free_seen = MIN(zone->min_free_seen, zone_free(zone));
-	for_each_zone (z)
+	for_each_zone(z)
 		sum += zone_free(z);
 	while (sum < seen &&
 	       !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,

@@ -106,7 +106,7 @@ const char *frame_check(void)
 {
 	uint64_t managed = 0, present = 0;
 
-	for_each_zone (zone) {
+	for_each_zone(zone) {
 		const char *broken = check_zone(zone);
 
 		if (broken)
@@ -137,13 +137,10 @@ static const char *check_list(const struct lruvec *lruvec, unsigned list)
 
 const char *lru_check(void)
 {
-	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++)
-		for (unsigned i = 0; i < QUIRE_MAX_CPUS * NR_LRU_LISTS; i++) {
-			const char *broken = check_list(
-			        &machine()->node[nid].lruvec[i / NR_LRU_LISTS], i % NR_LRU_LISTS);
+	const char *broken = NULL;
 
-			if (broken)
-				return broken;
-		}
-	return NULL;
+	for (unsigned i = 0; i < LRUVECS(machine()->nr_nodes) && !broken; i++)
+		for (unsigned list = 0; list < NR_LRU_LISTS && !broken; list++)
+			broken = check_list(&machine()->lruvec[i], list);
+	return broken;
 }

@@ -29,10 +29,10 @@
 /* Of flags, what a free frame keeps: node and zone. */
 #define PAGE_FLAGS_FREE (~0u << PG_node_shift)
 
-/* Flags that a frame whose last reference has gone cannot have. */
-#define PAGE_FLAGS_BAD                                                                 \
-	(PAGE_FLAG(locked) | PAGE_FLAG(lru) | PAGE_FLAG(slab) | PAGE_FLAG(writeback) | \
-	 PAGE_FLAG(buddy) | PAGE_FLAG(swapcache) | PAGE_FLAG(reserved) | PAGE_FLAG(tail))
+/* Flags that a frame off the LRU whose last reference has gone cannot have. */
+#define PAGE_FLAGS_BAD                                                                   \
+	(PAGE_FLAG(locked) | PAGE_FLAG(slab) | PAGE_FLAG(writeback) | PAGE_FLAG(buddy) | \
+	 PAGE_FLAG(swapcache) | PAGE_FLAG(reserved) | PAGE_FLAG(tail))
 
 #define SWAP_CLUSTER_MAX 32u /* pages reclaimed in one go (L1: about 32) */
 
@@ -131,14 +131,14 @@ static inline struct page *pcp_pop(struct per_cpu_pages *pcp, unsigned count)
 /* A frame of this zone by way of this CPU's list; spare: frames that the zone can give before it is low. */
 struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare);
 void free_unref_page_slow(struct page *page); /* reset already */
+void free_unref_chain_slow(uint32_t first, struct page *last,
+                           unsigned n); /* n frames of one zone */
 bool drain_if_wanted(void);
 
-/* page.c: a frame nobody refers to, already off the LRU, goes to this CPU's list. */
-void free_unref_page(struct page *page);
+/* page.c: a block that nobody refers to and that is off the LRU goes to its zone. */
 void free_block(struct page *page, unsigned order);
 
-/* lru.c; the page's lruvec->lock is held and PG_lru set. */
-void lru_remove_locked(struct lruvec *lruvec, struct page *page);
-void lruvecs_init(struct pglist_data *node);
+/* lru.c */
+void lruvecs_init(void);
 
 #endif

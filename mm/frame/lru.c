@@ -8,25 +8,17 @@
  */
 #include "mm/frame/internal.h"
 
-struct lruvec *page_lruvec(const struct page *page)
-{
-	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
-	struct pglist_data *node = &machine()->node[flags >> PG_node_shift & 7];
-
-	return &node->lruvec[flags >> PG_shard_shift & 7];
-}
-
-void lruvecs_init(struct pglist_data *node)
+void lruvecs_init(void)
 {
 	struct machine *m = machine();
 
 	if (!m->policy)
 		m->policy = &policy_active_inactive;
-	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
-		struct lruvec *lruvec = &node->lruvec[i];
+	for (unsigned i = 0; i < ARRAY_SIZE(m->lruvec); i++) {
+		struct lruvec *lruvec = &m->lruvec[i];
 
 		spin_lock_init(&lruvec->lock);
-		lruvec->shard = i;
+		lruvec->shard = i & (QUIRE_MAX_CPUS - 1);
 		lruvec->policy = m->policy;
 		for (unsigned list = 0; list < NR_LRU_LISTS; list++)
 			page_list_init(&lruvec->lists[list]);
@@ -37,32 +29,27 @@ void lru_init(void)
 {
 	struct machine *m = machine();
 
-	for (unsigned nid = 0; nid < m->nr_nodes; nid++)
-		for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
-			if (m->policy->init && m->policy->init(&m->node[nid].lruvec[i]))
-				port_panic("policy %s: no memory for its state", m->policy->name);
+	for (unsigned i = 0; i < LRUVECS(m->nr_nodes); i++)
+		if (m->policy->init && m->policy->init(&m->lruvec[i]))
+			port_panic("policy %s: no memory for its state", m->policy->name);
 }
 
 void lru_cache_add(struct page *page)
 {
-	unsigned shard = cpu_id();
-	struct lruvec *lruvec = &machine()->node[page_to_nid(page)].lruvec[shard];
-	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
-	uint32_t old = atomic_fetch_or_explicit(
-	        &page->flags, PAGE_FLAG(lru) | shard << PG_shard_shift, memory_order_relaxed);
+	uint32_t shard = cpu_id() << PG_shard_shift;
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	struct lruvec *lruvec =
+	        &machine()->lruvec[(flags | shard) >> PG_shard_shift & (LRUVECS(8) - 1)];
+	irq_state_t irq;
 
-	if (unlikely(old & PAGE_FLAG(lru)))
+	if (unlikely(flags & PAGE_FLAG(lru)))
 		port_panic("lru_cache_add: frame %#x is on a list already", page_to_pfn(page).n);
+	irq = spin_lock_irqsave(&lruvec->lock);
+	atomic_fetch_or_explicit(&page->flags, PAGE_FLAG(lru) | shard, memory_order_relaxed);
 	lruvec->policy->page_added(lruvec, page);
 	spin_unlock_irqrestore(&lruvec->lock, irq);
-	trace_mm_lru_insertion(page_to_pfn(page).n, page_lru(page));
-}
-
-void lru_remove_locked(struct lruvec *lruvec, struct page *page)
-{
-	lruvec->policy->page_removed(lruvec, page);
-	atomic_fetch_and_explicit(&page->flags, ~(PAGE_FLAG(lru) | PAGE_FLAG(active)),
-	                          memory_order_relaxed);
+	if (trace_enabled())
+		trace_mm_lru_insertion(page_to_pfn(page).n, page_lru(page));
 }
 
 void lru_remove(struct page *page)
@@ -70,8 +57,11 @@ void lru_remove(struct page *page)
 	struct lruvec *lruvec = page_lruvec(page);
 	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
 
-	if (likely(page_flag(page, PG_lru)))
-		lru_remove_locked(lruvec, page);
+	if (page_flag(page, PG_lru)) {
+		lruvec->policy->page_removed(lruvec, page);
+		atomic_fetch_and_explicit(&page->flags, ~(PAGE_FLAG(lru) | PAGE_FLAG(active)),
+		                          memory_order_relaxed);
+	}
 	spin_unlock_irqrestore(&lruvec->lock, irq);
 }
 
@@ -98,8 +88,7 @@ uint64_t lru_pages(enum lru_list list)
 {
 	uint64_t pages = 0;
 
-	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++)
-		for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
-			pages += READ_ONCE(machine()->node[nid].lruvec[i].lists[list].count);
+	for (unsigned i = 0; i < LRUVECS(machine()->nr_nodes); i++)
+		pages += READ_ONCE(machine()->lruvec[i].lists[list].count);
 	return pages;
 }

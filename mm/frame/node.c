@@ -151,9 +151,9 @@ void frame_init(void)
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++)
 		free_unreserved(&m->memblock, &m->memblock.memory[i]);
 	build_zonelists(node);
-	lruvecs_init(node);
+	lruvecs_init();
 	setup_per_zone_wmarks(0);
-	for_each_zone (zone)
+	for_each_zone(zone)
 		zone->min_free_seen = zone_free(zone);
 	m->min_free = m->totalram;
 }

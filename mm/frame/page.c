@@ -24,46 +24,71 @@ static ALWAYS_INLINE void reset_page(struct page *page, uint32_t flags)
 	page->mapping = NULL;
 }
 
-static NOINLINE void free_compound(struct page *page)
-{
-	free_block(page, page[1].order);
-}
-
-ALWAYS_INLINE void free_unref_page(struct page *page)
+/* What the fast paths cannot do: say so, or find out why they were stopped. */
+static NOINLINE void free_unref_page_special(struct page *page)
 {
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
-	struct per_cpu_pages *pcp = page_pcp(this_cpu(), flags);
-	unsigned n;
 
-	if (unlikely(flags & (PAGE_FLAGS_BAD | PAGE_FLAG(head)))) {
-		if (flags & PAGE_FLAGS_BAD)
-			bad_page(page, "freed while in use");
-		free_compound(page);
+	if (unlikely(flags & PAGE_FLAGS_BAD))
+		bad_page(page, "freed while in use");
+	if (flags & PAGE_FLAG(head)) {
+		free_block(page, page[1].order);
 		return;
 	}
 	reset_page(page, flags);
 	count(PGFREE);
 	trace_mm_page_free(page_to_pfn(page).n, 0);
-	if (unlikely(READ_ONCE(pcp->busy))) {
-		free_unref_page_slow(page);
+	free_unref_page_slow(page);
+}
+
+/* May it go to the list as it is? */
+static ALWAYS_INLINE bool plain(uint32_t flags)
+{
+	return likely(!(flags & (PAGE_FLAGS_BAD | PAGE_FLAG(head)))) && !trace_enabled();
+}
+
+/* Nobody refers to the frame, and it is off the LRU: to this CPU's list. */
+static ALWAYS_INLINE void free_unref_page(struct page *page, uint32_t flags)
+{
+	struct per_cpu_pages *pcp = page_pcp(this_cpu(), flags);
+	unsigned n = pcp_count(pcp);
+
+	if (unlikely(!plain(flags) || READ_ONCE(pcp->busy) || n >= pcp->batch)) {
+		free_unref_page_special(page);
 		return;
 	}
+	reset_page(page, flags);
+	count(PGFREE);
 	pcp_enter(pcp);
-	n = pcp_count(pcp);
-	if (unlikely(n >= pcp->batch)) {
-		pcp_leave(pcp);
-		free_unref_page_slow(page);
-		return;
-	}
-	pcp_push(pcp, page, n);
+	pcp_push(pcp, page, pcp_count(pcp));
 	pcp_leave(pcp);
+}
+
+/* PG_lru is tested again under the lock: reclaim may have taken the page off, which it then cannot get. */
+static ALWAYS_INLINE void unlink_lru(struct lruvec *lruvec, struct page *page)
+{
+	if (likely(page_flag(page, PG_lru)))
+		lruvec->policy->page_removed(lruvec, page);
+}
+
+static NOINLINE void put_lru_page(struct page *page, uint32_t flags)
+{
+	struct lruvec *lruvec = page_lruvec(page);
+	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
+
+	unlink_lru(lruvec, page);
+	spin_unlock_irqrestore(&lruvec->lock, irq);
+	free_unref_page(page, flags);
 }
 
 void __put_page(struct page *page)
 {
-	if (page_flag(page, PG_lru))
-		lru_remove(page);
-	free_unref_page(page);
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+
+	if (flags & PAGE_FLAG(lru))
+		put_lru_page(page, flags);
+	else
+		free_unref_page(page, flags);
 }
 
 /* The block's references are gone; it may be compound. */
@@ -89,36 +114,86 @@ void free_block(struct page *page, unsigned order)
 	spin_unlock_irqrestore(&zone->lock, irq);
 }
 
+/* Frames of one zone on their way to this CPU's list, linked by lru.next. */
+struct free_chain {
+	struct per_cpu_pages *pcp;
+	uint32_t first;
+	struct page *last;
+	unsigned count;
+};
+
+/* The list may grow to twice a batch by this, and then ages as a whole. */
+static void free_chain(struct free_chain *chain)
+{
+	struct per_cpu_pages *pcp = chain->pcp;
+	unsigned n = chain->count;
+
+	chain->count = 0;
+	count_n(PGFREE, n);
+	if (unlikely(READ_ONCE(pcp->busy) || pcp_count(pcp) >= pcp->batch)) {
+		free_unref_chain_slow(chain->first, chain->last, n);
+		return;
+	}
+	pcp_enter(pcp);
+	chain->last->lru.next = pcp->first;
+	pcp->first = chain->first;
+	atomic_store_explicit(&pcp->count, (uint16_t)(pcp_count(pcp) + n), memory_order_relaxed);
+	pcp_leave(pcp);
+}
+
+static ALWAYS_INLINE void chain_page(struct free_chain *chain, struct page *page, uint32_t flags)
+{
+	struct per_cpu_pages *pcp = page_pcp(this_cpu(), flags);
+
+	if (unlikely(chain->count && (chain->pcp != pcp || chain->count >= pcp->batch)))
+		free_chain(chain);
+	if (!chain->count) {
+		chain->pcp = pcp;
+		chain->last = page;
+	}
+	page->lru.next = chain->first;
+	chain->first = page_to_pfn(page).n;
+	chain->count++;
+	reset_page(page, flags);
+}
+
 /* Unmapped memory of one process is mostly of one shard: its lock is kept from page to page. */
+static ALWAYS_INLINE void relock(struct lruvec **held, struct lruvec *lruvec, irq_state_t *irq)
+{
+	if (likely(*held == lruvec))
+		return;
+	if (*held)
+		spin_unlock_irqrestore(&(*held)->lock, *irq);
+	if (lruvec)
+		*irq = spin_lock_irqsave(&lruvec->lock);
+	*held = lruvec;
+}
+
 void release_pages(struct page **pages, unsigned n)
 {
+	struct free_chain chain = {.first = PFN_NONE_N};
 	struct lruvec *held = NULL;
 	irq_state_t irq = 0;
-	unsigned dead = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct page *page = compound_head(pages[i]);
+		uint32_t flags;
 
 		if (atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel) != 1)
 			continue;
-		if (page_flag(page, PG_lru)) {
-			struct lruvec *lruvec = page_lruvec(page);
-
-			if (lruvec != held) {
-				if (held)
-					spin_unlock_irqrestore(&held->lock, irq);
-				irq = spin_lock_irqsave(&lruvec->lock);
-				held = lruvec;
-			}
-			if (page_flag(page, PG_lru))
-				lru_remove_locked(lruvec, page);
+		flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+		if (flags & PAGE_FLAG(lru)) {
+			relock(&held, page_lruvec(page), &irq);
+			unlink_lru(held, page);
 		}
-		pages[dead++] = page;
+		if (likely(plain(flags)))
+			chain_page(&chain, page, flags);
+		else
+			free_unref_page_special(page);
 	}
-	if (held)
-		spin_unlock_irqrestore(&held->lock, irq);
-	for (unsigned i = 0; i < dead; i++)
-		free_unref_page(pages[i]);
+	relock(&held, NULL, &irq);
+	if (chain.count)
+		free_chain(&chain);
 }
 
 static struct wait_queue *page_wait_queue(const struct page *page)

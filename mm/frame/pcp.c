@@ -29,7 +29,8 @@ static void setup_fast_pcp(struct cpu_area *cpu)
 	for (gfp_t gfp = 0; gfp < ARRAY_SIZE(cpu->fast_pcp); gfp++) {
 		struct zone *zone = machine()->node[0].zonelist[gfp_zone(gfp)].zones[0];
 
-		cpu->fast_pcp[gfp] = (uint8_t)(zone ? PCP_INDEX(zone->id, zone->nid) : 0);
+		if (zone)
+			cpu->fast_pcp[gfp] = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
 	}
 }
 
@@ -38,7 +39,7 @@ static void pcp_init(struct cpu_area *cpu)
 {
 	for (unsigned i = 0; i < NR_PCP_LISTS; i++)
 		cpu->pcp[i].first = cpu->pcp[i].cold = PFN_NONE_N;
-	for_each_zone (zone) {
+	for_each_zone(zone) {
 		struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
 
 		pcp->counter = zone_counter[zone->id];
@@ -178,33 +179,42 @@ struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare)
 	return page;
 }
 
-static void free_one(struct zone *zone, struct page *page)
+static void poison_chain(uint32_t pfn, unsigned n)
 {
-	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+	for (; n; n--) {
+		struct page *page = pfn_to_page(PFN(pfn));
 
-	__free_one_page(zone, page, 0);
-	spin_unlock_irqrestore(&zone->lock, irq);
+		__builtin_memset(page_address(page), POISON_FREE, PAGE_SIZE);
+		pfn = page->lru.next;
+	}
 }
 
-void free_unref_page_slow(struct page *page)
+void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n)
 {
 	struct cpu_area *cpu = this_cpu();
-	struct zone *zone = page_zone(page);
+	struct zone *zone = page_zone(last);
 	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
 
 	if (unlikely(!cpu->pcp_ready))
 		pcp_init(cpu);
 	if (machine()->poison)
-		__builtin_memset(page_address(page), POISON_FREE, PAGE_SIZE);
+		poison_chain(first, n);
 	if (!pcp_enter_slow(pcp)) {
-		free_one(zone, page);
+		drain_list(zone, &first, n);
 		return;
 	}
 	if (pcp_count(pcp) >= pcp->batch)
 		age(zone, pcp);
-	pcp_push(pcp, page, pcp_count(pcp));
+	last->lru.next = pcp->first;
+	pcp->first = first;
+	set_count(&pcp->count, pcp_count(pcp) + n);
 	pcp_leave_slow(pcp);
 	drain_if_wanted();
+}
+
+void free_unref_page_slow(struct page *page)
+{
+	free_unref_chain_slow(page_to_pfn(page).n, page, 1);
 }
 
 static bool drain_zone(struct cpu_area *cpu, struct zone *zone)
@@ -236,7 +246,7 @@ static bool drain_cpu(struct cpu_area *cpu)
 	atomic_store_explicit(&cpu->drain_wanted, false, memory_order_relaxed);
 	if (!cpu->pcp_ready)
 		return false;
-	for_each_zone (zone)
+	for_each_zone(zone)
 		any |= drain_zone(cpu, zone);
 	return any;
 }

@@ -44,7 +44,7 @@ static uint64_t lowmem_pages(void)
 {
 	uint64_t pages = 0;
 
-	for_each_zone (zone)
+	for_each_zone(zone)
 		if (zone->id != ZONE_HIGHMEM && zone->id != ZONE_MOVABLE)
 			pages += zone->managed;
 	return pages;
@@ -85,7 +85,7 @@ void setup_per_zone_wmarks(uint64_t min_free_kbytes)
 	machine()->min_free_kbytes = min_free_kbytes;
 	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++)
 		setup_lowmem_reserve(&machine()->node[nid]);
-	for_each_zone (zone)
+	for_each_zone(zone)
 		setup_zone_wmarks(zone, min_free_kbytes >> (PAGE_SHIFT - 10), lowmem);
 }
 

@@ -145,19 +145,33 @@ int kmem_cache_destroy(struct kmem_cache *s)
 	return 0;
 }
 
-void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
+static NOINLINE void *alloc_traced(struct kmem_cache *s, gfp_t gfp, void *caller)
 {
 	void *object = slab_alloc(s, gfp);
 
-	trace_kmem_cache_alloc((uintptr_t)__builtin_return_address(0), (uintptr_t)object,
-	                       s->object_size, s->size, gfp);
+	trace_kmem_cache_alloc((uintptr_t)caller, (uintptr_t)object, s->object_size, s->size, gfp);
 	return object;
+}
+
+static NOINLINE void free_traced(struct kmem_cache *s, void *object, void *caller)
+{
+	trace_kmem_cache_free((uintptr_t)caller, (uintptr_t)object);
+	slab_free(s, object);
+}
+
+void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
+{
+	if (trace_enabled())
+		return alloc_traced(s, gfp, __builtin_return_address(0));
+	return slab_alloc(s, gfp);
 }
 
 void kmem_cache_free(struct kmem_cache *s, void *object)
 {
-	trace_kmem_cache_free((uintptr_t)__builtin_return_address(0), (uintptr_t)object);
-	slab_free(s, object);
+	if (trace_enabled())
+		free_traced(s, object, __builtin_return_address(0));
+	else
+		slab_free(s, object);
 }
 
 /* The slabs of other CPUs stay theirs: one for each at most. */

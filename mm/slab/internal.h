@@ -127,11 +127,10 @@ static ALWAYS_INLINE void *slab_alloc(struct kmem_cache *s, gfp_t gfp)
 	c->freelist = *slab_link(s, object);
 	count(SLAB_ALLOC_FAST);
 	if (unlikely(gfp & __GFP_ZERO))
-		__builtin_memset(object, 0, s->object_size);
+		return __builtin_memset(object, 0, s->object_size);
 	return object;
 }
 
-/* page: the head of the object's slab, looked up only when it is needed. */
 static ALWAYS_INLINE void slab_free(struct kmem_cache *s, void *object)
 {
 	struct kmem_cache_cpu *c = &s->cpu[cpu_id()];

@@ -59,25 +59,26 @@ static NOINLINE void kfree_large(struct page *page)
 	__free_pages(page, order);
 }
 
-static ALWAYS_INLINE void *kmalloc_from(size_t size, gfp_t gfp, uintptr_t caller)
+static ALWAYS_INLINE void *kmalloc_from(size_t size, gfp_t gfp)
 {
-	void *p;
+	if (unlikely(size > KMALLOC_MAX || gfp & (__GFP_DMA | __GFP_DMA32)))
+		return kmalloc_large(size, gfp);
+	return slab_alloc(machine()->slab->kmalloc[kmalloc_class(size)], gfp);
+}
 
-	if (unlikely(size > KMALLOC_MAX || gfp & (__GFP_DMA | __GFP_DMA32))) {
-		p = kmalloc_large(size, gfp);
-		trace_kmalloc(caller, (uintptr_t)p, size, p ? ksize(p) : 0, gfp);
-	} else {
-		struct kmem_cache *s = machine()->slab->kmalloc[kmalloc_class(size)];
+static NOINLINE void *kmalloc_traced(size_t size, gfp_t gfp, void *caller)
+{
+	void *p = kmalloc_from(size, gfp);
 
-		p = slab_alloc(s, gfp);
-		trace_kmalloc(caller, (uintptr_t)p, size, s->size, gfp);
-	}
+	trace_kmalloc((uintptr_t)caller, (uintptr_t)p, size, p ? ksize(p) : 0, gfp);
 	return p;
 }
 
 void *kmalloc(size_t size, gfp_t gfp)
 {
-	return kmalloc_from(size, gfp, (uintptr_t)__builtin_return_address(0));
+	if (trace_enabled())
+		return kmalloc_traced(size, gfp, __builtin_return_address(0));
+	return kmalloc_from(size, gfp);
 }
 
 void *kcalloc(size_t n, size_t size, gfp_t gfp)
@@ -86,21 +87,33 @@ void *kcalloc(size_t n, size_t size, gfp_t gfp)
 
 	if (__builtin_mul_overflow(n, size, &bytes))
 		return NULL;
-	return kmalloc_from(bytes, gfp | __GFP_ZERO, (uintptr_t)__builtin_return_address(0));
+	return kzalloc(bytes, gfp);
 }
 
-void kfree(void *p)
+static ALWAYS_INLINE void kfree_untraced(void *p)
 {
-	struct page *page;
+	struct page *page = compound_head(virt_to_page(p));
 
-	if (!p)
-		return;
-	trace_kfree((uintptr_t)__builtin_return_address(0), (uintptr_t)p);
-	page = compound_head(virt_to_page(p));
 	if (likely(page_flag(page, PG_slab)))
 		slab_free(page->slab_cache, p);
 	else
 		kfree_large(page);
+}
+
+static NOINLINE void kfree_traced(void *p, void *caller)
+{
+	trace_kfree((uintptr_t)caller, (uintptr_t)p);
+	kfree_untraced(p);
+}
+
+void kfree(void *p)
+{
+	if (unlikely(!p))
+		return;
+	if (trace_enabled())
+		kfree_traced(p, __builtin_return_address(0));
+	else
+		kfree_untraced(p);
 }
 
 size_t ksize(const void *p)

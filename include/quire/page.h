@@ -44,16 +44,16 @@ enum pageflags {
 	PG_uptodate,    /* contents are valid */
 	PG_dirty,       /* contents are newer than the backing store's */
 	PG_lru,         /* (L) on a list of the replacement policy */
-	PG_active,      /* (L) on an active list */
+	PG_active,      /* (L) on an active list; with the next two: which list (page_lru) */
+	PG_swapbacked,  /* anonymous or shared memory: goes to swap, not to a file */
+	PG_unevictable, /* locked in memory */
 	PG_slab,        /* kernel objects */
 	PG_writeback,   /* being written */
 	PG_reclaim,     /* to be freed when written */
 	PG_buddy,       /* (Z) head of a free block; order holds */
 	PG_swapcache,   /* has a swap slot */
-	PG_swapbacked,  /* anonymous or shared memory: goes to swap, not to a file */
 	PG_head,        /* first of a compound page; order is in the second descriptor's mapcount */
 	PG_tail,        /* other frames of a compound page; index is the head's frame number */
-	PG_unevictable, /* locked in memory */
 	PG_mlocked,
 	PG_reserved, /* never the buddy's: kernel image, mem_map, holes */
 	PG_table,    /* a page table */
@@ -284,42 +284,44 @@ static inline struct page *page_list_last(const struct page_list *l)
 
 static inline void page_list_add(struct page_list *l, struct page *page)
 {
-	uint32_t pfn = page_to_pfn(page).n;
+	uint32_t pfn = page_to_pfn(page).n, first = l->first;
 
-	page->lru.next = l->first;
+	page->lru.next = first;
 	page->lru.prev = PFN_NONE_N;
-	if (l->first == PFN_NONE_N)
+	if (unlikely(first == PFN_NONE_N))
 		l->last = pfn;
 	else
-		pfn_to_page(PFN(l->first))->lru.prev = pfn;
+		pfn_to_page(PFN(first))->lru.prev = pfn;
 	l->first = pfn;
 	l->count++;
 }
 
 static inline void page_list_add_tail(struct page_list *l, struct page *page)
 {
-	uint32_t pfn = page_to_pfn(page).n;
+	uint32_t pfn = page_to_pfn(page).n, last = l->last;
 
-	page->lru.prev = l->last;
+	page->lru.prev = last;
 	page->lru.next = PFN_NONE_N;
-	if (l->last == PFN_NONE_N)
+	if (unlikely(last == PFN_NONE_N))
 		l->first = pfn;
 	else
-		pfn_to_page(PFN(l->last))->lru.next = pfn;
+		pfn_to_page(PFN(last))->lru.next = pfn;
 	l->last = pfn;
 	l->count++;
 }
 
 static inline void page_list_del(struct page_list *l, struct page *page)
 {
-	if (page->lru.prev == PFN_NONE_N)
-		l->first = page->lru.next;
+	uint32_t next = page->lru.next, prev = page->lru.prev;
+
+	if (prev == PFN_NONE_N)
+		l->first = next;
 	else
-		pfn_to_page(PFN(page->lru.prev))->lru.next = page->lru.next;
-	if (page->lru.next == PFN_NONE_N)
-		l->last = page->lru.prev;
+		pfn_to_page(PFN(prev))->lru.next = next;
+	if (next == PFN_NONE_N)
+		l->last = prev;
 	else
-		pfn_to_page(PFN(page->lru.next))->lru.prev = page->lru.prev;
+		pfn_to_page(PFN(next))->lru.prev = prev;
 	l->count--;
 }
 

@@ -76,10 +76,11 @@ static inline enum lru_list page_lru(const struct page *page)
 {
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
-	if (unlikely(flags >> PG_unevictable & 1))
-		return LRU_UNEVICTABLE;
-	return (flags >> PG_swapbacked & 1 ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE) +
-	       (flags >> PG_active & 1);
+	unsigned kind = flags >> PG_active & 7; /* active, swap-backed, unevictable */
+
+	static_assert(PG_swapbacked == PG_active + 1 && PG_unevictable == PG_active + 2, "");
+	static_assert(LRU_ACTIVE_ANON == 1 && LRU_INACTIVE_FILE == 2, "");
+	return unlikely(kind & 4) ? LRU_UNEVICTABLE : kind ^ 2;
 }
 
 extern const struct policy policy_active_inactive; /* the default */

@@ -91,7 +91,8 @@ bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
 static inline struct per_cpu_pages *page_pcp(struct cpu_area *cpu, uint32_t flags)
 {
 	static_assert(PG_zone_shift == PG_node_shift + 3, "zone and node make the list's index");
-	return &cpu->pcp[flags >> PG_node_shift];
+	return (struct per_cpu_pages *)((char *)cpu->pcp +
+	                                (size_t)(flags >> PG_node_shift) * sizeof(*cpu->pcp));
 }
 
 static inline void pcp_enter(struct per_cpu_pages *pcp)

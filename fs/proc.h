@@ -120,10 +120,6 @@ struct page_census {
 };
 void proc_page_census(struct page_census *c);
 
-/* What uname(2) says too. */
-#define PROC_OSRELEASE "6.1.0-quire"
-#define PROC_VERSION   "#1 SMP"
-
 static inline uint64_t pages_to_kb(uint64_t pages)
 {
 	return pages << (PAGE_SHIFT - 10);

@@ -24,6 +24,14 @@ static void show_path(struct seq_file *m, const char *path)
 	}
 }
 
+static void show_padded(struct seq_file *m, size_t line_start, const char *name)
+{
+	if (m->count - line_start < MAPS_WIDTH)
+		seq_printf(m, "%*s", (int)(MAPS_WIDTH - (m->count - line_start)), "");
+	seq_putc(m, ' ');
+	show_path(m, name);
+}
+
 static void show_area_name(struct seq_file *m, struct vm_area_struct *vma, size_t line_start,
                            char *buf)
 {
@@ -36,10 +44,7 @@ static void show_area_name(struct seq_file *m, struct vm_area_struct *vma, size_
 		name = vma_name(vma);
 	if (!*name)
 		return;
-	if (m->count - line_start < MAPS_WIDTH)
-		seq_printf(m, "%*s", (int)(MAPS_WIDTH - (m->count - line_start)), "");
-	seq_putc(m, ' ');
-	show_path(m, name);
+	show_padded(m, line_start, name);
 }
 
 static void show_area(struct seq_file *m, struct vm_area_struct *vma, char *buf)
@@ -254,7 +259,9 @@ int proc_show_smaps_rollup(struct seq_file *m, struct task_struct *task, bool wh
 	}
 	up_read(&mm->mmap_lock);
 	mmput(mm);
-	seq_printf(m, "%08lx-%08lx ---p 00000000 00:00 0 %*s[rollup]\n", first, last, 23, "");
+	seq_printf(m, "%08lx-%08lx ---p 00000000 00:00 0 ", first, last);
+	show_padded(m, 0, "[rollup]");
+	seq_putc(m, '\n');
 	show_sizes(m, &s, true);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "fs/proc.h"
 
 #include "kernel/random.h"
+#include "kernel/utsname.h"
 #include "lib/string.h"
 #include <quire/machine.h>
 
@@ -19,9 +20,6 @@
 		return 0;                                             \
 	}
 
-CONSTANT(ostype, "Linux")
-CONSTANT(osrelease, PROC_OSRELEASE)
-CONSTANT(version, PROC_VERSION)
 CONSTANT(pid_max, "32768")
 CONSTANT(ngroups_max, "32")
 CONSTANT(overflowid, "65534")
@@ -30,6 +28,19 @@ CONSTANT(overcommit_memory, "0")
 CONSTANT(max_map_count, "65530")
 CONSTANT(mmap_min_addr, "65536")
 CONSTANT(poolsize, "256")
+
+#define UTS_SHOW(field)                                                        \
+	static int uts_##field##_show(struct seq_file *m, void *unused UNUSED) \
+	{                                                                      \
+		seq_printf(m, "%s\n", init_uts.field);                         \
+		return 0;                                                      \
+	}
+
+UTS_SHOW(sysname)
+UTS_SHOW(release)
+UTS_SHOW(version)
+UTS_SHOW(nodename)
+UTS_SHOW(domainname)
 
 static int cap_last_cap_show(struct seq_file *m, void *unused UNUSED)
 {
@@ -118,10 +129,11 @@ static int make_dir(struct dentry *parent, const char *name, const struct proc_f
 static int make_kernel(struct dentry *sys)
 {
 	static const struct proc_file kernel[] = {
-	        {"ostype", ostype_show, 0},           {"osrelease", osrelease_show, 0},
-	        {"version", version_show, 0},         {"pid_max", pid_max_show, 0},
-	        {"ngroups_max", ngroups_max_show, 0}, {"overflowuid", overflowid_show, 0},
-	        {"overflowgid", overflowid_show, 0},  {"cap_last_cap", cap_last_cap_show, 0},
+	        {"ostype", uts_sysname_show, 0},        {"osrelease", uts_release_show, 0},
+	        {"version", uts_version_show, 0},       {"hostname", uts_nodename_show, 0},
+	        {"domainname", uts_domainname_show, 0}, {"pid_max", pid_max_show, 0},
+	        {"ngroups_max", ngroups_max_show, 0},   {"overflowuid", overflowid_show, 0},
+	        {"overflowgid", overflowid_show, 0},    {"cap_last_cap", cap_last_cap_show, 0},
 	};
 	static const struct proc_file random[] = {
 	        {"uuid", uuid_show, 0},

@@ -6,6 +6,7 @@
 #include "arch/x86_64/arch.h"
 #include "kernel/sched.h"
 #include "kernel/time.h"
+#include "kernel/utsname.h"
 #include "lib/string.h"
 #include <quire/machine.h>
 #include <quire/trace.h>
@@ -119,10 +120,16 @@ static int loadavg_show(struct seq_file *m, void *unused UNUSED)
 
 /* --- what the machine is ---------------------------------------------------------------------- */
 
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
 static int version_show(struct seq_file *m, void *unused UNUSED)
 {
-	seq_printf(m,
-	           "Linux version " PROC_OSRELEASE " (quire) (" __VERSION__ ") " PROC_VERSION "\n");
+	seq_printf(m, "Linux version %s (quire) (" COMPILER ") %s\n", init_uts.release,
+	           init_uts.version);
 	return 0;
 }
 

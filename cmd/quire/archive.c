@@ -41,7 +41,7 @@ static void make_environment(struct strings *env, const struct options *o)
 	for (; *from; from++)
 		strings_add(env, *from);
 	if (o->shell && !getenv("PS1"))
-		strings_add(env, "PS1=quire:\\w\\$ ");
+		strings_add(env, "PS1=quire# ");
 	for (size_t i = 0; i < o->env.n; i++)
 		set_variable(env, o->env.v[i]);
 	if (!env->n)
@@ -169,7 +169,7 @@ static void add_user_archive(struct archive *a, const char *path, int fd, const 
 	cpio_append_raw(a->fd, fd, (uint64_t)st->st_size, path);
 }
 
-/* The root of a deterministic run: the program and the files that its arguments name. */
+/* The root of a deterministic run: --root DIR whole, or the program and the files that its arguments name. */
 static void add_closure(struct archive *a, const struct options *o, const char *path,
                         const char *cwd)
 {
@@ -178,10 +178,11 @@ static void add_closure(struct archive *a, const struct options *o, const char *
 	int err = 0;
 
 	cpio_begin(&c, a->fd);
-	closure_base(&cl);
 	if (o->root) {
 		closure_root(&cl, o->root);
-	} else if (o->program[0]) {
+		closure_mount_points(&cl);
+	} else {
+		closure_base(&cl);
 		closure_path(&cl, cwd);
 		err = closure_program(&cl, o->program[0]);
 		for (int i = 1; o->program[i]; i++)

@@ -216,11 +216,9 @@ void closure_root(struct closure *c, const char *dir)
 	add_below(c, dir, "");
 }
 
-void closure_base(struct closure *c)
+void closure_mount_points(struct closure *c)
 {
 	static const char *const dirs[] = {"dev", "proc", "run", "sys", "tmp"};
-	static const char *const files[] = {"/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf",
-	                                    "/etc/passwd"};
 	struct stat st = {0};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(dirs); i++) {
@@ -228,6 +226,14 @@ void closure_base(struct closure *c)
 		if (fresh(c, dirs[i]))
 			cpio_add(c->archive, dirs[i], &st, "", 0);
 	}
+}
+
+void closure_base(struct closure *c)
+{
+	static const char *const files[] = {"/etc/group", "/etc/ld.so.cache", "/etc/nsswitch.conf",
+	                                    "/etc/passwd"};
+
+	closure_mount_points(c);
 	for (unsigned i = 0; i < ARRAY_SIZE(files); i++)
 		closure_path(c, files[i]); /* those that exist */
 }

@@ -17,7 +17,10 @@ struct closure {
 	const char *path; /* PATH, where names without a slash are looked for */
 };
 
-/* The directories that the kernel mounts on, empty, and the few files of /etc that libraries read. */
+/* The directories that the kernel mounts on, empty, where they are not in the archive yet. */
+void closure_mount_points(struct closure *c);
+
+/* These, and the few files of /etc that libraries read. */
 void closure_base(struct closure *c);
 
 /*

@@ -185,6 +185,9 @@ list=$(echo some input | run --deterministic --set test.do=archive -- /bin/ls /e
 ok 'the input of a deterministic run travels along' grep -Pzq '\.quire/stdin 11 \d+\n  some input\n' <<<"$list"
 ok 'so do program, libraries and named files' eval 'for f in usr/bin/ls libc.so.6 ld-linux-x86-64.so.2 etc/passwd; do grep -q "$f [0-9]" <<<"$list" || exit 1; done'
 ok 'files of a page or more lie on page boundaries' eval '! grep -v "^  " <<<"$list" | awk "\$2 >= 4096 && \$3 != 0 { print; bad = 1 } END { exit !bad }"'
+mkdir -p "$T/r/etc" && echo mine >"$T/r/etc/passwd" && ln -s passwd "$T/r/etc/link"
+list=$(run --deterministic --root "$T/r" --set test.do=archive -- prog)
+ok 'a deterministic run in another root takes that, whole and alone' eval 'grep -q "^etc/passwd 5 " <<<"$list" && grep -q "^etc/link 6 " <<<"$list" && grep -q "^tmp 0 " <<<"$list" && ! grep -q "^etc/group" <<<"$list"'
 says 127 'nosuchprogram: No such file' run --deterministic -- nosuchprogram
 
 # --- archives ---

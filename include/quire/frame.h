@@ -26,7 +26,7 @@ struct CACHE_ALIGNED zone {
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
 	struct page_list free_area[MAX_ORDER]; /* (Z) */
-	uint32_t free_orders;                  /* (Z) bit i: free_area[i] is not empty */
+	_Atomic uint32_t free_orders;          /* bit i: free_area[i] is not empty; written under lock */
 	_Atomic int64_t nr_free;               /* pages in free_area; written under lock */
 	uint64_t min_free_seen;                /* (Z) fewest nr_free ever */
 };

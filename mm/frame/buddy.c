@@ -18,19 +18,24 @@
  */
 #include "mm/frame/internal.h"
 
+static void set_orders(struct zone *zone, uint32_t orders)
+{
+	atomic_store_explicit(&zone->free_orders, orders, memory_order_relaxed);
+}
+
 static void add_block(struct zone *zone, struct page *page, unsigned order)
 {
 	page->order = order;
 	__page_set_flags(page, PAGE_FLAG(buddy));
 	page_list_add(&zone->free_area[order], page);
-	zone->free_orders |= 1u << order;
+	set_orders(zone, zone_orders(zone) | 1u << order);
 }
 
 static void del_block(struct zone *zone, struct page *page, unsigned order)
 {
 	page_list_del(&zone->free_area[order], page);
 	if (page_list_empty(&zone->free_area[order]))
-		zone->free_orders &= ~(1u << order);
+		set_orders(zone, zone_orders(zone) & ~(1u << order));
 	__page_clear_flags(page, PAGE_FLAG(buddy));
 	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
 }
@@ -73,7 +78,7 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 /* A block of exactly this order, cut from the smallest that is there: the upper halves stay free. */
 struct page *__rmqueue(struct zone *zone, unsigned order)
 {
-	uint32_t orders = zone->free_orders >> order << order;
+	uint32_t orders = zone_orders(zone) >> order << order;
 	struct page *page;
 	unsigned from;
 
@@ -109,8 +114,8 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct pag
 	unsigned got = 0;
 
 	*last = NULL;
-	while (got < n && zone->free_orders) {
-		unsigned order = (unsigned)__builtin_ctz(zone->free_orders);
+	while (got < n && zone_orders(zone)) {
+		unsigned order = (unsigned)__builtin_ctz(zone_orders(zone));
 		struct page *page;
 
 		while (1u << order > n - got)

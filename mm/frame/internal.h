@@ -74,6 +74,11 @@ static inline uint64_t zone_free(const struct zone *zone)
 	return (uint64_t)atomic_load_explicit(&zone->nr_free, memory_order_relaxed);
 }
 
+static inline uint32_t zone_orders(const struct zone *zone)
+{
+	return atomic_load_explicit(&zone->free_orders, memory_order_relaxed);
+}
+
 /* buddy.c; (Z) held. */
 void __free_one_page(struct zone *zone, struct page *page, unsigned order);
 struct page *__rmqueue(struct zone *zone, unsigned order);

@@ -94,7 +94,7 @@ bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
 {
 	uint64_t min = zone->watermark[mark];
 
-	if (!(READ_ONCE(zone->free_orders) >> ac->order))
+	if (!(zone_orders(zone) >> ac->order))
 		return false;
 	if (ac->flags & ALLOC_NO_WATERMARKS)
 		return true;

@@ -20,7 +20,7 @@ static struct hlist_head dentry_hash[1 << DENTRY_HASH_BITS];
 static LIST_HEAD(dentry_lru); /* (d) oldest first */
 static uint64_t nr_unused;    /* (d) */
 static uint64_t max_unused = 1024;
-static uint64_t last_pos; /* (d) */
+static uint64_t last_pos = 2; /* (d) behind "." and ".." */
 static struct kmem_cache *dentry_cache;
 
 struct qstr qstr_init(const char *name, size_t len)

@@ -70,7 +70,8 @@ static void gather_free_pages(struct mmu_gather *tlb)
 void tlb_flush_mmu(struct mmu_gather *tlb)
 {
 	tlb_flush_mmu_tlbonly(tlb);
-	gather_free_pages(tlb);
+	if (tlb->nr || tlb->nr_batches)
+		gather_free_pages(tlb);
 	gather_free_tables(tlb);
 }
 

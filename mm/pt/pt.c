@@ -177,12 +177,18 @@ static void free_level(const struct pt_hole *hole, pfn_t table, unsigned level, 
 void free_pgtables(struct mmu_gather *tlb, vaddr_t start, vaddr_t end, vaddr_t floor,
                    vaddr_t ceiling)
 {
-	const struct pt_hole hole = {tlb, start, end, floor, ceiling};
-	vaddr_t first = ALIGN_UP(floor, pt_leaf_span());
+	const vaddr_t span = pt_leaf_span();
+	vaddr_t low = ALIGN_DOWN(start, span), high = ALIGN_UP(end, span);
 
-	/* Mostly there is no room for a whole table between the neighbours. */
-	if (ceiling <= first || ceiling - first < pt_leaf_span())
+	/* Mostly the tables at both ends have neighbours in them, and there are no others. */
+	if (low < floor)
+		low += span;
+	if (high > ceiling)
+		high -= span;
+	if (low >= high)
 		return;
+	const struct pt_hole hole = {tlb, low, high, floor, ceiling};
+
 	free_level(&hole, tlb->mm->space.root, mmu_levels(), 0);
 }
 

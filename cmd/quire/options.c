@@ -159,7 +159,7 @@ static NORETURN void help(bool shell)
 {
 	if (shell)
 		puts("usage: quire shell [options] [-- PROGRAM [ARG...]]\n"
-		     "Boot Quire with an interactive shell. ^] three times within a second ends it.\n");
+		     "Boot Quire with an interactive shell: /bin/sh, or PROGRAM. ^] three times within a second ends it.\n");
 	else
 		puts("usage: quire run [options] -- PROGRAM [ARG...]\n"
 		     "Boot Quire, run one Linux program on it, pass its output and exit status through.\n");

@@ -98,6 +98,10 @@ says 125 'cannot pack /nonexistent: No such file' "$Q" pack -o "$T/x" -- /nonexi
 ok 'a failed pack leaves nothing' test ! -e "$T/x"
 ok 'help' eval '"$Q" --help | grep -q doctor && "$Q" run --help | grep -q -- --deterministic && "$Q" shell --help | grep -q usage'
 ok 'help lists nothing unbuilt' eval '! { "$Q" --help; "$Q" run --help; } | grep -qE -- "--swap|--policy|--la57|replay|selftest"'
+says 125 'doctor takes no arguments' "$Q" doctor please
+ok 'doctor finds QEMU' eval '"$Q" doctor | grep -q "^QEMU *QEMU emulator version"'
+ok 'doctor says what to install' eval 'PATH=/nonexistent "$Q" doctor | /bin/grep -q "^QEMU *missing: apt-get install qemu-system-x86"'
+ok 'doctor in JSON' eval '"$Q" doctor --json | python3 -c "import json, sys; assert json.load(sys.stdin)[\"cpus\"] >= 1"'
 ok 'version' eval '"$Q" --version | grep -q "^quire [0-9]"'
 
 # --- the end of a run ---

@@ -180,7 +180,7 @@ static struct task_struct *dup_task_struct(bool kthread)
 	task->stack = stack_alloc();
 	if (!task->stack)
 		goto fail_stack;
-	task->thread.fpu = kmem_cache_alloc(fpu_cache, GFP_KERNEL);
+	task->thread.fpu = kmem_cache_alloc(fpu_cache, GFP_KERNEL | __GFP_ZERO); /* XSAVE's header */
 	if (!task->thread.fpu)
 		goto fail_fpu;
 	refcount_set(&task->usage, 2); /* the table's and its stack's */

@@ -16,6 +16,9 @@ void *vzalloc(size_t size);
 void *vmap(struct page **pages, unsigned n, unsigned mmu_bits); /* the frames stay the caller's */
 void vunmap(void *addr);                                        /* sleeps */
 void vfree(void *addr);                                         /* NULL is nothing; sleeps */
+
+/* Flush what was unmapped lazily: addresses and the memory that describes them come back. Sleeps. */
+void vm_unmap_aliases(void);
 bool is_vmalloc_addr(const void *addr);
 struct page *vmalloc_to_page(const void *addr); /* NULL: not mapped */
 

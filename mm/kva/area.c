@@ -127,16 +127,25 @@ static void purge_lazy(struct kva_state *k)
 
 	if (list_empty(&k->lazy))
 		return;
-	list_for_each_entry (area, &k->lazy, lazy) {
+	list_for_each_entry(area, &k->lazy, lazy) {
 		start = MIN(start, area->start);
 		end = MAX(end, area->end);
 	}
 	mmu_flush_kernel_range(start, end);
-	list_for_each_entry_safe (area, next, &k->lazy, lazy)
+	list_for_each_entry_safe(area, next, &k->lazy, lazy)
 		erase(k, area);
 	INIT_LIST_HEAD(&k->lazy);
 	k->lazy_pages = 0;
 	k->nr_lazy = 0;
+}
+
+void vm_unmap_aliases(void)
+{
+	struct kva_state *k = kva_state();
+
+	mutex_lock(&k->lock);
+	purge_lazy(k);
+	mutex_unlock(&k->lock);
 }
 
 struct vmap_area *vmap_area_alloc(uint64_t pages)
@@ -228,7 +237,7 @@ void vmalloc_for_each(void (*show)(vaddr_t start, size_t size, unsigned pages, v
 	struct rb_node *node;
 
 	mutex_lock(&k->lock);
-	rb_for_each (node, &k->areas) {
+	rb_for_each(node, &k->areas) {
 		struct vmap_area *area = area_of(node);
 
 		if (area->pages)
@@ -248,7 +257,7 @@ static const char *check_areas(const struct kva_state *k)
 	vaddr_t end = k->start;
 	struct rb_node *node;
 
-	rb_for_each (node, &k->areas) {
+	rb_for_each(node, &k->areas) {
 		struct vmap_area *area = area_of(node);
 
 		if (area->start < end || area->end > k->end || area->end <= area->start)

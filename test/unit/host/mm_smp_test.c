@@ -2,7 +2,7 @@
  * mm_smp_test.c - frames, objects and kernel addresses from several CPUs at once. Meant for the thread
  * sanitizer too.
  */
-#include "host/host.h"
+#include "host/internal.h"
 #include "mm/slab/internal.h"
 #include "test/unit/unit.h"
 
@@ -45,13 +45,18 @@ static void on_all(void (*fn)(void *))
 	CHECK_SOUND(mm_check());
 }
 
+/* A machine of four CPUs, besides the one that the runner has given to the test. */
 static void with_machine(void (*test)(void))
 {
+	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
+
 	own = host_create(
 	        &(struct host_config){.ram = 32 << 20, .cpus = CPUS, .seed = unit_seed()});
 	CHECK(own);
 	test();
 	host_destroy(own);
+	if (outer)
+		host_enter(outer, 0);
 }
 
 /* --- frames: each carries the number of its slot while nobody else may own it ------------------------ */

@@ -61,6 +61,8 @@ UNIT_TEST(release_pages_frees_those_without_users)
 	CHECK_SOUND(lru_check());
 	for_each_zone(zone)
 		CHECK_GE(zone->managed, zone_free(zone));
+	put_page(pages[7]);
+	CHECK_EQ(nr_free_pages(), free);
 	drain_local_pages();
 	CHECK_SOUND(frame_check());
 }

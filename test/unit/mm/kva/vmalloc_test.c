@@ -161,6 +161,8 @@ UNIT_TEST(unmapping_is_lazy_and_bounded)
 	}
 	CHECK_GT(most, 100);
 	CHECK_LE(most, 256);
+	vm_unmap_aliases();
+	CHECK_EQ(k->nr_lazy, 0);
 	CHECK_SOUND(kva_check());
 }
 

@@ -610,6 +610,10 @@ void sched_tick(void)
 	struct runqueue *rq = this_rq();
 	uint64_t now = arch_clock_ns();
 
+	if (rq->cpu->irq_user)
+		rq->curr->ticks_user++;
+	else
+		rq->curr->ticks_sys++;
 	if (rq->curr->signal && has_cpu_itimers(rq->curr->signal))
 		run_cpu_itimers(rq->curr);
 	spin_lock(&rq->lock);

@@ -167,7 +167,7 @@ static void device_interrupt(unsigned line)
 }
 
 /* Interrupts off. */
-void irq_dispatch(struct pt_regs *regs UNUSED, unsigned vector)
+void irq_dispatch(struct pt_regs *regs, unsigned vector)
 {
 	struct cpu *cpu = this_cpu_ptr();
 
@@ -175,6 +175,7 @@ void irq_dispatch(struct pt_regs *regs UNUSED, unsigned vector)
 		return;
 	count(INTERRUPTS);
 	apic_eoi();
+	cpu->irq_user = user_mode(regs);
 	cpu->irq_depth++;
 	if (vector == VEC_TIMER)
 		time_interrupt();

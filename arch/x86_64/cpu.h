@@ -22,6 +22,7 @@ struct CACHE_ALIGNED cpu {
 	_Atomic uint32_t need_resched; /* 40 */
 	uint32_t apic_id;
 	int32_t pid; /* curr->pid, for trace records; set by arch_switch */
+	bool irq_user; /* the interrupt being served came from a program: CPU time is split by it */
 	struct runqueue *rq;
 	struct task_struct *idle;
 	struct mmu_space *space;   /* the space that CR3 holds */

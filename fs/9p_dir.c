@@ -15,13 +15,27 @@ static struct p9_fid *dir_fid(struct dentry *dentry)
 	return dentry_fid(dentry->d_parent);
 }
 
+/*
+ * The inode of what was walked to. For directories and symlinks the walk has told enough: what else
+ * there is to know is asked when stat(2) wants it.
+ */
+static struct inode *walked_inode(struct super_block *sb, struct p9_fid *fid,
+                                  const struct p9_qid *qid)
+{
+	struct p9_attr attr;
+	int err;
+
+	if (qid->type & (P9_QTDIR | P9_QTSYMLINK))
+		return p9_iget_lazy(sb, qid);
+	err = p9_getattr(fid, &attr);
+	return err ? ERR_PTR(err) : p9_iget(sb, &attr);
+}
+
 static struct inode *p9_lookup(struct inode *dir, struct dentry *dentry)
 {
 	struct p9_fid *fid;
 	struct p9_qid qid;
-	struct p9_attr attr;
 	struct inode *inode;
-	int err;
 
 	p9_believe(dentry);
 	if (!dir_fid(dentry))
@@ -29,17 +43,12 @@ static struct inode *p9_lookup(struct inode *dir, struct dentry *dentry)
 	fid = p9_walk(dir_fid(dentry), dentry->d_name.name, dentry->d_name.len, &qid);
 	if (IS_ERR(fid))
 		return fid == ERR_PTR(-ENOENT) ? NULL : ERR_PTR(PTR_ERR(fid));
-	err = p9_getattr(fid, &attr);
-	if (err) {
-		p9_fid_put(fid);
-		return err == -ENOENT ? NULL : ERR_PTR(err);
-	}
-	inode = p9_iget(dir->i_sb, &attr);
+	inode = walked_inode(dir->i_sb, fid, &qid);
 	if (IS_ERR(inode))
 		p9_fid_put(fid);
 	else
 		dentry->d_fsdata = fid;
-	return inode;
+	return inode == ERR_PTR(-ENOENT) ? NULL : inode;
 }
 
 int p9_instantiate(struct dentry *dentry)
@@ -254,6 +263,10 @@ static int64_t read_entries(struct p9_fid *fid, uint64_t pos, void *buf, uint32_
 	return p9_io(req, pos_to_cookie(pos));
 }
 
+/*
+ * private_data is the position where the end was seen, so that the reader's last, empty call asks
+ * nobody.
+ */
 static int p9_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct p9_fid *fid = P9_I(file->f_inode)->rfid;
@@ -261,7 +274,9 @@ static int p9_iterate(struct file *file, struct dir_context *ctx)
 	void *buf;
 	int more = 1;
 
-	if (!dir_emit_dots(file, ctx))
+	if (ctx->pos == 0)
+		file->private_data = NULL;
+	if (!dir_emit_dots(file, ctx) || ctx->pos == (uint64_t)(uintptr_t)file->private_data)
 		return 0;
 	buf = __get_free_pages(GFP_NOWAIT | __GFP_NOWARN, order);
 	if (!buf)
@@ -272,6 +287,8 @@ static int p9_iterate(struct file *file, struct dir_context *ctx)
 		int64_t n = read_entries(fid, ctx->pos, buf, (uint32_t)PAGE_SIZE << order);
 
 		if (n <= 0) {
+			if (n == 0)
+				file->private_data = (void *)(uintptr_t)ctx->pos;
 			more = (int)n;
 			break;
 		}

@@ -95,6 +95,27 @@ struct inode *p9_iget(struct super_block *sb, const struct p9_attr *attr)
 	return inode;
 }
 
+struct inode *p9_iget_lazy(struct super_block *sb, const struct p9_qid *qid)
+{
+	bool is_dir = qid->type & P9_QTDIR;
+	struct p9_attr attr = {
+	        .qid = *qid,
+	        .mode = is_dir ? S_IFDIR | 0755 : S_IFLNK | S_IRWXUGO,
+	        .nlink = is_dir ? 2 : 1,
+	        .mtime = file_time_now(),
+	};
+	struct inode *inode = ilookup(sb, qid->path);
+
+	/* A symlink that changed is another file, or would have another version. */
+	if (inode && same_type(inode, &attr) && P9_I(inode)->qid.version == qid->version)
+		return inode;
+	iput(inode);
+	inode = p9_iget(sb, &attr);
+	if (!IS_ERR(inode))
+		p9_expire_attr(inode);
+	return inode;
+}
+
 /* --- attributes ------------------------------------------------------------------------------- */
 
 /*

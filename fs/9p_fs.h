@@ -42,6 +42,10 @@ extern const struct address_space_operations p9_aops;
 
 /* The inode of what fid names. ERR_PTR. Sleeps. */
 struct inode *p9_iget(struct super_block *sb, const struct p9_attr *attr);
+/*
+ * The same for a directory or symlink of which the qid alone is known; the rest counts as too old.
+ */
+struct inode *p9_iget_lazy(struct super_block *sb, const struct p9_qid *qid);
 /* Attributes have come from the server: believe them, and drop what they prove stale. Sleeps. */
 void p9_apply_attr(struct inode *inode, const struct p9_attr *attr);
 /* Give a new name its fid and (new) inode. 0 or -errno. Sleeps. */

@@ -28,6 +28,9 @@ static void detect_xsave(uint32_t features_1_ecx)
 
 		x86.xsave_size = avx.ebx + avx.eax;
 	}
+	if (x86.xsave_size > FPU_SIZE_MAX)
+		port_panic("boot: this CPU's AVX state ends at %u, not %u", x86.xsave_size,
+		           FPU_SIZE_MAX);
 }
 
 static void detect_brand(void)

@@ -207,6 +207,8 @@ void time_measure_apic(void);
 void time_interrupt(void);
 
 /* fpu.c */
+#define FPU_SIZE_MAX 832 /* x87, SSE and AVX in XSAVE's standard form */
+
 void fpu_init_cpu(void);
 void fpu_save_live(void *area);   /* all components, nothing left out */
 void fpu_save_switch(void *area); /* into the area that was loaded or saved last */

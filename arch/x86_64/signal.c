@@ -74,10 +74,13 @@ static size_t fp_frame_size(void)
 	return x86.xsave_size + (x86.xsave ? sizeof(uint32_t) : 0);
 }
 
-/* The live state to addr. 0 or -EFAULT. */
+/*
+ * The live state to addr. 0 or -EFAULT. Through a buffer, here and on the way back: the task's own area is written by
+ * every switch, and touching the program's memory may sleep.
+ */
 static int save_fp(vaddr_t addr)
 {
-	char *fpu = current->thread.fpu;
+	char fpu[FPU_SIZE_MAX] __attribute__((aligned(64)));
 	struct fpx_sw_bytes sw = {
 	        .magic1 = FP_XSTATE_MAGIC1,
 	        .extended_size = (uint32_t)fp_frame_size(),
@@ -85,6 +88,7 @@ static int save_fp(vaddr_t addr)
 	        .xstate_size = x86.xsave_size,
 	};
 
+	memset(fpu, 0, sizeof(fpu));
 	fpu_save_live(fpu);
 	if (x86.xsave) {
 		*(uint64_t *)(fpu + FP_LEGACY) |= FP_SSE;
@@ -124,28 +128,25 @@ static void sanitize_fp(char *fpu)
 /* The state at addr becomes the live one; addr 0: as at the start of a program. 0 or -EFAULT. */
 static int restore_fp(vaddr_t addr)
 {
-	char *fpu = current->thread.fpu;
+	char fpu[FPU_SIZE_MAX] __attribute__((aligned(64)));
 
 	if (!addr) {
-		arch_fpu_init(fpu);
+		arch_fpu_init(current->thread.fpu);
 		return 0;
 	}
+	memset(fpu, 0, sizeof(fpu));
 	if (copy_from_user(fpu, addr, FP_LEGACY))
-		goto fault;
+		return -EFAULT;
 	if (x86.xsave) {
-		memset(fpu + FP_LEGACY, 0, x86.xsave_size - FP_LEGACY);
 		if (!fp_is_extended(fpu, addr))
 			*(uint64_t *)(fpu + FP_LEGACY) = FP_SSE;
 		else if (copy_from_user(fpu + FP_LEGACY, addr + FP_LEGACY,
 		                        x86.xsave_size - FP_LEGACY))
-			goto fault;
+			return -EFAULT;
 	}
 	sanitize_fp(fpu);
 	fpu_load(fpu);
 	return 0;
-fault:
-	arch_fpu_init(fpu);
-	return -EFAULT;
 }
 
 /* --- into the handler ---------------------------------------------------------------------------------- */

@@ -121,35 +121,14 @@ int fs_init(void)
 		err = cpio_unpack();
 	if (!err)
 		err = mount_all();
+	if (!err)
+		fs_reclaim_init();
 	if (err)
 		port_log("fs: cannot start: error %d", -err);
 	return err;
 }
 
 /* --- giving back ----------------------------------------------------------------------------------------------- */
-
-/* Clean pages of all files of sb. Each inode is held while it is worked on, its place in the list by the same hold. */
-static uint64_t drop_pages(struct super_block *sb)
-{
-	struct inode *inode, *prev = NULL;
-	uint64_t n = 0;
-
-	spin_lock(&sb->s_inode_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		if (!inode->i_mapping || inode->i_mapping->flags & AS_SHMEM ||
-		    !inode->i_mapping->nrpages)
-			continue;
-		igrab(inode); /* counts reach zero under s_inode_lock only */
-		spin_unlock(&sb->s_inode_lock);
-		iput(prev);
-		prev = inode;
-		n += invalidate_mapping_pages(inode->i_mapping, 0, UINT64_MAX);
-		spin_lock(&sb->s_inode_lock);
-	}
-	spin_unlock(&sb->s_inode_lock);
-	iput(prev);
-	return n;
-}
 
 uint64_t fs_drop_caches(void)
 {
@@ -161,8 +140,8 @@ uint64_t fs_drop_caches(void)
 	list_for_each_entry(sb, &super_blocks, s_list) {
 		if (sb->s_op->sync_fs)
 			(void)sb->s_op->sync_fs(sb);
-		n += drop_pages(sb);
 	}
+	n = fs_drop_pages(UINT64_MAX);
 	mutex_unlock(&mount_mutex);
 	return n + kmem_cache_shrink_all();
 }

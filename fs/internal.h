@@ -154,6 +154,10 @@ void eventpoll_release(struct file *file); /* closing: no epoll instance watches
 
 /* --- sockets ---------------------------------------------------------------------------------------------- */
 
+/* --- reclaim.c */
+void fs_reclaim_init(void);
+uint64_t fs_drop_pages(uint64_t target); /* mount_mutex held: clean, unused ones; how many */
+
 /* --- cpio.c ------------------------------------------------------------------------------------------------- */
 int cpio_unpack(void);
 

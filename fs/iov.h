@@ -51,4 +51,13 @@ void iov_iter_advance(struct iov_iter *i, size_t n);
 /* Touch the next n bytes so that a copy is likely to succeed. Bytes that cannot be reached. */
 size_t fault_in_iov_iter(struct iov_iter *i, size_t n);
 
+/*
+ * A program's vector of n segments: checked, cut to what one call may move. fast has room for IOV_FAST; *iov is to be given
+ * to import_end() in any case. Bytes, or -EINVAL, -EFAULT, -ENOMEM.
+ */
+#define IOV_FAST 8
+int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov,
+                     struct iov_iter *i);
+void import_end(struct iovec *iov, struct iovec *fast);
+
 #endif

@@ -58,49 +58,6 @@ static int64_t get_offset(vaddr_t addr, int64_t *pos)
 	return *pos < 0 ? -EINVAL : 0;
 }
 
-/* --- sendfile -------------------------------------------------------------------------------------------------------- */
-
-static int64_t sendfile_files(struct file *out, struct file *in, vaddr_t offset, size_t count)
-{
-	int64_t in_pos = in->f_pos, out_pos = out->f_pos, n;
-
-	if (!(in->f_mode & FMODE_READ) || !(out->f_mode & FMODE_WRITE))
-		return -EBADF;
-	if (atomic_load(&out->f_flags) & O_APPEND)
-		return -EINVAL;
-	if (offset) {
-		if (!(in->f_mode & FMODE_LSEEK))
-			return -ESPIPE;
-		n = get_offset(offset, &in_pos);
-		if (n)
-			return n;
-	}
-	if (!in->f_op->read_iter || !out->f_op->write_iter)
-		return -EINVAL;
-	n = copy_through_page(in, &in_pos, out, &out_pos, MIN(count, (size_t)MAX_RW_COUNT));
-	if (out->f_mode & FMODE_LSEEK)
-		out->f_pos = out_pos;
-	if (!offset && in->f_mode & FMODE_LSEEK)
-		in->f_pos = in_pos;
-	if (offset && put_user_u64(offset, (uint64_t)in_pos))
-		return -EFAULT;
-	return n;
-}
-
-SYSCALL4(sendfile, int, out_fd, int, in_fd, vaddr_t, offset, size_t, count)
-{
-	struct fd out = fdget(out_fd), in = fdget(in_fd);
-	int64_t n = -EBADF;
-
-	if (out.file && in.file)
-		n = sendfile_files(out.file, in.file, offset, count);
-	if (in.file)
-		fdput(in);
-	if (out.file)
-		fdput(out);
-	return n;
-}
-
 /* --- copy_file_range --------------------------------------------------------------------------------------------------- */
 
 static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *out, vaddr_t off_out,
@@ -258,6 +215,70 @@ static int64_t splice_to_pipe(struct file *in, int64_t *pos, struct file *out, s
 	mutex_unlock(&pipe->mutex);
 	return total ? total : n;
 }
+
+/* --- sendfile -------------------------------------------------------------------------------------------------------- */
+
+/* All of count, as pages by reference: what a pipe holds at a time, until the file ends. */
+static int64_t send_to_pipe(struct file *in, int64_t *pos, struct file *out, size_t count)
+{
+	int64_t total = 0, n = 0;
+
+	while (count) {
+		n = splice_to_pipe(in, pos, out, count, 0);
+		if (n <= 0)
+			break;
+		total += n;
+		count -= (size_t)n;
+	}
+	return total ? total : n;
+}
+
+static int64_t sendfile_files(struct file *out, struct file *in, vaddr_t offset, size_t count)
+{
+	int64_t in_pos = in->f_pos, out_pos = out->f_pos, n;
+
+	if (!(in->f_mode & FMODE_READ) || !(out->f_mode & FMODE_WRITE))
+		return -EBADF;
+	if (atomic_load(&out->f_flags) & O_APPEND)
+		return -EINVAL;
+	if (offset) {
+		if (!(in->f_mode & FMODE_LSEEK))
+			return -ESPIPE;
+		n = get_offset(offset, &in_pos);
+		if (n)
+			return n;
+	}
+	if (!in->f_op->read_iter || !out->f_op->write_iter)
+		return -EINVAL;
+	count = MIN(count, (size_t)MAX_RW_COUNT);
+	if (get_pipe_info(out) && in->f_inode->i_mapping)
+		n = send_to_pipe(in, &in_pos, out, count);
+	else
+		n = copy_through_page(in, &in_pos, out, &out_pos, count);
+	if (out->f_mode & FMODE_LSEEK)
+		out->f_pos = out_pos;
+	if (!offset && in->f_mode & FMODE_LSEEK)
+		in->f_pos = in_pos;
+	if (offset && put_user_u64(offset, (uint64_t)in_pos))
+		return -EFAULT;
+	return n;
+}
+
+SYSCALL4(sendfile, int, out_fd, int, in_fd, vaddr_t, offset, size_t, count)
+{
+	struct fd out = fdget(out_fd), in = fdget(in_fd);
+	int64_t n = -EBADF;
+
+	if (out.file && in.file)
+		n = sendfile_files(out.file, in.file, offset, count);
+	if (in.file)
+		fdput(in);
+	if (out.file)
+		fdput(out);
+	return n;
+}
+
+/* --- splice from a pipe, and between pipes ------------------------------------------------------------------------- */
 
 static int64_t splice_from_pipe(struct file *in, struct file *out, int64_t *pos, size_t len,
                                 unsigned flags)
@@ -456,11 +477,6 @@ SYSCALL4(tee, int, in_fd, int, out_fd, size_t, len, uint32_t, flags)
 		fdput(out);
 	return n;
 }
-
-#define IOV_FAST 8
-int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov,
-                     struct iov_iter *i);
-void import_end(struct iovec *iov, struct iovec *fast);
 
 /* The program's pages are copied, not lent: it may go on to write them. */
 SYSCALL4(vmsplice, int, fd, vaddr_t, vec, size_t, vlen, uint32_t, flags)

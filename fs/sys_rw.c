@@ -9,7 +9,6 @@
 #define RWF_SYNC   4u
 #define RWF_NOWAIT 8u
 #define RWF_APPEND 16u
-#define IOV_FAST   8
 
 /* The position of a shared open file is used by one call at a time. */
 static inline bool lock_pos(struct file *file)
@@ -118,7 +117,6 @@ static int64_t check_iovec(struct iovec *iov, unsigned n)
 	return total;
 }
 
-/* fast has room for IOV_FAST. *iov is to be given to import_end(). Bytes or -errno. */
 int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov,
                      struct iov_iter *i)
 {

@@ -17,11 +17,6 @@
 #define SO_PROTOCOL   38
 #define SO_DOMAIN     39
 #define SCM_RIGHTS    1
-#define IOV_FAST      8
-
-int64_t import_iovec(vaddr_t addr, unsigned n, struct iovec *fast, struct iovec **iov,
-                     struct iov_iter *i);
-void import_end(struct iovec *iov, struct iovec *fast);
 
 struct linux_msghdr {
 	uint64_t msg_name;

@@ -8,8 +8,6 @@
 #include <quire/kva.h>
 #include <quire/slab.h>
 
-#include "mm/slab/internal.h"
-
 static void set_careful(void)
 {
 	struct machine *m = machine();

@@ -34,20 +34,25 @@ static void setup_fast_pcp(struct cpu_area *cpu)
 	}
 }
 
-/* A CPU's first steps in here. */
-static void pcp_init(struct cpu_area *cpu)
+/* A CPU's first steps in here; its first interrupt may come first. */
+static NOINLINE void pcp_init(struct cpu_area *cpu)
 {
-	for (unsigned i = 0; i < NR_PCP_LISTS; i++)
-		cpu->pcp[i].first = cpu->pcp[i].cold = PFN_NONE_N;
-	for_each_zone(zone) {
-		struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+	irq_state_t irq = irq_save();
 
-		pcp->counter = zone_counter[zone->id];
-		pcp->batch = (uint16_t)zone_batchsize(zone);
-		pcp->busy = machine()->careful ? PCP_CAREFUL : 0;
+	if (!cpu->pcp_ready) {
+		for (unsigned i = 0; i < NR_PCP_LISTS; i++)
+			cpu->pcp[i].first = cpu->pcp[i].cold = PFN_NONE_N;
+		for_each_zone(zone) {
+			struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+
+			pcp->counter = zone_counter[zone->id];
+			pcp->batch = (uint16_t)zone_batchsize(zone);
+			pcp->busy = machine()->careful ? PCP_CAREFUL : 0;
+		}
+		setup_fast_pcp(cpu);
+		cpu->pcp_ready = true;
 	}
-	setup_fast_pcp(cpu);
-	cpu->pcp_ready = true;
+	irq_restore(irq);
 }
 
 /* Go inside, careful or not. False: an interrupt on top of the owner. */

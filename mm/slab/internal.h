@@ -113,7 +113,6 @@ void slab_flush_cpu(struct kmem_cache *s, struct kmem_cache_cpu *c);
 uint64_t slab_discard_empty(struct kmem_cache *s); /* pages freed */
 
 /* cache.c */
-void slab_flush_all(void); /* every CPU's slabs become partial ones; quiet machine */
 void slab_cache_setup(struct kmem_cache *s, const char *name, size_t size, size_t align,
                       unsigned flags, void (*ctor)(void *object));
 

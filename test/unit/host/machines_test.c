@@ -1,0 +1,128 @@
+/*
+ * machines_test.c - machines of many sizes: zones, watermarks, holes, and every frame found again.
+ */
+#include "host/internal.h"
+#include "test/unit/unit.h"
+
+#include <quire/check.h>
+#include <quire/slab.h>
+
+#define MB (1ull << 20)
+#define GB (1ull << 30)
+
+static struct host_machine *outer, *own;
+
+static bool enter(const struct host_config *config)
+{
+	outer = machine() ? host_of(machine()) : NULL;
+	own = host_create(config);
+	return own != NULL;
+}
+
+static void leave(void)
+{
+	host_destroy(own);
+	if (outer)
+		host_enter(outer, 0);
+}
+
+static const struct zone *zone(enum zone_type type)
+{
+	return &machine()->node[0].zones[type];
+}
+
+/* Take all there is, the reserve too; nothing is lost. */
+static void take_everything(void)
+{
+	uint64_t free = nr_free_pages(), n = 0;
+	uint32_t first = PFN_NONE_N;
+	struct page *page;
+
+	while ((page = alloc_page(GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN))) {
+		page->lru.next = first;
+		first = page_to_pfn(page).n;
+		n++;
+	}
+	CHECK_EQ(n, free);
+	while (first != PFN_NONE_N) {
+		page = pfn_to_page(PFN(first));
+		first = page->lru.next;
+		__free_page(page);
+	}
+	CHECK_EQ(nr_free_pages(), free);
+	drain_local_pages();
+	CHECK_SOUND(mm_check());
+}
+
+static void check_size(uint64_t mb)
+{
+	struct quire_frames f;
+	uint64_t min = 0;
+
+	CHECK(enter(&(struct host_config){.ram = mb * MB}));
+	frame_report(&f);
+	CHECK_EQ(f.present, mb * MB / PAGE_SIZE);
+	CHECK_EQ(f.reserved, 1);
+	CHECK_EQ(zone(ZONE_DMA)->present, MIN(mb, 16) * MB / PAGE_SIZE);
+	CHECK_EQ(zone(ZONE_DMA32)->present, (mb - MIN(mb, 16)) * MB / PAGE_SIZE);
+	for_each_zone(z)
+		min += z->watermark[WMARK_MIN];
+	CHECK_LE(min, f.present / 32); /* the reserve leaves room to work */
+	CHECK_GT(min, 0);
+	CHECK_CALL(take_everything());
+	leave();
+}
+
+UNIT_TEST(small_machines)
+{
+	static const uint64_t mb[] = {2, 3, 4, 8, 15, 16, 17, 24, 33};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(mb); i++)
+		CHECK_CALL(check_size(mb[i]));
+}
+
+/* 64 MB: Linux 6.1 gives 1024 KB; 256 frames less rounding. */
+UNIT_TEST(watermarks_of_64_mb)
+{
+	CHECK(enter(&(struct host_config){.ram = 64 * MB}));
+	CHECK_GE(machine()->min_free_kbytes, 1020);
+	CHECK_LE(machine()->min_free_kbytes, 1024);
+	CHECK_EQ(zone(ZONE_DMA)->lowmem_reserve[ZONE_DMA], 0);
+	CHECK_EQ(zone(ZONE_DMA)->lowmem_reserve[ZONE_NORMAL], zone(ZONE_DMA32)->managed / 256);
+	leave();
+}
+
+/* 3 GB, a hole of 1 GB, 1 GB above 4 GB: three zones, tried from the top. */
+UNIT_TEST(memory_above_4_gb)
+{
+	struct page *page, *dma32;
+
+	CHECK(enter(
+	        &(struct host_config){.ram = 4 * GB, .hole_start = 3 * GB, .hole_end = 4 * GB}));
+	CHECK_EQ(zone(ZONE_NORMAL)->present, GB / PAGE_SIZE);
+	CHECK_EQ(zone(ZONE_DMA32)->present, (3 * GB - 16 * MB) / PAGE_SIZE);
+	page = alloc_page(GFP_KERNEL);
+	dma32 = alloc_page(GFP_KERNEL | GFP_DMA32);
+	CHECK(page && dma32);
+	CHECK_EQ(page_zone_id(page), ZONE_NORMAL);
+	CHECK_EQ(page_zone_id(dma32), ZONE_DMA32);
+	__free_page(page);
+	__free_page(dma32);
+	CHECK(page_flag(pfn_to_page(PFN(3 * GB / PAGE_SIZE)), PG_reserved));
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+UNIT_TEST(reserved_memory_comes_back)
+{
+	uint64_t free;
+
+	CHECK(enter(&(struct host_config){.ram = 32 * MB, .trace_size = 2 * MB}));
+	machine()->trace_on = false;
+	free = nr_free_pages();
+	free_reserved_area(PHYS(30 * MB + 1), PHYS(32 * MB)); /* the first page only in part */
+	CHECK_EQ(nr_free_pages(), free + 2 * MB / PAGE_SIZE - 1);
+	CHECK_EQ(machine()->reserved_pages, 2);
+	CHECK_SOUND(mm_check());
+	leave();
+}

@@ -189,6 +189,39 @@ static int refresh(struct dentry *dentry)
 	return 1;
 }
 
+/*
+ * On a read-only share the name's fid may have been opened (9p_file.c), and an open fid is the file
+ * whatever becomes of its name: so the name is walked again. As refresh().
+ */
+static int revalidate_opened(struct dentry *dentry)
+{
+	struct inode *inode = dentry->d_inode;
+	struct p9_qid qid;
+	struct p9_attr attr;
+	struct p9_fid *fid = p9_walk(dentry_fid(dentry->d_parent), dentry->d_name.name,
+	                             dentry->d_name.len, &qid);
+	int ok = 1;
+
+	if (IS_ERR(fid))
+		return fid == ERR_PTR(-ENOENT) ? 0 : (int)PTR_ERR(fid);
+	if (qid.path != P9_I(inode)->qid.path) {
+		ok = 0;
+	} else if (qid.version != P9_I(inode)->qid.version) {
+		ok = p9_getattr(fid, &attr);
+		if (!ok && same_type(inode, &attr)) {
+			p9_apply_attr(inode, &attr);
+			ok = 1;
+		}
+	}
+	p9_fid_put(fid);
+	return ok;
+}
+
+static bool fid_is_open(struct dentry *dentry)
+{
+	return dentry_fid(dentry) == READ_ONCE(P9_I(dentry->d_inode)->rfid);
+}
+
 static int p9_d_revalidate(struct dentry *dentry)
 {
 	int ok;
@@ -197,7 +230,7 @@ static int p9_d_revalidate(struct dentry *dentry)
 		return 0;
 	if (!dentry_fid(dentry))
 		return 1;
-	ok = refresh(dentry);
+	ok = fid_is_open(dentry) ? revalidate_opened(dentry) : refresh(dentry);
 	if (ok > 0)
 		p9_believe(dentry);
 	return ok;

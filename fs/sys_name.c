@@ -383,10 +383,10 @@ static int may_rename(struct nameidata *f, struct nameidata *t, struct dentry *f
 		return -EINVAL;
 	if (!d_is_negative(to) && d_is_ancestor(to, f->at))
 		return exchange ? -EINVAL : -ENOTEMPTY;
-	if (d_is_negative(to) || exchange)
-		return 0;
 	if (to->d_inode == from->d_inode)
 		return 1;
+	if (d_is_negative(to) || exchange)
+		return 0;
 	if (d_is_dir(from) != d_is_dir(to))
 		return d_is_dir(from) ? -ENOTDIR : -EISDIR;
 	return 0;

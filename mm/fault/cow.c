@@ -101,7 +101,7 @@ static enum fault_result wp_private(struct vm_fault *vmf)
 		goto done;
 	if (!pte_special(vmf->entry)) {
 		page = pfn_to_page(pte_pfn(vmf->entry));
-		if (PageAnon(page) && page_mapcount(page) == 1 && page_count(page) == 1) {
+		if (page_has_one_owner(page)) {
 			make_writable(vmf);
 			vmf->kind = FAULT_KIND_REUSE;
 			goto done;

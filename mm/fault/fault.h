@@ -48,6 +48,16 @@ static inline pte_t pte_of_written(const struct vm_area_struct *vma, const struc
 	return pte_mkwrite(pte_mkdirty(pte_mkyoung(entry)));
 }
 
+/*
+ * Does the entry whose table is locked own the page alone? Then nobody else can begin to: see cow.c. Acquire: what
+ * the last other owner did with the page, before he let it go, has happened.
+ */
+static inline bool page_has_one_owner(struct page *page)
+{
+	return PageAnon(page) && page_mapcount(page) == 1 &&
+	       atomic_load_explicit(&page->_refcount, memory_order_acquire) == 1;
+}
+
 static inline bool pte_same(pte_t a, pte_t b)
 {
 	return a.v == b.v;

@@ -17,7 +17,7 @@ static bool may_write_at_once(const struct vm_area_struct *vma, pte_t entry)
 	page = pfn_to_page(pte_pfn(entry));
 	if (vma->vm_flags & VM_SHARED)
 		return pte_dirty(entry);
-	return PageAnon(page) && page_mapcount(page) == 1 && page_count(page) == 1;
+	return page_has_one_owner(page);
 }
 
 /* True: the entry is another now. ptl held. */

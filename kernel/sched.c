@@ -50,7 +50,6 @@ struct CACHE_ALIGNED runqueue {
 	struct rb_node *leftmost;
 	unsigned nr_running;  /* tree and the running task, idle not counted */
 	uint64_t min_vruntime; /* never goes back: where new and woken tasks start */
-	uint64_t slice_end;    /* sum_exec of the running task at which its turn is over */
 	uint64_t next_balance;
 	struct task_struct *curr, *idle;
 
@@ -183,11 +182,14 @@ static void start_slice(struct runqueue *rq)
 		return;
 	if (rq->nr_running > 2)
 		slice = MAX(2 * SLICE_NS / rq->nr_running, MIN_SLICE_NS);
-	rq->slice_end = rq->curr->slice_start + slice;
 	if (rq == this_rq()) {
 		uint64_t used = rq->curr->sum_exec - rq->curr->slice_start;
 
-		timer_program(rq->curr->exec_start + (used < slice ? slice - used : 0));
+		/* A turn that is over needs no timer: the kernel is left, or sleeps, as soon as it can. */
+		if (used < slice)
+			timer_program(rq->curr->exec_start + slice - used);
+		else
+			atomic_store_explicit(&rq->cpu->need_resched, 1, memory_order_relaxed);
 	}
 }
 
@@ -622,8 +624,6 @@ void sched_tick(void)
 		if (rq->leftmost)
 			push_balance(rq, now);
 		start_slice(rq);
-		if (rq->leftmost && (int64_t)(rq->curr->sum_exec - rq->slice_end) >= 0)
-			atomic_store_explicit(&rq->cpu->need_resched, 1, memory_order_relaxed);
 	}
 	spin_unlock(&rq->lock);
 }

@@ -226,6 +226,10 @@ int64_t byte_port_write_user(struct byte_port *port, vaddr_t from, size_t n, boo
 	return write_port(port, &(struct source){.user = from}, n, nonblock);
 }
 
+/*
+ * Nothing is on its way to the host any more. A host that has closed takes nothing: the buffer that
+ * QEMU had in hand when that happened never comes back.
+ */
 static bool tx_idle(struct byte_port *port)
 {
 	irq_state_t irq = spin_lock_irqsave(&port->lock);
@@ -234,7 +238,7 @@ static bool tx_idle(struct byte_port *port)
 	reap_tx(port);
 	if (port->tx_inflight && !virtqueue_enable_cb(port->tx))
 		reap_tx(port);
-	idle = port->tx_inflight == 0;
+	idle = port->tx_inflight == 0 || port->closed;
 	spin_unlock_irqrestore(&port->lock, irq);
 	return idle;
 }

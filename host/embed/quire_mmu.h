@@ -61,10 +61,10 @@ static inline unsigned mmu_index(vaddr_t va, unsigned level)
 	return (unsigned)(va >> mmu_shift(level)) & 511;
 }
 
-/* Programs own the lower quarter of 48 bits; the process's own mappings, where vmalloc lives, lie above. */
+/* Programs own the lower quarter of 48 bits but for its last page, as on x86-64; the process's own mappings, where vmalloc lives, lie above. */
 static inline vaddr_t mmu_user_end(void)
 {
-	return 1ull << 46;
+	return (1ull << 46) - PAGE_SIZE;
 }
 
 static inline unsigned mmu_user_entries(void)

@@ -15,6 +15,15 @@
 #include <quire/errno.h>
 #include "mm/space/space.h"
 
+/*
+ * Above the last area tables may be freed up to where the next entry of the root begins: the user half need not end
+ * on the border of a table, and no one else's addresses share its last one.
+ */
+static vaddr_t top_ceiling(const struct mm_struct *mm)
+{
+	return ALIGN_UP(mm->task_size, (vaddr_t)1 << mmu_shift(mmu_levels()));
+}
+
 /* Steps 2 to 5 for a list of areas by vm_next, that lay in [floor, ceiling), the hole between their neighbours. */
 static void unmap_region(struct mm_struct *mm, struct vm_area_struct *list, vaddr_t floor,
                          vaddr_t ceiling)
@@ -83,7 +92,7 @@ static bool trim_area(struct mm_struct *mm, struct vm_area_struct *vma, vaddr_t 
 		vma_resize(vma, vma->vm_start, start);
 	vm_stat_account(mm, vma->vm_flags, -(int64_t)((to - from) >> PAGE_SHIFT));
 	floor = front ? (vma->vm_prev ? vma->vm_prev->vm_end : 0) : vma->vm_end;
-	ceiling = front ? vma->vm_start : (vma->vm_next ? vma->vm_next->vm_start : mm->task_size);
+	ceiling = front ? vma->vm_start : (vma->vm_next ? vma->vm_next->vm_start : top_ceiling(mm));
 	free_pgtables(&tlb, from, to, floor, ceiling);
 	tlb_finish_mmu(&tlb);
 	return true;
@@ -113,7 +122,7 @@ int do_vma_munmap(struct mm_struct *mm, vaddr_t start, uint64_t len)
 	prev = vma->vm_prev;
 	detach_areas(mm, vma, end);
 	next = prev ? prev->vm_next : mm->mmap;
-	unmap_region(mm, vma, prev ? prev->vm_end : 0, next ? next->vm_start : mm->task_size);
+	unmap_region(mm, vma, prev ? prev->vm_end : 0, next ? next->vm_start : top_ceiling(mm));
 	free_areas(vma);
 	return 0;
 }
@@ -150,7 +159,7 @@ void exit_mmap(struct mm_struct *mm)
 	mm->map_count = 0;
 	mm->total_vm = mm->locked_vm = mm->data_vm = mm->exec_vm = mm->stack_vm = 0;
 	atomic_store(&mm->vmacache, NULL);
-	unmap_region(mm, list, 0, mm->task_size);
+	unmap_region(mm, list, 0, top_ceiling(mm));
 	up_write(&mm->mmap_lock);
 	free_areas(list);
 }

@@ -13,7 +13,7 @@ cksum numbers.gz
 split -l 100000 numbers part. && cat part.* | cmp - numbers && ls part.*
 tac numbers | tail -1
 cut -d' ' -f2 numbers | head -100000 | sort | uniq -c | sort -rn | head -3
-stat -c '%s %F %a %h' numbers /dev/null /tmp
+stat -c "%s %F %a %h" numbers; stat -c "%F %a %t %T" /dev/null /dev/zero
 du -b numbers | cut -f1
 df /dev/shm | wc -l
 mv numbers n2 && cp n2 n3 && cmp n2 n3 && ln n3 n4 && stat -c %h n4

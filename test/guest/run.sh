@@ -46,8 +46,8 @@ one() { # FILE: prints one line of result
 	limit=$(field "$t" timeout)
 	options=$(field "$t" options)
 	expect "$t" "$name" >"$work/$name.want"
-	(cd / && timeout -k 5 "${limit:-120}" "$top/quire" run --kernel "$B/quire.elf" $options -- /bin/sh -c \
-		'mkdir -p /tmp/t && cd /tmp/t && TMPDIR=/tmp/t exec /bin/sh "$0"' "$top/$t" \
+	(cd "$top" && timeout -k 5 "${limit:-120}" "$top/quire" run --kernel "$B/quire.elf" $options -- /bin/sh -c \
+		'mkdir -p /tmp/t && cd /tmp/t && TMPDIR=/tmp/t exec /bin/sh "$0" 2>&1' "$top/$t" \
 		</dev/null >"$work/$name.got" 2>&1; echo "status $?" >>"$work/$name.got")
 	if [ ! -s "$work/$name.want" ]; then # guest only, and it judges itself
 		status=$(grep -v '^ok' "$work/$name.got" | grep -v '^status 0$' | head -20)

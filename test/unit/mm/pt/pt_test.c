@@ -70,3 +70,18 @@ UNIT_TEST(large_unmap_flushes_on_the_way)
 	CHECK_EQ(nr_free_pages(), frames);
 	mmput(mm);
 }
+
+/* The user half ends a page before its last table does, where the stack of a program lies. */
+UNIT_TEST(tables_at_the_top_go_too)
+{
+	uint64_t tables = frame_kind_pages(FRAME_PAGETABLE);
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+	vaddr_t last = mmu_user_end() - PAGE_SIZE;
+
+	CHECK(mm);
+	CHECK_EQ(do_mmap(mm, last, PAGE_SIZE, RW, ANON | MAP_FIXED, NULL, 0), (int64_t)last);
+	CHECK_EQ(vm_write(mm, last, 1), 0);
+	CHECK_LT(tables, frame_kind_pages(FRAME_PAGETABLE));
+	mmput(mm);
+	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), tables);
+}

@@ -10,18 +10,18 @@
 #include "kernel/exec.h"
 
 struct linux_binprm {
-	struct file *file;        /* what is loaded: the interpreter, once a script was seen */
-	const char *filename;     /* what execve was given: AT_EXECFN, comm */
+	struct file *file;            /* what is loaded: the interpreter, once a script was seen */
+	const char *filename;         /* what execve was given: AT_EXECFN, comm */
 	uint8_t buf[BINPRM_BUF_SIZE]; /* the beginning of file, zeros behind its end */
-	unsigned depth;           /* interpreters of interpreters */
+	unsigned depth;               /* interpreters of interpreters */
 
 	/* Strings: argv's, then the environment's, each with its NUL. */
 	char *strings;
 	size_t len, room;
 	unsigned argc, envc;
-	size_t env_offset;        /* where the environment's begin */
-	size_t skip;              /* argv[0], when a script's words take its place */
-	char *prefix;             /* the script's words: interpreter, argument, path; or NULL */
+	size_t env_offset; /* where the environment's begin */
+	size_t skip;       /* argv[0], when a script's words take its place */
+	char *prefix;      /* the script's words: interpreter, argument, path; or NULL */
 	size_t prefix_len;
 	unsigned prefix_count;
 
@@ -38,7 +38,7 @@ MUST_USE int load_elf_binary(struct linux_binprm *bprm);
 MUST_USE int bprm_mm_init(struct linux_binprm *bprm, bool exec_stack);
 /* argc, argv, envp, auxv and the strings onto the new stack; auxv of n words. 0 or -errno. */
 MUST_USE int setup_arg_pages(struct linux_binprm *bprm, const uint64_t *auxv, unsigned n,
-			     vaddr_t *execfn, vaddr_t *platform, vaddr_t *random);
+                             vaddr_t *execfn, vaddr_t *platform, vaddr_t *random);
 bool randomize_va(void); /* is the address space layout to be random? */
 
 #endif

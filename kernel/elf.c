@@ -211,7 +211,7 @@ static int segment_prot(const struct elf64_phdr *p)
 }
 
 static int map_fixed(struct mm_struct *mm, vaddr_t start, uint64_t len, int prot, struct file *file,
-		     uint64_t offset)
+                     uint64_t offset)
 {
 	int flags = MAP_PRIVATE | MAP_FIXED | (file ? 0 : MAP_ANONYMOUS);
 	int64_t ret;
@@ -230,13 +230,15 @@ static int clear_remote(struct mm_struct *mm, vaddr_t start, size_t len)
 	return access_remote_vm(mm, start, (void *)zeros, len, true) == len ? 0 : -ENOMEM;
 }
 
-static int map_segment(struct mm_struct *mm, const struct elf_image *elf, const struct elf64_phdr *p)
+static int map_segment(struct mm_struct *mm, const struct elf_image *elf,
+                       const struct elf64_phdr *p)
 {
 	vaddr_t start = elf->bias + p->p_vaddr, page = start & PAGE_MASK;
 	vaddr_t file_end = start + p->p_filesz, mem_end = PAGE_ALIGN(start + p->p_memsz);
 	vaddr_t file_pages_end = p->p_filesz ? PAGE_ALIGN(file_end) : page;
 	int prot = segment_prot(p);
-	int err = map_fixed(mm, page, file_pages_end - page, prot, elf->file, p->p_offset - (start - page));
+	int err = map_fixed(mm, page, file_pages_end - page, prot, elf->file,
+	                    p->p_offset - (start - page));
 
 	if (!err && p->p_memsz > p->p_filesz && file_end < file_pages_end && prot & PROT_WRITE)
 		err = clear_remote(mm, file_end, file_pages_end - file_end);
@@ -345,31 +347,31 @@ static vaddr_t phdr_addr(const struct elf_image *elf)
 }
 
 static int make_stack(struct linux_binprm *bprm, const struct elf_image *elf,
-		      const struct elf_image *interp)
+                      const struct elf_image *interp)
 {
 	const struct cred *cred = &current->cred;
 	vaddr_t strings[3] = {0}; /* execfn, platform, random: known when they have been placed */
 	uint64_t auxv[] = {
-		AT_HWCAP, cpuid_1_edx(),
-		AT_PAGESZ, PAGE_SIZE,
-		AT_CLKTCK, 100,
-		AT_PHDR, phdr_addr(elf),
-		AT_PHENT, sizeof(struct elf64_phdr),
-		AT_PHNUM, elf->ehdr.e_phnum,
-		AT_BASE, interp->file ? interp->bias + interp->low : 0,
-		AT_FLAGS, 0,
-		AT_ENTRY, elf->bias + elf->ehdr.e_entry,
-		AT_UID, cred->uid,
-		AT_EUID, cred->euid,
-		AT_GID, cred->gid,
-		AT_EGID, cred->egid,
-		AT_SECURE, bprm->secure,
-		AT_RANDOM, 0,
-		AT_HWCAP2, hwcap2(),
-		AT_EXECFN, 0,
-		AT_PLATFORM, 0,
-		AT_MINSIGSTKSZ, arch_fpu_size() + 1024,
-		AT_NULL, 0,
+	        AT_HWCAP,       cpuid_1_edx(),
+	        AT_PAGESZ,      PAGE_SIZE,
+	        AT_CLKTCK,      100,
+	        AT_PHDR,        phdr_addr(elf),
+	        AT_PHENT,       sizeof(struct elf64_phdr),
+	        AT_PHNUM,       elf->ehdr.e_phnum,
+	        AT_BASE,        interp->file ? interp->bias + interp->low : 0,
+	        AT_FLAGS,       0,
+	        AT_ENTRY,       elf->bias + elf->ehdr.e_entry,
+	        AT_UID,         cred->uid,
+	        AT_EUID,        cred->euid,
+	        AT_GID,         cred->gid,
+	        AT_EGID,        cred->egid,
+	        AT_SECURE,      bprm->secure,
+	        AT_RANDOM,      0,
+	        AT_HWCAP2,      hwcap2(),
+	        AT_EXECFN,      0,
+	        AT_PLATFORM,    0,
+	        AT_MINSIGSTKSZ, arch_fpu_size() + 1024,
+	        AT_NULL,        0,
 	};
 
 	return setup_arg_pages(bprm, auxv, ARRAY_SIZE(auxv), &strings[0], &strings[1], &strings[2]);

@@ -23,9 +23,9 @@
 #include <quire/slab.h>
 #include <quire/trace.h>
 
-#define ARG_MIN_LIMIT (128ull << 10)
-#define ARG_MAX_LIMIT (6ull << 20)
-#define STACK_EXTRA   (128ull << 10) /* of stack ready beyond the arguments */
+#define ARG_MIN_LIMIT     (128ull << 10)
+#define ARG_MAX_LIMIT     (6ull << 20)
+#define STACK_EXTRA       (128ull << 10) /* of stack ready beyond the arguments */
 #define ADDR_NO_RANDOMIZE 0x0040000u
 
 static const char platform_name[] = "x86_64";
@@ -197,7 +197,7 @@ static int parse_script(struct linux_binprm *bprm, char *line, char **interp, ch
 
 /* The words that take argv[0]'s place; before those of an inner script, whose first one they replace. */
 static int set_prefix(struct linux_binprm *bprm, const char *interp, const char *arg,
-		      const char *script)
+                      const char *script)
 {
 	size_t old = bprm->prefix ? strlen(bprm->prefix) + 1 : 0, rest = bprm->prefix_len - old;
 	size_t size = strlen(interp) + 1 + (arg ? strlen(arg) + 1 : 0) + strlen(script) + 1 + rest;
@@ -268,13 +268,14 @@ int bprm_mm_init(struct linux_binprm *bprm, bool exec_stack)
 		random = get_random_u64();
 	bprm->stack_top = end - ((random & 0x3fffff) << PAGE_SHIFT);
 	gap = MIN(MAX(stack_limit, 128ull << 20), end / 6 * 5) + (1ull << 20);
-	mm = mm_alloc(PAGE_ALIGN(bprm->stack_top - gap - ((random >> 32 & 0xfffffff) << PAGE_SHIFT)));
+	mm = mm_alloc(
+	        PAGE_ALIGN(bprm->stack_top - gap - ((random >> 32 & 0xfffffff) << PAGE_SHIFT)));
 	if (!mm)
 		return -ENOMEM;
 	bprm->mm = mm;
 	mm_set_limits(mm, current);
 	size = PAGE_ALIGN(bprm->len + bprm->prefix_len + strlen(bprm->filename) +
-			  (bprm->argc + bprm->envc + 8) * sizeof(uint64_t) + STACK_EXTRA);
+	                  (bprm->argc + bprm->envc + 8) * sizeof(uint64_t) + STACK_EXTRA);
 	return mm_setup_stack(mm, bprm->stack_top, size, exec_stack);
 }
 
@@ -340,7 +341,7 @@ static void patch_auxv(uint64_t *auxv, unsigned n, uint64_t key, uint64_t value)
 #define AUXV_MAX    48
 
 int setup_arg_pages(struct linux_binprm *bprm, const uint64_t *auxv, unsigned n, vaddr_t *execfn,
-		    vaddr_t *platform, vaddr_t *random)
+                    vaddr_t *platform, vaddr_t *random)
 {
 	struct mm_struct *mm = bprm->mm;
 	uint64_t table[AUXV_MAX] = {0};
@@ -485,7 +486,7 @@ static int load_binary(struct linux_binprm *bprm)
 
 /* Takes over the reference to file. */
 static int do_execve(struct file *file, const char *filename, struct arg_source argv,
-		     struct arg_source envp)
+                     struct arg_source envp)
 {
 	struct linux_binprm *bprm;
 	int err = -ENOMEM;
@@ -542,7 +543,8 @@ static char *execveat_name(int dirfd, char *name)
 		return kstrdup(name, GFP_KERNEL);
 	full = kmalloc(strlen(name) + 24, GFP_KERNEL);
 	if (full)
-		format(full, strlen(name) + 24, name[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd, name);
+		format(full, strlen(name) + 24, name[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd,
+		       name);
 	return full;
 }
 

@@ -25,8 +25,9 @@ struct kernel_clone_args {
 	int exit_signal;
 	vaddr_t stack; /* new stack pointer, 0: the parent's */
 	uint64_t tls;
-	int32_t set_tid;        /* 0: any */
-	void (*run)(void *arg); /* kernel code to start with; when it returns the task goes to its program */
+	int32_t set_tid; /* 0: any */
+	void (*run)(
+	        void *arg); /* kernel code to start with; when it returns the task goes to its program */
 	void *arg;
 	const char *name;
 };

@@ -94,9 +94,7 @@ static void kill_orphaned_pgrp(int32_t pgid, struct task_struct *ignored)
 
 	if (!is_orphaned_pgrp_locked(pgid, ignored))
 		return;
-	for_each_process(p)
-		if (p->signal->pgid == pgid && p->signal->stop_signal)
-			stopped = true;
+	for_each_process(p) if (p->signal->pgid == pgid && p->signal->stop_signal) stopped = true;
 	if (!stopped)
 		return;
 	kill_pgrp_locked(pgid, SIGHUP);
@@ -104,7 +102,7 @@ static void kill_orphaned_pgrp(int32_t pgid, struct task_struct *ignored)
 }
 
 static void reparent_child(struct task_struct *child, struct task_struct *reaper,
-			   struct list_head *dead)
+                           struct list_head *dead)
 {
 	list_move_tail(&child->sibling, &reaper->children);
 	child->real_parent = reaper;
@@ -125,8 +123,8 @@ static void forget_original_parent(struct task_struct *leader, struct list_head 
 
 	list_for_each_entry_safe(child, next, &leader->children, sibling) {
 		int32_t pgid = child->signal->pgid;
-		bool matters = pgid != leader->signal->pgid &&
-			       child->signal->sid == leader->signal->sid;
+		bool matters =
+		        pgid != leader->signal->pgid && child->signal->sid == leader->signal->sid;
 
 		reparent_child(child, reaper, dead);
 		if (matters)

@@ -22,10 +22,11 @@ static void out_of_memory(void)
 
 	if (fatal_signal_pending(task))
 		return; /* already dying */
-	port_log("Out of memory: Killed process %d (%s) total-vm:%lukB, anon-rss:%lukB, file-rss:%lukB, "
-		 "shmem-rss:%lukB",
-		 task->tgid, task->comm, total, kb(mm, MM_ANONPAGES), kb(mm, MM_FILEPAGES),
-		 kb(mm, MM_SHMEMPAGES));
+	port_log(
+	        "Out of memory: Killed process %d (%s) total-vm:%lukB, anon-rss:%lukB, file-rss:%lukB, "
+	        "shmem-rss:%lukB",
+	        task->tgid, task->comm, total, kb(mm, MM_ANONPAGES), kb(mm, MM_FILEPAGES),
+	        kb(mm, MM_SHMEMPAGES));
 	trace_mark_victim((uint64_t)task->tgid, total, kb(mm, MM_ANONPAGES), kb(mm, MM_FILEPAGES));
 	count(OOM_KILL);
 	send_signal(SIGKILL, task);

@@ -20,17 +20,18 @@
 
 static struct kmem_cache *task_cache, *signal_cache, *sighand_cache, *fpu_cache;
 
-#define CLONE_NAMESPACES                                                                           \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+#define CLONE_NAMESPACES                                                               \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 	 CLONE_NEWPID | CLONE_NEWNET)
 
 void fork_init(void)
 {
-	task_cache = kmem_cache_create("task_struct", sizeof(struct task_struct), 64, SLAB_PANIC, NULL);
-	signal_cache = kmem_cache_create("signal_cache", sizeof(struct signal_struct), 0, SLAB_PANIC,
-					 NULL);
+	task_cache =
+	        kmem_cache_create("task_struct", sizeof(struct task_struct), 64, SLAB_PANIC, NULL);
+	signal_cache = kmem_cache_create("signal_cache", sizeof(struct signal_struct), 0,
+	                                 SLAB_PANIC, NULL);
 	sighand_cache = kmem_cache_create("sighand_cache", sizeof(struct sighand_struct), 0,
-					  SLAB_PANIC, NULL);
+	                                  SLAB_PANIC, NULL);
 	fpu_cache = kmem_cache_create("fpu_state", arch_fpu_size(), 64, SLAB_PANIC, NULL);
 }
 
@@ -180,7 +181,8 @@ static struct task_struct *dup_task_struct(bool kthread)
 	task->stack = stack_alloc();
 	if (!task->stack)
 		goto fail_stack;
-	task->thread.fpu = kmem_cache_alloc(fpu_cache, GFP_KERNEL | __GFP_ZERO); /* XSAVE's header */
+	task->thread.fpu =
+	        kmem_cache_alloc(fpu_cache, GFP_KERNEL | __GFP_ZERO); /* XSAVE's header */
 	if (!task->thread.fpu)
 		goto fail_fpu;
 	refcount_set(&task->usage, 2); /* the table's and its stack's */
@@ -507,15 +509,16 @@ SYSCALL0(vfork)
 	return kernel_clone(&args);
 }
 
-SYSCALL5(clone, uint64_t, flags, vaddr_t, stack, vaddr_t, parent_tid, vaddr_t, child_tid, uint64_t, tls)
+SYSCALL5(clone, uint64_t, flags, vaddr_t, stack, vaddr_t, parent_tid, vaddr_t, child_tid, uint64_t,
+         tls)
 {
 	struct kernel_clone_args args = {
-		.flags = (uint32_t)flags & ~CSIGNAL,
-		.exit_signal = (int)(flags & CSIGNAL),
-		.stack = stack,
-		.parent_tid = parent_tid,
-		.child_tid = child_tid,
-		.tls = tls,
+	        .flags = (uint32_t)flags & ~CSIGNAL,
+	        .exit_signal = (int)(flags & CSIGNAL),
+	        .stack = stack,
+	        .parent_tid = parent_tid,
+	        .child_tid = child_tid,
+	        .tls = tls,
 	};
 
 	if (flags & CLONE_PIDFD) /* through clone3 alone */
@@ -533,7 +536,8 @@ struct clone_args { /* struct clone_args of the ABI */
 
 static int check_clone3(const struct clone_args *u)
 {
-	if (u->flags & ~(0xffffffffull | CLONE_CLEAR_SIGHAND) || u->flags & (CLONE_DETACHED | CSIGNAL))
+	if (u->flags & ~(0xffffffffull | CLONE_CLEAR_SIGHAND) ||
+	    u->flags & (CLONE_DETACHED | CSIGNAL))
 		return -EINVAL;
 	if (u->exit_signal && !valid_signal((int64_t)u->exit_signal))
 		return -EINVAL;

@@ -22,15 +22,15 @@
 #include "kernel/uaccess.h"
 #include "lib/hash.h"
 
-#define FUTEX_WAIT            0
-#define FUTEX_WAKE            1
-#define FUTEX_REQUEUE         3
-#define FUTEX_CMP_REQUEUE     4
-#define FUTEX_WAKE_OP         5
-#define FUTEX_WAIT_BITSET     9
-#define FUTEX_WAKE_BITSET     10
-#define FUTEX_PRIVATE_FLAG    128
-#define FUTEX_CLOCK_REALTIME  256
+#define FUTEX_WAIT             0
+#define FUTEX_WAKE             1
+#define FUTEX_REQUEUE          3
+#define FUTEX_CMP_REQUEUE      4
+#define FUTEX_WAKE_OP          5
+#define FUTEX_WAIT_BITSET      9
+#define FUTEX_WAKE_BITSET      10
+#define FUTEX_PRIVATE_FLAG     128
+#define FUTEX_CLOCK_REALTIME   256
 #define FUTEX_BITSET_MATCH_ANY UINT32_MAX
 
 #define FUTEX_WAITERS    0x80000000u
@@ -51,8 +51,8 @@ struct futex_bucket {
 };
 
 struct futex_q {
-	struct list_head link; /* bucket->lock */
-	struct futex_key key;  /* likewise: requeue changes it */
+	struct list_head link;       /* bucket->lock */
+	struct futex_key key;        /* likewise: requeue changes it */
 	struct futex_bucket *bucket; /* changed under both buckets' locks; NULL: woken */
 	struct task_struct *task;
 	uint32_t bitset;
@@ -147,7 +147,7 @@ static void wake_one(struct futex_q *q)
 }
 
 static unsigned wake_locked(struct futex_bucket *b, const struct futex_key *key, unsigned n,
-			    uint32_t bitset)
+                            uint32_t bitset)
 {
 	struct futex_q *q, *next;
 	unsigned woken = 0;
@@ -250,7 +250,7 @@ static bool past(uint64_t deadline, bool real)
 
 /* 0 woken, -ETIMEDOUT, -ERESTARTSYS (a signal). */
 static int64_t futex_wait(vaddr_t addr, bool shared, uint32_t val, uint64_t deadline, bool real,
-			  uint32_t bitset)
+                          uint32_t bitset)
 {
 	struct futex_q q = {.task = current, .bitset = bitset};
 	int err;
@@ -262,7 +262,7 @@ static int64_t futex_wait(vaddr_t addr, bool shared, uint32_t val, uint64_t dead
 		return err;
 	while (READ_ONCE(q.bucket) && !past(deadline, real) && !signal_pending(current))
 		block_interruptible_until(real && deadline != UINT64_MAX ? real_to_mono_ns(deadline)
-									 : deadline);
+		                                                         : deadline);
 	if (!unqueue(&q))
 		return 0;
 	return past(deadline, real) ? -ETIMEDOUT : -ERESTARTSYS;
@@ -272,7 +272,8 @@ static int64_t futex_wait(vaddr_t addr, bool shared, uint32_t val, uint64_t dead
 static int64_t futex_wait_restart(struct task_struct *task)
 {
 	uint64_t *arg = task->restart.arg;
-	int64_t ret = futex_wait(arg[0], arg[1] & 1, (uint32_t)arg[2], arg[3], false, (uint32_t)arg[4]);
+	int64_t ret =
+	        futex_wait(arg[0], arg[1] & 1, (uint32_t)arg[2], arg[3], false, (uint32_t)arg[4]);
 
 	return ret == -ERESTARTSYS ? -ERESTART_RESTARTBLOCK : ret;
 }
@@ -334,8 +335,8 @@ static int64_t requeue_locked(struct two_keys *k, unsigned n, unsigned move)
 	return woken + moved;
 }
 
-static int64_t futex_requeue(vaddr_t addr1, vaddr_t addr2, bool shared, int n, int move, bool compare,
-			     uint32_t val)
+static int64_t futex_requeue(vaddr_t addr1, vaddr_t addr2, bool shared, int n, int move,
+                             bool compare, uint32_t val)
 {
 	struct two_keys k;
 	uint32_t now = val;
@@ -350,7 +351,9 @@ static int64_t futex_requeue(vaddr_t addr1, vaddr_t addr2, bool shared, int n, i
 			return err;
 		lock_two(k.b1, k.b2);
 		err = compare ? get_user_u32_nofault(&now, addr1) : 0;
-		ret = err ? -EFAULT : now != val ? -EAGAIN : requeue_locked(&k, (unsigned)n, (unsigned)move);
+		ret = err          ? -EFAULT
+		      : now != val ? -EAGAIN
+		                   : requeue_locked(&k, (unsigned)n, (unsigned)move);
 		unlock_two(k.b1, k.b2);
 		if (!err)
 			return ret;
@@ -432,7 +435,7 @@ static int change_word(vaddr_t addr, const struct wake_op *o, uint32_t *old)
 }
 
 static int64_t futex_wake_op(vaddr_t addr1, vaddr_t addr2, bool shared, unsigned n, unsigned n2,
-			     uint32_t word)
+                             uint32_t word)
 {
 	struct wake_op o;
 	struct two_keys k;
@@ -462,8 +465,8 @@ static int64_t futex_wake_op(vaddr_t addr1, vaddr_t addr2, bool shared, unsigned
 
 /* --- the call --------------------------------------------------------------------------------------------------------- */
 
-static int64_t do_futex_wait(int cmd, vaddr_t addr, bool shared, bool real, uint32_t val, vaddr_t timeout,
-			     uint32_t bitset)
+static int64_t do_futex_wait(int cmd, vaddr_t addr, bool shared, bool real, uint32_t val,
+                             vaddr_t timeout, uint32_t bitset)
 {
 	uint64_t deadline = UINT64_MAX;
 	struct timespec64 ts;
@@ -482,7 +485,8 @@ static int64_t do_futex_wait(int cmd, vaddr_t addr, bool shared, bool real, uint
 	return futex_wait(addr, shared, val, deadline, real, bitset);
 }
 
-SYSCALL6(futex, vaddr_t, addr, int, op, uint32_t, val, uint64_t, timeout, vaddr_t, addr2, uint32_t, val3)
+SYSCALL6(futex, vaddr_t, addr, int, op, uint32_t, val, uint64_t, timeout, vaddr_t, addr2, uint32_t,
+         val3)
 {
 	bool shared = !(op & FUTEX_PRIVATE_FLAG), real = op & FUTEX_CLOCK_REALTIME;
 	int cmd = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
@@ -491,7 +495,8 @@ SYSCALL6(futex, vaddr_t, addr, int, op, uint32_t, val, uint64_t, timeout, vaddr_
 		return -ENOSYS;
 	switch (cmd) {
 	case FUTEX_WAIT:
-		return do_futex_wait(cmd, addr, shared, false, val, timeout, FUTEX_BITSET_MATCH_ANY);
+		return do_futex_wait(cmd, addr, shared, false, val, timeout,
+		                     FUTEX_BITSET_MATCH_ANY);
 	case FUTEX_WAIT_BITSET:
 		return do_futex_wait(cmd, addr, shared, real, val, timeout, val3);
 	case FUTEX_WAKE:

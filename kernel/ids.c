@@ -39,9 +39,8 @@ bool pgrp_exists_locked(int32_t pgid, int32_t sid)
 {
 	struct task_struct *p;
 
-	for_each_process(p)
-		if (p->signal->pgid == pgid && (!sid || p->signal->sid == sid))
-			return true;
+	for_each_process(p) if (p->signal->pgid == pgid &&
+	                        (!sid || p->signal->sid == sid)) return true;
 	return false;
 }
 
@@ -50,7 +49,8 @@ bool is_orphaned_pgrp_locked(int32_t pgid, struct task_struct *ignored)
 {
 	struct task_struct *p;
 
-	for_each_process(p) {
+	for_each_process(p)
+	{
 		struct task_struct *parent = p->real_parent;
 
 		if (p->signal->pgid != pgid || p == ignored || !parent || parent == init_task ||
@@ -159,7 +159,8 @@ static struct cred *begin_cred(void)
 static int64_t end_cred(const struct cred *old)
 {
 	struct cred *c = &current->cred;
-	bool was_root = !old->uid || !old->euid || !old->suid, is_root = !c->uid || !c->euid || !c->suid;
+	bool was_root = !old->uid || !old->euid || !old->suid,
+	     is_root = !c->uid || !c->euid || !c->suid;
 
 	if (was_root && !is_root)
 		c->cap_permitted = c->cap_effective = 0;
@@ -201,24 +202,30 @@ SYSCALL3(getresuid, vaddr_t, r, vaddr_t, e, vaddr_t, s)
 {
 	const struct cred *c = &current->cred;
 
-	return put_user_u32(r, c->uid) || put_user_u32(e, c->euid) || put_user_u32(s, c->suid) ? -EFAULT : 0;
+	return put_user_u32(r, c->uid) || put_user_u32(e, c->euid) || put_user_u32(s, c->suid)
+	               ? -EFAULT
+	               : 0;
 }
 
 SYSCALL3(getresgid, vaddr_t, r, vaddr_t, e, vaddr_t, s)
 {
 	const struct cred *c = &current->cred;
 
-	return put_user_u32(r, c->gid) || put_user_u32(e, c->egid) || put_user_u32(s, c->sgid) ? -EFAULT : 0;
+	return put_user_u32(r, c->gid) || put_user_u32(e, c->egid) || put_user_u32(s, c->sgid)
+	               ? -EFAULT
+	               : 0;
 }
 
 static bool may_be_uid(const struct cred *c, uint32_t id)
 {
-	return id == ID_UNCHANGED || capable(CAP_SETUID) || id == c->uid || id == c->euid || id == c->suid;
+	return id == ID_UNCHANGED || capable(CAP_SETUID) || id == c->uid || id == c->euid ||
+	       id == c->suid;
 }
 
 static bool may_be_gid(const struct cred *c, uint32_t id)
 {
-	return id == ID_UNCHANGED || capable(CAP_SETGID) || id == c->gid || id == c->egid || id == c->sgid;
+	return id == ID_UNCHANGED || capable(CAP_SETGID) || id == c->gid || id == c->egid ||
+	       id == c->sgid;
 }
 
 static void set_id(uint32_t *field, uint32_t id)
@@ -267,14 +274,16 @@ SYSCALL1(setuid, uint32_t, id)
 {
 	if (id == ID_UNCHANGED)
 		return -EINVAL;
-	return capable(CAP_SETUID) ? set_uids(id, id, id) : set_uids(ID_UNCHANGED, id, ID_UNCHANGED);
+	return capable(CAP_SETUID) ? set_uids(id, id, id)
+	                           : set_uids(ID_UNCHANGED, id, ID_UNCHANGED);
 }
 
 SYSCALL1(setgid, uint32_t, id)
 {
 	if (id == ID_UNCHANGED)
 		return -EINVAL;
-	return capable(CAP_SETGID) ? set_gids(id, id, id) : set_gids(ID_UNCHANGED, id, ID_UNCHANGED);
+	return capable(CAP_SETGID) ? set_gids(id, id, id)
+	                           : set_gids(ID_UNCHANGED, id, ID_UNCHANGED);
 }
 
 /* The saved id follows the effective one when the real one is set, or the effective one to another than the real. */
@@ -390,8 +399,8 @@ SYSCALL2(capget, vaddr_t, header, vaddr_t, data)
 	put_task(task);
 	for (unsigned i = 0; i < 2; i++)
 		d[i] = (struct cap_data){(uint32_t)(c.cap_effective >> 32 * i),
-					 (uint32_t)(c.cap_permitted >> 32 * i),
-					 (uint32_t)(c.cap_inheritable >> 32 * i)};
+		                         (uint32_t)(c.cap_permitted >> 32 * i),
+		                         (uint32_t)(c.cap_inheritable >> 32 * i)};
 	return copy_to_user(data, d, words * sizeof(d[0]));
 }
 

@@ -82,8 +82,8 @@ static uint64_t real_left(struct signal_struct *sig)
 	return expires > now ? expires - now : 1;
 }
 
-static void set_real(struct signal_struct *sig, uint64_t value, uint64_t interval, uint64_t *old_value,
-		     uint64_t *old_interval)
+static void set_real(struct signal_struct *sig, uint64_t value, uint64_t interval,
+                     uint64_t *old_value, uint64_t *old_interval)
 {
 	irq_state_t state;
 
@@ -102,8 +102,10 @@ SYSCALL1(alarm, unsigned, seconds)
 	uint64_t old, interval;
 
 	set_real(current->signal, seconds * NSEC_PER_SEC, 0, &old, &interval);
-	return (int64_t)((old + NSEC_PER_SEC / 2) / NSEC_PER_SEC ? (old + NSEC_PER_SEC / 2) / NSEC_PER_SEC
-								   : old ? 1 : 0);
+	return (int64_t)((old + NSEC_PER_SEC / 2) / NSEC_PER_SEC
+	                         ? (old + NSEC_PER_SEC / 2) / NSEC_PER_SEC
+	                 : old ? 1
+	                       : 0);
 }
 
 /* --- CPU time ------------------------------------------------------------------------------------------------- */
@@ -141,7 +143,7 @@ void run_cpu_itimers(struct task_struct *task)
 }
 
 static void set_cpu_timer(unsigned which, uint64_t value, uint64_t interval, uint64_t *old_value,
-			  uint64_t *old_interval)
+                          uint64_t *old_interval)
 {
 	struct cpu_itimer *it = &current->signal->it[which];
 	uint64_t now = cpu_now(current, which);
@@ -153,7 +155,8 @@ static void set_cpu_timer(unsigned which, uint64_t value, uint64_t interval, uin
 	it->interval = interval;
 	spin_unlock_irqrestore(&current->sighand->lock, state);
 	if (value)
-		atomic_store(&this_cpu_ptr()->need_resched, 1); /* the tick starts with the next pick */
+		atomic_store(&this_cpu_ptr()->need_resched,
+		             1); /* the tick starts with the next pick */
 }
 
 static uint64_t timeval_ns(const struct timeval64 *tv)
@@ -186,11 +189,11 @@ SYSCALL3(setitimer, int, which, vaddr_t, from, vaddr_t, to)
 	if (which < ITIMER_REAL || which > ITIMER_PROF || !itimerval_valid(&it))
 		return -EINVAL;
 	if (which == ITIMER_REAL)
-		set_real(current->signal, timeval_ns(&it.it_value), timeval_ns(&it.it_interval), &value,
-			 &interval);
+		set_real(current->signal, timeval_ns(&it.it_value), timeval_ns(&it.it_interval),
+		         &value, &interval);
 	else
 		set_cpu_timer((unsigned)which - 1, timeval_ns(&it.it_value),
-			      timeval_ns(&it.it_interval), &value, &interval);
+		              timeval_ns(&it.it_interval), &value, &interval);
 	return to ? put_itimerval(to, value, interval) : 0;
 }
 
@@ -206,8 +209,11 @@ SYSCALL2(getitimer, int, which, vaddr_t, to)
 		return -EINVAL;
 	it = &sig->it[which - 1];
 	now = cpu_now(current, (unsigned)which - 1);
-	return put_itimerval(to, !it->expires ? 0 : it->expires > now ? it->expires - now : 1,
-			     it->interval);
+	return put_itimerval(to,
+	                     !it->expires        ? 0
+	                     : it->expires > now ? it->expires - now
+	                                         : 1,
+	                     it->interval);
 }
 
 /* --- POSIX timers -------------------------------------------------------------------------------------------------- */
@@ -232,10 +238,10 @@ struct posix_timer {
 	int32_t id, clock;
 	int32_t notify, signo;
 	uint64_t value;
-	uint64_t interval; /* (s) ns */
-	uint64_t expires;  /* (s) on its clock, ns; 0: off */
+	uint64_t interval;             /* (s) ns */
+	uint64_t expires;              /* (s) on its clock, ns; 0: off */
 	int64_t overrun, last_overrun; /* (s) */
-	bool queued;       /* (s) its signal waits to be taken */
+	bool queued;                   /* (s) its signal waits to be taken */
 };
 
 static uint64_t timer_clock(struct posix_timer *t)
@@ -332,7 +338,7 @@ void exit_itimers(struct signal_struct *sig)
 	for (;;) {
 		irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
 		struct posix_timer *t =
-			list_first_entry_or_null(&sig->posix_timers, struct posix_timer, link);
+		        list_first_entry_or_null(&sig->posix_timers, struct posix_timer, link);
 
 		if (t) {
 			list_del(&t->link);

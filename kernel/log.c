@@ -43,7 +43,8 @@ static void log_line(const char *text, size_t n)
 {
 	uint64_t us = arch_clock_ns() / 1000;
 	char stamp[32];
-	size_t stamp_len = format_cut(stamp, sizeof(stamp), "[%5lu.%06lu] ", us / 1000000, us % 1000000);
+	size_t stamp_len =
+	        format_cut(stamp, sizeof(stamp), "[%5lu.%06lu] ", us / 1000000, us % 1000000);
 	irq_state_t state = irq_save();
 	bool locked = true;
 

@@ -78,9 +78,7 @@ static void kill_everybody(void)
 		irq_state_t state = spin_lock_irqsave(&tasklist_lock);
 		struct task_struct *p;
 
-		for_each_process(p)
-			if (p != init_task)
-				send_signal(SIGKILL, p);
+		for_each_process(p) if (p != init_task) send_signal(SIGKILL, p);
 		spin_unlock_irqrestore(&tasklist_lock, state);
 		if (kernel_wait(&raw) < 0)
 			return;
@@ -237,7 +235,8 @@ static void first_program(void *unused UNUSED)
 
 static NORETURN void run_first_program(void)
 {
-	struct kernel_clone_args args = {.run = first_program, .exit_signal = SIGCHLD, .name = "init"};
+	struct kernel_clone_args args = {
+	        .run = first_program, .exit_signal = SIGCHLD, .name = "init"};
 	struct task_struct *task;
 	int32_t pid, ended;
 	int raw = 0;

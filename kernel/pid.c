@@ -33,9 +33,7 @@ static bool pid_names_group(int32_t pid)
 {
 	struct task_struct *p;
 
-	for_each_process(p)
-		if (p->signal->pgid == pid || p->signal->sid == pid)
-			return true;
+	for_each_process(p) if (p->signal->pgid == pid || p->signal->sid == pid) return true;
 	return false;
 }
 
@@ -130,9 +128,7 @@ struct task_struct *next_process(int32_t pid)
 	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
 	struct task_struct *p, *best = NULL;
 
-	for_each_process(p)
-		if (p->pid >= pid && (!best || p->pid < best->pid))
-			best = p;
+	for_each_process(p) if (p->pid >= pid && (!best || p->pid < best->pid)) best = p;
 	if (best)
 		get_task(best);
 	spin_unlock_irqrestore(&tasklist_lock, state);

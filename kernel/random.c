@@ -24,7 +24,8 @@ void random_init(void)
 {
 	char text[24];
 	uint64_t seed = 0, words[4];
-	bool fixed = boot_param("seed", text, sizeof(text)) > 0 && parse_u64(text, 16, NULL, &seed) == 0;
+	bool fixed =
+	        boot_param("seed", text, sizeof(text)) > 0 && parse_u64(text, 16, NULL, &seed) == 0;
 	struct random mix;
 
 	if (!fixed)

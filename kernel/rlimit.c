@@ -9,11 +9,11 @@
 void mm_set_limits(struct mm_struct *mm, struct task_struct *task)
 {
 	mm->limits = (struct mm_limits){
-		.as = task_rlimit(task, RLIMIT_AS),
-		.data = task_rlimit(task, RLIMIT_DATA),
-		.stack = task_rlimit(task, RLIMIT_STACK),
-		.memlock = task_rlimit(task, RLIMIT_MEMLOCK),
-		.may_mlock_any = task->cred.cap_effective >> CAP_IPC_LOCK & 1,
+	        .as = task_rlimit(task, RLIMIT_AS),
+	        .data = task_rlimit(task, RLIMIT_DATA),
+	        .stack = task_rlimit(task, RLIMIT_STACK),
+	        .memlock = task_rlimit(task, RLIMIT_MEMLOCK),
+	        .may_mlock_any = task->cred.cap_effective >> CAP_IPC_LOCK & 1,
 	};
 }
 
@@ -23,7 +23,7 @@ static bool may_raise(const struct rlimit *old, const struct rlimit *new_limit)
 }
 
 static int do_prlimit(struct task_struct *task, unsigned resource, const struct rlimit *new_limit,
-		      struct rlimit *old)
+                      struct rlimit *old)
 {
 	struct rlimit *limit = &task->signal->rlim[resource];
 	struct mm_struct *mm;

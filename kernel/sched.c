@@ -33,14 +33,15 @@
 #include <quire/slab.h>
 #include <quire/trace.h>
 
-#define CPU_CURRENT 8 /* offset of struct cpu's field: cpu.h */
-#define SLICE_NS       3000000ull  /* a task's turn when others wait */
-#define MIN_SLICE_NS   750000ull   /* with many waiting a turn shrinks to this */
-#define WAKEUP_BONUS   3000000ull  /* how far behind the queue a sleeper may wake */
-#define WAKEUP_GRAN    1000000ull  /* a woken task preempts when it is behind by more */
-#define BALANCE_NS     10000000ull /* a queue longer than another's by two gives a task away this often */
-#define NICE_0_WEIGHT  1024u
-#define IDLE_WEIGHT    3u
+#define CPU_CURRENT  8          /* offset of struct cpu's field: cpu.h */
+#define SLICE_NS     3000000ull /* a task's turn when others wait */
+#define MIN_SLICE_NS 750000ull  /* with many waiting a turn shrinks to this */
+#define WAKEUP_BONUS 3000000ull /* how far behind the queue a sleeper may wake */
+#define WAKEUP_GRAN  1000000ull /* a woken task preempts when it is behind by more */
+#define BALANCE_NS \
+	10000000ull /* a queue longer than another's by two gives a task away this often */
+#define NICE_0_WEIGHT 1024u
+#define IDLE_WEIGHT   3u
 
 struct CACHE_ALIGNED runqueue {
 	spinlock_t lock;
@@ -48,7 +49,7 @@ struct CACHE_ALIGNED runqueue {
 	struct cpu *cpu;
 	struct rb_root tree; /* runnable tasks but the running one */
 	struct rb_node *leftmost;
-	unsigned nr_running;  /* tree and the running task, idle not counted */
+	unsigned nr_running;   /* tree and the running task, idle not counted */
 	uint64_t min_vruntime; /* never goes back: where new and woken tasks start */
 	uint64_t next_balance;
 	struct task_struct *curr, *idle;
@@ -65,9 +66,10 @@ static _Atomic uint64_t online_mask; /* CPUs with a queue */
 
 /* 1024 / 1.25^nice, rounded: a step of nice is a tenth of the CPU between two tasks. */
 static const uint32_t nice_weight[40] = {
-	88818, 71054, 56843, 45475, 36380, 29104, 23283, 18626, 14901, 11921, 9537, 7629, 6104, 4883,
-	3906,  3125,  2500,  2000,  1600,  1280,  1024,  819,   655,   524,   419,  336,  268,  215,
-	172,   137,   110,   88,    70,    56,    45,    36,    29,    23,    18,   15,
+        88818, 71054, 56843, 45475, 36380, 29104, 23283, 18626, 14901, 11921,
+        9537,  7629,  6104,  4883,  3906,  3125,  2500,  2000,  1600,  1280,
+        1024,  819,   655,   524,   419,   336,   268,   215,   172,   137,
+        110,   88,    70,    56,    45,    36,    29,    23,    18,    15,
 };
 
 static inline struct runqueue *this_rq(void)
@@ -129,7 +131,7 @@ static void tree_insert(struct runqueue *rq, struct task_struct *task)
 	while (*link) {
 		parent = *link;
 		if (vruntime_before(task->vruntime,
-				    rb_entry(parent, struct task_struct, run_node)->vruntime)) {
+		                    rb_entry(parent, struct task_struct, run_node)->vruntime)) {
 			link = &parent->rb_left;
 		} else {
 			link = &parent->rb_right;
@@ -237,7 +239,8 @@ static struct runqueue *task_rq_lock(struct task_struct *task, irq_state_t *stat
 /* Where a woken task should run: where it was if that is idle, else an idle CPU, else where it was. */
 static unsigned select_task_rq(struct task_struct *task)
 {
-	uint64_t allowed = task->cpus_allowed & atomic_load_explicit(&online_mask, memory_order_relaxed);
+	uint64_t allowed =
+	        task->cpus_allowed & atomic_load_explicit(&online_mask, memory_order_relaxed);
 	uint64_t idle = atomic_load_explicit(&idle_mask, memory_order_relaxed) & allowed;
 	unsigned prev = task->cpu;
 
@@ -408,7 +411,8 @@ static void put_prev_task(struct runqueue *rq, struct task_struct *prev)
 static void context_switch(struct runqueue *rq, struct task_struct *prev, struct task_struct *next)
 {
 	count(CONTEXT_SWITCH);
-	trace_sched_switch((uint64_t)prev->pid, atomic_load(&prev->state), (uint64_t)next->pid, rq->id);
+	trace_sched_switch((uint64_t)prev->pid, atomic_load(&prev->state), (uint64_t)next->pid,
+	                   rq->id);
 	if (prev != rq->idle && atomic_load(&prev->state) == TASK_RUNNING)
 		prev->nivcsw++;
 	rq->prev = prev;
@@ -471,7 +475,8 @@ void yield(void)
 
 	spin_lock(&rq->lock);
 	if (rq->tree.rb_node && rq->curr != rq->idle) {
-		uint64_t last = rb_entry(rb_last(&rq->tree), struct task_struct, run_node)->vruntime;
+		uint64_t last =
+		        rb_entry(rb_last(&rq->tree), struct task_struct, run_node)->vruntime;
 
 		if (vruntime_before(rq->curr->vruntime, last))
 			rq->curr->vruntime = last;

@@ -16,27 +16,27 @@
 #include "lib/string.h"
 #include <quire/slab.h>
 
-#define SLOTS        4096
-#define SHMMAX       (UINT64_MAX - (1ull << 24))
-#define IPC_PRIVATE  0
-#define IPC_CREAT    01000
-#define IPC_EXCL     02000
-#define SHM_HUGETLB  04000
+#define SLOTS         4096
+#define SHMMAX        (UINT64_MAX - (1ull << 24))
+#define IPC_PRIVATE   0
+#define IPC_CREAT     01000
+#define IPC_EXCL      02000
+#define SHM_HUGETLB   04000
 #define SHM_NORESERVE 010000
-#define SHM_RDONLY   010000
-#define SHM_RND      020000
-#define SHM_REMAP    040000
-#define SHM_EXEC     0100000
-#define SHM_DEST     01000u
-#define SHM_LOCKED   02000u
-#define IPC_RMID     0
-#define IPC_SET      1
-#define IPC_STAT     2
-#define IPC_INFO     3
-#define SHM_LOCK     11
-#define SHM_UNLOCK   12
-#define SHM_STAT     13
-#define SHM_INFO     14
+#define SHM_RDONLY    010000
+#define SHM_RND       020000
+#define SHM_REMAP     040000
+#define SHM_EXEC      0100000
+#define SHM_DEST      01000u
+#define SHM_LOCKED    02000u
+#define IPC_RMID      0
+#define IPC_SET       1
+#define IPC_STAT      2
+#define IPC_INFO      3
+#define SHM_LOCK      11
+#define SHM_UNLOCK    12
+#define SHM_STAT      13
+#define SHM_INFO      14
 
 struct shmid_kernel {
 	int32_t id, key;
@@ -210,7 +210,8 @@ static int64_t get_segment(int32_t key, uint64_t size, int flags)
 	struct shmid_kernel *s = key == IPC_PRIVATE ? NULL : find_key(key);
 
 	if (!s)
-		return key == IPC_PRIVATE || flags & IPC_CREAT ? new_segment(key, size, flags) : -ENOENT;
+		return key == IPC_PRIVATE || flags & IPC_CREAT ? new_segment(key, size, flags)
+		                                               : -ENOENT;
 	if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
 		return -EEXIST;
 	if (!permitted(s, (uint32_t)flags & 7))
@@ -235,7 +236,8 @@ SYSCALL3(shmget, int32_t, key, uint64_t, size, int, flags)
 
 static int64_t attach(struct shmid_kernel *s, vaddr_t addr, int flags)
 {
-	int prot = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
+	int prot = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) |
+	           (flags & SHM_EXEC ? PROT_EXEC : 0);
 	int map = MAP_SHARED | (addr ? flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE : 0);
 	int64_t ret;
 
@@ -278,7 +280,8 @@ static struct shmid_kernel *segment_at(vaddr_t addr)
 
 	down_read(&mm->mmap_lock);
 	vma = find_vma(mm, addr);
-	for (unsigned i = 0; vma && vma->vm_start == addr && !vma->vm_pgoff && table && i < SLOTS; i++)
+	for (unsigned i = 0; vma && vma->vm_start == addr && !vma->vm_pgoff && table && i < SLOTS;
+	     i++)
 		if (table[i] && table[i]->file == vma->vm_file)
 			found = table[i];
 	up_read(&mm->mmap_lock);
@@ -404,7 +407,7 @@ static int64_t whole_system(int cmd, vaddr_t buf)
 		used.rss += table[i]->file->f_mapping->nrpages;
 	}
 	err = cmd == IPC_INFO ? copy_to_user(buf, &limits, sizeof(limits))
-			      : copy_to_user(buf, &used, sizeof(used));
+	                      : copy_to_user(buf, &used, sizeof(used));
 	return err ? err : highest_slot();
 }
 
@@ -443,8 +446,11 @@ SYSCALL3(shmctl, int32_t, id, int, cmd, vaddr_t, buf)
 	mutex_lock(&shm_lock);
 	if (cmd == IPC_INFO || cmd == SHM_INFO) {
 		ret = whole_system(cmd, buf);
-	} else if (cmd == IPC_RMID || cmd == IPC_SET || stat || cmd == SHM_LOCK || cmd == SHM_UNLOCK) {
-		s = cmd != SHM_STAT ? find_id(id) : table && id >= 0 && id < SLOTS ? table[id] : NULL;
+	} else if (cmd == IPC_RMID || cmd == IPC_SET || stat || cmd == SHM_LOCK ||
+	           cmd == SHM_UNLOCK) {
+		s = cmd != SHM_STAT                  ? find_id(id)
+		    : table && id >= 0 && id < SLOTS ? table[id]
+		                                     : NULL;
 		ret = s ? control(s, cmd, &ds) : -EINVAL;
 	}
 	mutex_unlock(&shm_lock);

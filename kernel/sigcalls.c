@@ -14,14 +14,14 @@
 static bool ignores(const struct k_sigaction *ka, int signo)
 {
 	return ka->handler == SIG_IGN ||
-	       (ka->handler == SIG_DFL && (signo == SIGCONT || signo == SIGCHLD || signo == SIGWINCH ||
-					   signo == SIGURG));
+	       (ka->handler == SIG_DFL &&
+	        (signo == SIGCONT || signo == SIGCHLD || signo == SIGWINCH || signo == SIGURG));
 }
 
 SYSCALL4(rt_sigaction, int, signo, vaddr_t, act, vaddr_t, old, size_t, size)
 {
 	const uint64_t known = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK |
-			       SA_RESTART | SA_NODEFER | SA_RESETHAND;
+	                       SA_RESTART | SA_NODEFER | SA_RESETHAND;
 	struct sighand_struct *sighand = current->sighand;
 	struct k_sigaction new_ka, old_ka;
 	irq_state_t state;
@@ -184,10 +184,12 @@ static int kill_something_locked(const struct kernel_siginfo *info, int32_t pid)
 		p = find_task_by_pid_locked(pid);
 		return p && p->signal ? signal_task(p, info, true) : -ESRCH;
 	}
-	for_each_process(p) {
+	for_each_process(p)
+	{
 		int err;
 
-		if (pid == -1 ? p == init_task || p == current->group_leader : p->signal->pgid != pgid)
+		if (pid == -1 ? p == init_task || p == current->group_leader
+		              : p->signal->pgid != pgid)
 			continue;
 		err = signal_task(p, info, true);
 		if (!err || ret == -ESRCH)
@@ -299,8 +301,10 @@ int do_sigaltstack(const struct kernel_stack_t *new_stack, struct kernel_stack_t
 		memset(old, 0, sizeof(*old));
 		old->ss_sp = task->sas_sp;
 		old->ss_size = task->sas_size;
-		old->ss_flags = (int32_t)((task->sas_flags & SS_AUTODISARM) |
-					  (!task->sas_size ? SS_DISABLE : on_it ? SS_ONSTACK : 0u));
+		old->ss_flags =
+		        (int32_t)((task->sas_flags & SS_AUTODISARM) | (!task->sas_size ? SS_DISABLE
+		                                                       : on_it         ? SS_ONSTACK
+		                                                                       : 0u));
 	}
 	if (!new_stack)
 		return 0;
@@ -344,7 +348,8 @@ SYSCALL0(rt_sigreturn)
 	int64_t ret = arch_sigreturn(regs, &mask);
 
 	regs->orig_rax = (uint64_t)-1;
-	if (ret == -EFAULT && mask == UINT64_MAX) /* no frame, and not one whose rax happens to be that */
+	if (ret == -EFAULT &&
+	    mask == UINT64_MAX) /* no frame, and not one whose rax happens to be that */
 		force_signal(SIGSEGV, SI_KERNEL, 0);
 	else
 		set_current_blocked(mask);

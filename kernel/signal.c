@@ -27,17 +27,17 @@ struct sigqueue {
 
 static struct kmem_cache *sigqueue_cache;
 
-#define SYSCALL_INSN_SIZE   2
-#define NR_restart_syscall  219
-#define SIG_SYNCHRONOUS                                                                            \
-	(sigmask(SIGSEGV) | sigmask(SIGBUS) | sigmask(SIGILL) | sigmask(SIGTRAP) |                 \
+#define SYSCALL_INSN_SIZE  2
+#define NR_restart_syscall 219
+#define SIG_SYNCHRONOUS                                                            \
+	(sigmask(SIGSEGV) | sigmask(SIGBUS) | sigmask(SIGILL) | sigmask(SIGTRAP) | \
 	 sigmask(SIGFPE) | sigmask(SIGSYS))
-#define SIG_IGNORE_MASK                                                                            \
-	(sigmask(SIGCONT) | sigmask(SIGCHLD) | sigmask(SIGWINCH) | sigmask(SIGURG))
+#define SIG_IGNORE_MASK (sigmask(SIGCONT) | sigmask(SIGCHLD) | sigmask(SIGWINCH) | sigmask(SIGURG))
 
 void signal_init(void)
 {
-	sigqueue_cache = kmem_cache_create("sigqueue", sizeof(struct sigqueue), 0, SLAB_PANIC, NULL);
+	sigqueue_cache =
+	        kmem_cache_create("sigqueue", sizeof(struct sigqueue), 0, SLAB_PANIC, NULL);
 }
 
 /* --- queues ---------------------------------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ void flush_signal_queue(struct list_head *queue, uint64_t *mask, struct signal_s
 }
 
 static void remove_signals(struct list_head *queue, uint64_t *mask, uint64_t which,
-			   struct signal_struct *sig)
+                           struct signal_struct *sig)
 {
 	struct sigqueue *q, *next;
 
@@ -135,7 +135,8 @@ static bool sig_ignored(struct task_struct *task, int signo)
 
 	if (task->group_leader == init_task)
 		return true;
-	if (task->blocked & sigmask(signo)) /* what it will think of it when it unblocks is not known */
+	if (task->blocked &
+	    sigmask(signo)) /* what it will think of it when it unblocks is not known */
 		return false;
 	return handler == SIG_IGN || (handler == SIG_DFL && SIG_IGNORE_MASK & sigmask(signo));
 }
@@ -282,7 +283,8 @@ int kill_pgrp_locked(int32_t pgid, int signo)
 	struct task_struct *p;
 	int ret = -ESRCH;
 
-	for_each_process(p) {
+	for_each_process(p)
+	{
 		if (p->signal->pgid == pgid) {
 			send_signal(signo, p);
 			ret = 0;
@@ -396,7 +398,7 @@ static void notify_cldstop(struct task_struct *task, int code, int status)
 
 /* The first siginfo of signo in the queue; the bit stays if there are more. */
 static void collect_signal(struct list_head *queue, uint64_t *mask, int signo,
-			   struct kernel_siginfo *info, struct signal_struct *sig)
+                           struct kernel_siginfo *info, struct signal_struct *sig)
 {
 	struct sigqueue *q, *found = NULL;
 
@@ -438,7 +440,7 @@ static int dequeue_signal_locked(uint64_t blocked, struct kernel_siginfo *info)
 		signo = next_signal(sig->shared_pending_mask & ~blocked);
 		if (signo)
 			collect_signal(&sig->shared_pending, &sig->shared_pending_mask, signo, info,
-				       sig);
+			               sig);
 	}
 	recalc_sigpending_locked(task);
 	return signo;
@@ -460,8 +462,8 @@ uint64_t pending_signals(struct task_struct *task)
 
 bool fatal_signal_pending(struct task_struct *task)
 {
-	return signal_pending(task) &&
-	       (READ_ONCE(task->pending_mask) & sigmask(SIGKILL) || READ_ONCE(task->signal->group_exit));
+	return signal_pending(task) && (READ_ONCE(task->pending_mask) & sigmask(SIGKILL) ||
+	                                READ_ONCE(task->signal->group_exit));
 }
 
 bool port_fatal_signal_pending(void)

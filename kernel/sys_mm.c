@@ -137,12 +137,12 @@ static struct vm_file *shared_file_at(vaddr_t start, uint64_t size, int *prot, i
 
 	down_read(&mm->mmap_lock);
 	vma = find_vma(mm, start);
-	if (vma && vma->vm_start <= start && start + size <= vma->vm_end && vma->vm_flags & VM_SHARED &&
-	    vma->vm_file) {
+	if (vma && vma->vm_start <= start && start + size <= vma->vm_end &&
+	    vma->vm_flags & VM_SHARED && vma->vm_file) {
 		file = get_vm_file(vma->vm_file);
 		*prot = (vma->vm_flags & VM_READ ? PROT_READ : 0) |
-			(vma->vm_flags & VM_WRITE ? PROT_WRITE : 0) |
-			(vma->vm_flags & VM_EXEC ? PROT_EXEC : 0);
+		        (vma->vm_flags & VM_WRITE ? PROT_WRITE : 0) |
+		        (vma->vm_flags & VM_EXEC ? PROT_EXEC : 0);
 		*flags |= vma->vm_flags & VM_LOCKED ? MAP_LOCKED : 0;
 	}
 	up_read(&mm->mmap_lock);
@@ -151,7 +151,8 @@ static struct vm_file *shared_file_at(vaddr_t start, uint64_t size, int *prot, i
 
 SYSCALL5(remap_file_pages, vaddr_t, start, uint64_t, size, int, prot, uint64_t, pgoff, int, flags)
 {
-	int map_flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE | (flags & MAP_NONBLOCK), area_prot = 0;
+	int map_flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE | (flags & MAP_NONBLOCK),
+	    area_prot = 0;
 	struct vm_file *file;
 	int64_t ret;
 
@@ -178,8 +179,8 @@ struct user_iovec {
 
 /* A walk over a vector of the program. */
 struct iov_walk {
-	vaddr_t next;   /* iovec to fetch next */
-	uint64_t left;  /* iovecs behind it */
+	vaddr_t next;  /* iovec to fetch next */
+	uint64_t left; /* iovecs behind it */
 	struct user_iovec now;
 };
 
@@ -196,7 +197,7 @@ static int iov_advance(struct iov_walk *w)
 
 /* One piece; bytes moved, 0 at the end of either vector or where memory is missing. */
 static int64_t move_piece(struct mm_struct *mm, struct iov_walk *local, struct iov_walk *remote,
-			  void *buf, bool write)
+                          void *buf, bool write)
 {
 	size_t n, got;
 	int err = iov_advance(local);
@@ -247,16 +248,16 @@ static int64_t process_vm_rw(int32_t pid, struct iov_walk local, struct iov_walk
 	return done ? done : n;
 }
 
-SYSCALL6(process_vm_readv, int32_t, pid, vaddr_t, lvec, uint64_t, liov, vaddr_t, rvec, uint64_t, riov,
-	 uint64_t, flags)
+SYSCALL6(process_vm_readv, int32_t, pid, vaddr_t, lvec, uint64_t, liov, vaddr_t, rvec, uint64_t,
+         riov, uint64_t, flags)
 {
 	struct iov_walk local = {.next = lvec, .left = liov}, remote = {.next = rvec, .left = riov};
 
 	return flags ? -EINVAL : process_vm_rw(pid, local, remote, false);
 }
 
-SYSCALL6(process_vm_writev, int32_t, pid, vaddr_t, lvec, uint64_t, liov, vaddr_t, rvec, uint64_t, riov,
-	 uint64_t, flags)
+SYSCALL6(process_vm_writev, int32_t, pid, vaddr_t, lvec, uint64_t, liov, vaddr_t, rvec, uint64_t,
+         riov, uint64_t, flags)
 {
 	struct iov_walk local = {.next = lvec, .left = liov}, remote = {.next = rvec, .left = riov};
 

@@ -7,9 +7,9 @@
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 
-#define PRIO_PROCESS 0
-#define PRIO_PGRP    1
-#define PRIO_USER    2
+#define PRIO_PROCESS        0
+#define PRIO_PGRP           1
+#define PRIO_USER           2
 #define SCHED_RESET_ON_FORK 0x40000000
 
 SYSCALL0(sched_yield)
@@ -197,10 +197,8 @@ SYSCALL3(setpriority, int, which, int32_t, who, int, nice)
 		p = who ? find_task_by_pid_locked(who) : current;
 		ret = p ? set_nice(p, nice) : -ESRCH;
 	} else {
-		for_each_process(p)
-			if (who_matches(p, which, who))
-				for_each_thread(p, t)
-					ret = set_nice(t, nice);
+		for_each_process(p) if (who_matches(p, which, who)) for_each_thread(p, t) ret =
+		        set_nice(t, nice);
 	}
 	spin_unlock_irqrestore(&tasklist_lock, state);
 	return ret;
@@ -220,9 +218,7 @@ SYSCALL2(getpriority, int, which, int32_t, who)
 		p = who ? find_task_by_pid_locked(who) : current;
 		best = p ? 20 - p->nice : -ESRCH;
 	} else {
-		for_each_process(p)
-			if (who_matches(p, which, who))
-				best = MAX(best, 20 - p->nice);
+		for_each_process(p) if (who_matches(p, which, who)) best = MAX(best, 20 - p->nice);
 	}
 	spin_unlock_irqrestore(&tasklist_lock, state);
 	return best;

@@ -9,9 +9,9 @@
 #include "kernel/task.h"
 #include <quire/trace.h>
 
-#define full    1
-#define partial 1
-#define none    0
+#define full                    1
+#define partial                 1
+#define none                    0
 #define SYSCALL_DECLARE_1(name) int64_t sys_##name(SYSCALL_PARAMS);
 #define SYSCALL_DECLARE_0(name)
 #define SYSCALL_ENTRY_1(nr, name) [nr] = sys_##name,
@@ -67,5 +67,5 @@ void do_syscall(struct pt_regs *regs)
 		traced_syscall(regs, fn);
 	else
 		regs->rax = (uint64_t)fn(regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8,
-					 regs->r9);
+		                         regs->r9);
 }

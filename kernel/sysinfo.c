@@ -11,12 +11,12 @@
 #include <quire/slab.h>
 
 struct utsname init_uts = {
-	.sysname = "Linux",
-	.nodename = "quire",
-	.release = "6.1.0-quire",
-	.version = "#1 SMP Quire",
-	.machine = "x86_64",
-	.domainname = "(none)",
+        .sysname = "Linux",
+        .nodename = "quire",
+        .release = "6.1.0-quire",
+        .version = "#1 SMP Quire",
+        .machine = "x86_64",
+        .domainname = "(none)",
 };
 static spinlock_t uts_lock; /* not taken by interrupts */
 

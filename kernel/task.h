@@ -122,14 +122,15 @@ struct task_struct {
 	vaddr_t set_child_tid;            /* (c) */
 	vaddr_t robust_list;              /* (c) */
 	struct completion *vfork_done; /* (c) the parent sleeps on it; child's until exec or exit */
-	void (*start)(void *arg);         /* (i) kernel code to run before the program: init, the first program */
+	void (*start)(
+	        void *arg); /* (i) kernel code to run before the program: init, the first program */
 	void *start_arg;
-	uint64_t start_time;           /* (i) ns since boot */
-	struct fault_stats faults;     /* (c) */
-	uint64_t timer_slack;          /* (c) prctl */
-	uint32_t personality;          /* (c) */
-	bool no_new_privs;             /* (c) */
-	bool did_exec;                 /* (c) setpgid by the parent is over */
+	uint64_t start_time;       /* (i) ns since boot */
+	struct fault_stats faults; /* (c) */
+	uint64_t timer_slack;      /* (c) prctl */
+	uint32_t personality;      /* (c) */
+	bool no_new_privs;         /* (c) */
+	bool did_exec;             /* (c) setpgid by the parent is over */
 };
 
 /* task->flags */
@@ -195,7 +196,7 @@ struct signal_struct {
 	int stop_signal;                  /* (s) != 0: threads are to stop, or are stopped */
 	unsigned nr_stopped;              /* (s) threads that stopped */
 	bool stop_reportable;             /* (s) all stopped and nobody waited for it yet */
-	bool notify_cont; /* (s) the first thread to go on tells the parent */
+	bool notify_cont;                 /* (s) the first thread to go on tells the parent */
 	bool continued;                   /* (s) continued and nobody waited for it yet */
 	int32_t pgid, sid;                /* (t) */
 	bool leader;                      /* (t) of the session */
@@ -276,8 +277,8 @@ int32_t last_pid(void);
 /* All group leaders; all threads of a process. tasklist_lock held. */
 extern struct list_head task_list;
 extern struct task_struct *init_task; /* pid 1: runs no program, takes in orphans */
-#define for_each_process(p)   list_for_each_entry (p, &task_list, tasks)
-#define for_each_thread(p, t) list_for_each_entry (t, &(p)->signal->thread_head, thread_node)
+#define for_each_process(p)   list_for_each_entry(p, &task_list, tasks)
+#define for_each_thread(p, t) list_for_each_entry(t, &(p)->signal->thread_head, thread_node)
 
 /* With a user counted (mmput), or NULL. */
 struct mm_struct *get_task_mm(struct task_struct *task);

@@ -351,7 +351,7 @@ static void load_sample(struct timer_entry *timer)
 
 	for (unsigned i = 0; i < 3; i++)
 		avenrun[i] = (avenrun[i] * keep[i] + active * (LOAD_ONE - keep[i]) + LOAD_ONE / 2) /
-			     LOAD_ONE;
+		             LOAD_ONE;
 	timer_add(timer, timer->expires + LOAD_PERIOD);
 }
 

@@ -71,7 +71,7 @@ void timer_program(uint64_t deadline_ns);
 struct signal_struct;
 struct task_struct;
 MUST_USE int itimer_real_init(struct signal_struct *sig); /* 0 or -ENOMEM */
-void exit_itimers(struct signal_struct *sig);      /* the process ends or execs: POSIX timers go */
+void exit_itimers(struct signal_struct *sig);       /* the process ends or execs: POSIX timers go */
 void cancel_itimer_real(struct signal_struct *sig); /* the process ends */
 void run_cpu_itimers(struct task_struct *task);     /* at ticks; interrupt context */
 bool has_cpu_itimers(struct signal_struct *sig);

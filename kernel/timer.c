@@ -97,7 +97,8 @@ bool timer_cancel_sync(struct timer_entry *timer)
 		was_armed |= timer_cancel(timer);
 		running = false;
 		for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
-			while (atomic_load_explicit(&bases[i].running, memory_order_acquire) == timer) {
+			while (atomic_load_explicit(&bases[i].running, memory_order_acquire) ==
+			       timer) {
 				running = true;
 				cpu_relax();
 			}

@@ -8,7 +8,7 @@
 
 struct utsname { /* of the ABI */
 	char sysname[UTS_FIELD], nodename[UTS_FIELD], release[UTS_FIELD], version[UTS_FIELD],
-		machine[UTS_FIELD], domainname[UTS_FIELD];
+	        machine[UTS_FIELD], domainname[UTS_FIELD];
 };
 
 extern struct utsname init_uts;

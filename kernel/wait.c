@@ -13,15 +13,15 @@
 #include "kernel/uaccess.h"
 #include "lib/string.h"
 
-#define WNOHANG    0x00000001u
-#define WUNTRACED  0x00000002u
-#define WSTOPPED   WUNTRACED
-#define WEXITED    0x00000004u
-#define WCONTINUED 0x00000008u
-#define WNOWAIT    0x01000000u
+#define WNOHANG     0x00000001u
+#define WUNTRACED   0x00000002u
+#define WSTOPPED    WUNTRACED
+#define WEXITED     0x00000004u
+#define WCONTINUED  0x00000008u
+#define WNOWAIT     0x01000000u
 #define __WNOTHREAD 0x20000000u
-#define __WALL     0x40000000u
-#define __WCLONE   0x80000000u
+#define __WALL      0x40000000u
+#define __WCLONE    0x80000000u
 
 #define P_ALL   0
 #define P_PID   1
@@ -55,7 +55,8 @@ struct wait_opts {
 /* --- CPU time -------------------------------------------------------------------------------------------- */
 
 /* Ticks divide what the scheduler measured, as Linux does where it samples. Without samples all is the program's. */
-static void split_cputime(uint64_t total, uint64_t user, uint64_t sys, uint64_t *utime, uint64_t *stime)
+static void split_cputime(uint64_t total, uint64_t user, uint64_t sys, uint64_t *utime,
+                          uint64_t *stime)
 {
 	*stime = user + sys ? total / (user + sys) * sys : 0;
 	*utime = total - *stime;
@@ -122,13 +123,15 @@ static void sum_process(struct task_struct *task, struct rusage_sum *sum)
 	spin_unlock_irqrestore(&task->sighand->lock, state);
 }
 
-void thread_group_faults(struct task_struct *task, struct fault_stats *own, struct fault_stats *children)
+void thread_group_faults(struct task_struct *task, struct fault_stats *own,
+                         struct fault_stats *children)
 {
 	struct rusage_sum sum;
 
 	sum_process(task, &sum);
 	*own = (struct fault_stats){sum.minflt, sum.majflt};
-	*children = (struct fault_stats){task->signal->children.minflt, task->signal->children.majflt};
+	*children =
+	        (struct fault_stats){task->signal->children.minflt, task->signal->children.majflt};
 }
 
 static void fill_rusage(struct rusage *ru, const struct rusage_sum *sum, uint64_t maxrss_pages)
@@ -274,7 +277,8 @@ SYSCALL4(wait4, int32_t, pid, vaddr_t, status, int, options, vaddr_t, ru)
 	struct rusage usage;
 	int64_t ret;
 
-	if ((unsigned)options & ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
+	if ((unsigned)options &
+	    ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
 		return -EINVAL;
 	if (pid == INT32_MIN)
 		return -ESRCH;
@@ -311,13 +315,14 @@ SYSCALL5(waitid, int, type, int32_t, id, vaddr_t, infop, int, options, vaddr_t, 
 {
 	struct wait_opts wo = {.type = type, .id = id, .flags = (unsigned)options};
 	const unsigned all = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD |
-			     __WCLONE | __WALL;
+	                     __WCLONE | __WALL;
 	struct rusage usage;
 	int64_t ret;
 
 	if (wo.flags & ~all || !(wo.flags & (WEXITED | WSTOPPED | WCONTINUED)))
 		return -EINVAL;
-	if (type < P_ALL || type > P_PGID || (type == P_PID && id <= 0) || (type == P_PGID && id < 0))
+	if (type < P_ALL || type > P_PGID || (type == P_PID && id <= 0) ||
+	    (type == P_PGID && id < 0))
 		return -EINVAL;
 	if (type == P_PGID && !id)
 		wo.id = current->signal->pgid;

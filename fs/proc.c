@@ -74,14 +74,24 @@ static const struct file_operations single_file_fops = {
         .llseek = seq_llseek,
 };
 
+static int proc_setattr(struct dentry *dentry UNUSED, struct iattr *attr)
+{
+	return attr->valid & (ATTR_MODE | ATTR_UID | ATTR_GID) ? -EPERM : 0;
+}
+
+const struct inode_operations proc_file_iops = {.setattr = proc_setattr};
+
 int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t mode = files[i].mode ? files[i].mode : 0444;
 
-		if (!simple_create(dir, files[i].name, mode, &single_file_fops,
-		                   (void *)(uintptr_t)&files[i]))
+		struct dentry *d = simple_create(dir, files[i].name, mode, &single_file_fops,
+		                                 (void *)(uintptr_t)&files[i]);
+
+		if (!d)
 			return -ENOMEM;
+		d->d_inode->i_op = &proc_file_iops;
 	}
 	return 0;
 }

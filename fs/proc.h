@@ -103,6 +103,8 @@ struct proc_file {
 	int (*show)(struct seq_file *m, void *unused);
 	uint32_t mode;
 };
+/* Of all files: open(2) may truncate what has no length; owner and mode cannot be changed. */
+extern const struct inode_operations proc_file_iops;
 /* Make n of them in dir. 0 or -ENOMEM. */
 MUST_USE int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigned n);
 

@@ -170,8 +170,7 @@ static struct inode *entry_inode(struct super_block *sb, struct task_struct *tas
 		inode->i_fop = entry->fops;
 	else if (entry->show)
 		inode->i_fop = &proc_task_single_fops;
-	if (entry->iops)
-		inode->i_op = entry->iops;
+	inode->i_op = entry->iops ? entry->iops : &proc_file_iops;
 	if (S_ISDIR(entry->mode))
 		inode->i_nlink = 2;
 	return inode;

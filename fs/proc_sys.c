@@ -155,12 +155,16 @@ static int make_vm(struct dentry *sys)
 	        {"mmap_min_addr", mmap_min_addr_show, 0},
 	        {"min_free_kbytes", min_free_kbytes_show, 0},
 	};
-	struct dentry *dir;
+	struct dentry *dir, *d;
 	int err = make_dir(sys, "vm", vm, ARRAY_SIZE(vm), &dir);
 
-	if (!err && !simple_create(dir, "drop_caches", 0200, &drop_caches_fops, NULL))
-		err = -ENOMEM;
-	return err;
+	if (err)
+		return err;
+	d = simple_create(dir, "drop_caches", 0200, &drop_caches_fops, NULL);
+	if (!d)
+		return -ENOMEM;
+	d->d_inode->i_op = &proc_file_iops;
+	return 0;
 }
 
 int proc_sys_init(struct dentry *root)

@@ -141,32 +141,36 @@ struct timerfd {
 	int clock;
 };
 
+/*
+ * An interval timer is armed again by whoever reads it, who counts the intervals that have passed: a period of a microsecond
+ * does not become a storm of interrupts.
+ */
 static void timerfd_expired(struct timer_entry *timer)
 {
 	struct timerfd *t = container_of(timer, struct timerfd, timer);
 	irq_state_t irq = spin_lock_irqsave(&t->lock);
 
-	if (t->expires && t->expires <= port_now_ns()) {
-		t->ticks++;
-		if (t->interval) {
-			uint64_t missed = (port_now_ns() - t->expires) / t->interval;
-
-			t->ticks += missed;
-			t->expires += (missed + 1) * t->interval;
-			timer_add(timer, t->expires);
-		} else {
-			t->expires = 0;
-		}
-	}
+	if (t->expires && t->expires <= port_now_ns())
+		t->ticks = 1;
 	spin_unlock_irqrestore(&t->lock, irq);
 	wake_up_all(&t->wait);
 }
 
+/* Expirations so far; the next is armed. */
 static uint64_t timerfd_take(struct timerfd *t)
 {
 	irq_state_t irq = spin_lock_irqsave(&t->lock);
 	uint64_t ticks = t->ticks;
 
+	if (ticks && t->interval) {
+		uint64_t missed = (port_now_ns() - t->expires) / t->interval;
+
+		ticks += missed;
+		t->expires += (missed + 1) * t->interval;
+		timer_add(&t->timer, t->expires);
+	} else if (ticks) {
+		t->expires = 0;
+	}
 	t->ticks = 0;
 	spin_unlock_irqrestore(&t->lock, irq);
 	return ticks;
@@ -238,17 +242,20 @@ SYSCALL2(timerfd_create, int, clock, uint32_t, flags)
 	return fd_add(file, flags);
 }
 
+/* What is left of the time; an expired interval timer that nobody has read yet runs on all the same. */
 static struct itimerspec64 timerfd_left(struct timerfd *t)
 {
 	irq_state_t irq = spin_lock_irqsave(&t->lock);
-	uint64_t now = port_now_ns();
-	struct itimerspec64 left = {
-	        .it_interval = ns_to_timespec(t->interval),
-	        .it_value = ns_to_timespec(!t->expires        ? 0
-	                                   : t->expires > now ? t->expires - now
-	                                                      : 1),
-	};
+	uint64_t now = port_now_ns(), next = t->expires;
+	struct itimerspec64 left = {.it_interval = ns_to_timespec(t->interval)};
 
+	if (next && next <= now) {
+		if (t->interval)
+			next = now + t->interval - (now - next) % t->interval;
+		else
+			next = t->ticks ? 0 : now + 1;
+	}
+	left.it_value = ns_to_timespec(next ? next - now : 0);
 	spin_unlock_irqrestore(&t->lock, irq);
 	return left;
 }

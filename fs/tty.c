@@ -9,6 +9,10 @@
 #define TCSETS     0x5402u
 #define TCSETSW    0x5403u
 #define TCSETSF    0x5404u
+#define TCGETA     0x5405u
+#define TCSETA     0x5406u
+#define TCSETAW    0x5407u
+#define TCSETAF    0x5408u
 #define TCSBRK     0x5409u
 #define TCXONC     0x540au
 #define TCFLSH     0x540bu
@@ -339,14 +343,53 @@ static int64_t get_termios(struct tty *tty, uint64_t arg, size_t size)
 
 enum when { NOW, DRAIN, FLUSH };
 
-static int64_t set_termios(struct tty *tty, uint64_t arg, enum when when)
+/* The older layout (struct termio): the low halves, and eight control characters. */
+struct termio {
+	uint16_t c_iflag, c_oflag, c_cflag, c_lflag;
+	uint8_t c_line, c_cc[8];
+};
+static_assert(sizeof(struct termio) == 18, "struct termio");
+
+static int64_t get_termio(struct tty *tty, uint64_t arg)
+{
+	struct termios t = tty->termios;
+	struct termio old = {(uint16_t)t.c_iflag,
+	                     (uint16_t)t.c_oflag,
+	                     (uint16_t)t.c_cflag,
+	                     (uint16_t)t.c_lflag,
+	                     t.c_line,
+	                     {0}};
+
+	memcpy(old.c_cc, t.c_cc, sizeof(old.c_cc));
+	return copy_to_user(arg, &old, sizeof(old));
+}
+
+static int read_termios(struct tty *tty, uint64_t arg, bool old, struct termios *t)
+{
+	struct termio o;
+
+	if (!old)
+		return copy_from_user(t, arg, sizeof(*t));
+	if (copy_from_user(&o, arg, sizeof(o)))
+		return -EFAULT;
+	*t = tty->termios;
+	t->c_iflag = (t->c_iflag & ~0xffffu) | o.c_iflag;
+	t->c_oflag = (t->c_oflag & ~0xffffu) | o.c_oflag;
+	t->c_cflag = (t->c_cflag & ~0xffffu) | o.c_cflag;
+	t->c_lflag = (t->c_lflag & ~0xffffu) | o.c_lflag;
+	t->c_line = o.c_line;
+	memcpy(t->c_cc, o.c_cc, sizeof(o.c_cc));
+	return 0;
+}
+
+static int64_t set_termios(struct tty *tty, uint64_t arg, enum when when, bool termio)
 {
 	struct termios t, old;
 	int64_t err = check_foreground(tty, SIGTTOU);
 
 	if (err)
 		return err;
-	if (copy_from_user(&t, arg, sizeof(t)))
+	if (read_termios(tty, arg, termio, &t))
 		return -EFAULT;
 	if (when != NOW && tty->ops->drain) {
 		err = tty->ops->drain(tty);
@@ -501,13 +544,19 @@ int64_t tty_ioctl(struct tty *tty, unsigned cmd, uint64_t arg)
 		return get_termios(tty, arg, sizeof(struct termios2));
 	case TCSETS:
 	case TCSETS2:
-		return set_termios(tty, arg, NOW);
+		return set_termios(tty, arg, NOW, false);
 	case TCSETSW:
 	case TCSETSW2:
-		return set_termios(tty, arg, DRAIN);
+		return set_termios(tty, arg, DRAIN, false);
 	case TCSETSF:
 	case TCSETSF2:
-		return set_termios(tty, arg, FLUSH);
+		return set_termios(tty, arg, FLUSH, false);
+	case TCGETA:
+		return get_termio(tty, arg);
+	case TCSETA:
+	case TCSETAW:
+	case TCSETAF:
+		return set_termios(tty, arg, (enum when)(cmd - TCSETA), true);
 	case TIOCGWINSZ:
 	case TIOCSWINSZ:
 		return ioctl_winsize(tty, cmd, arg);

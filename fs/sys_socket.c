@@ -5,6 +5,8 @@
 #include <quire/slab.h>
 
 #define SOL_SOCKET    1
+#define SO_REUSEADDR  2
+#define SO_KEEPALIVE  9
 #define SO_TYPE       3
 #define SO_ERROR      4
 #define SO_SNDBUF     7
@@ -358,7 +360,7 @@ SYSCALL5(getsockopt, int, fd, int, level, int, name, vaddr_t, to, vaddr_t, ulen)
 	return put_user_u32(ulen, size);
 }
 
-/* Sizes of buffers are advice; what would change behaviour is refused. */
+/* Sizes of buffers are advice, and two options mean nothing in this family; what would change behaviour is refused. */
 SYSCALL5(setsockopt, int, fd, int, level, int, name, vaddr_t, from, uint32_t, len)
 {
 	uint32_t value;
@@ -375,7 +377,10 @@ SYSCALL5(setsockopt, int, fd, int, level, int, name, vaddr_t, from, uint32_t, le
 		return -EINVAL;
 	if (get_user_u32(&value, from))
 		return -EFAULT;
-	return name == SO_SNDBUF || name == SO_RCVBUF ? 0 : -ENOPROTOOPT;
+	return name == SO_SNDBUF || name == SO_RCVBUF || name == SO_REUSEADDR ||
+	                       name == SO_KEEPALIVE
+	               ? 0
+	               : -ENOPROTOOPT;
 }
 
 /* --- sending --------------------------------------------------------------------------------------------------------------- */

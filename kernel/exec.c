@@ -13,6 +13,7 @@
 #include "kernel/binprm.h"
 #include "fs/abi.h"
 #include "kernel/random.h"
+#include "kernel/sched.h"
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
@@ -392,6 +393,24 @@ void switch_mm_current(struct mm_struct *mm)
 	task_unlock(task);
 	if (borrowed)
 		mmdrop(borrowed);
+}
+
+/* Let go of a dead program's address space that this CPU still has loaded. Interrupt context, or no other task can run. */
+static void drop_lazy_mm(void *unused UNUSED)
+{
+	struct task_struct *task = current;
+	struct mm_struct *mm = task->active_mm;
+
+	if (task->mm || !mm)
+		return;
+	mmu_activate(mmu_kernel_space());
+	task->active_mm = NULL;
+	mmdrop(mm);
+}
+
+void sched_drop_lazy_mm(void)
+{
+	port_call_cpus(cpus_online(), drop_lazy_mm, NULL);
 }
 
 static void trace_rename(struct task_struct *task)

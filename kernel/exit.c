@@ -243,6 +243,12 @@ static void exit_notify(struct task_struct *task, bool group_dead, struct list_h
 	}
 }
 
+void schedule_dead(void)
+{
+	schedule();
+	port_panic("a dead task was scheduled");
+}
+
 static void end_of_group(struct task_struct *task)
 {
 	cancel_itimer_real(task->signal);

@@ -462,12 +462,6 @@ void schedule_tail(void)
 		task->start(task->start_arg);
 }
 
-void schedule_dead(void)
-{
-	schedule();
-	port_panic("a dead task was scheduled");
-}
-
 void yield(void)
 {
 	irq_state_t state = irq_save();
@@ -486,15 +480,9 @@ void yield(void)
 	schedule();
 }
 
-void port_cond_resched(void)
-{
-	if (atomic_load_explicit(&this_cpu_ptr()->need_resched, memory_order_relaxed))
-		schedule();
-}
+/* --- waking ------------------------------------------------------------------------- */
 
-/* --- waking and blocking ------------------------------------------------------------------------- */
-
-static void try_to_wake_up(struct task_struct *task)
+void wake_up_process(struct task_struct *task)
 {
 	uint32_t s = atomic_load(&task->state);
 	struct runqueue *rq, *to;
@@ -525,14 +513,6 @@ static void try_to_wake_up(struct task_struct *task)
 	irq_restore(state);
 }
 
-void port_unblock(struct thread *thread)
-{
-	struct task_struct *task = (struct task_struct *)thread;
-
-	atomic_store(&task->permit, true);
-	try_to_wake_up(task);
-}
-
 void signal_wake_up(struct task_struct *task)
 {
 	struct runqueue *rq;
@@ -544,59 +524,6 @@ void signal_wake_up(struct task_struct *task)
 	rq = runqueues[READ_ONCE(task->cpu)];
 	if (READ_ONCE(rq->curr) == task) /* in its program: make it look */
 		arch_send_reschedule(rq->id);
-}
-
-struct block_timer {
-	struct timer_entry timer;
-	struct task_struct *task;
-};
-
-static void block_timeout(struct timer_entry *timer)
-{
-	port_unblock(task_thread(container_of(timer, struct block_timer, timer)->task));
-}
-
-void block_state(enum task_state how, uint64_t deadline_ns)
-{
-	struct task_struct *task = current;
-	struct block_timer t;
-
-	if (atomic_exchange(&task->permit, false))
-		return;
-	if (deadline_ns != UINT64_MAX) {
-		if (port_now_ns() >= deadline_ns)
-			return;
-		t.task = task;
-		timer_setup(&t.timer, block_timeout);
-		timer_add(&t.timer, deadline_ns);
-	}
-	atomic_store(&task->state, how);
-	if (!atomic_load(&task->permit))
-		schedule();
-	atomic_store(&task->state, TASK_RUNNING);
-	atomic_store(&task->permit, false);
-	if (deadline_ns != UINT64_MAX)
-		timer_cancel_sync(&t.timer);
-}
-
-void port_block(void)
-{
-	block_state(TASK_UNINTERRUPTIBLE, UINT64_MAX);
-}
-
-void port_block_until(uint64_t deadline_ns)
-{
-	block_state(TASK_UNINTERRUPTIBLE, deadline_ns);
-}
-
-void block_interruptible(void)
-{
-	block_state(TASK_INTERRUPTIBLE, UINT64_MAX);
-}
-
-void block_interruptible_until(uint64_t deadline_ns)
-{
-	block_state(TASK_INTERRUPTIBLE, deadline_ns);
 }
 
 void wake_up_new_task(struct task_struct *task)
@@ -676,30 +603,29 @@ int set_cpus_allowed(struct task_struct *task, uint64_t mask)
 	return 0;
 }
 
-void set_user_nice(struct task_struct *task, int nice)
+/* Weight and order change together, with the task off the tree. */
+static void change_weight(struct task_struct *task, int nice, int policy)
 {
 	irq_state_t state;
 	struct runqueue *rq = task_rq_lock(task, &state);
 	bool queued = dequeue_for_change(rq, task);
 
 	task->nice = nice;
+	task->policy = policy;
 	if (queued)
 		tree_insert(rq, task);
 	spin_unlock(&rq->lock);
 	irq_restore(state);
 }
 
+void set_user_nice(struct task_struct *task, int nice)
+{
+	change_weight(task, nice, task->policy);
+}
+
 void set_task_policy(struct task_struct *task, int policy)
 {
-	irq_state_t state;
-	struct runqueue *rq = task_rq_lock(task, &state);
-	bool queued = dequeue_for_change(rq, task);
-
-	task->policy = policy;
-	if (queued)
-		tree_insert(rq, task);
-	spin_unlock(&rq->lock);
-	irq_restore(state);
+	change_weight(task, task->nice, policy);
 }
 
 uint64_t task_sched_runtime(struct task_struct *task)
@@ -724,18 +650,6 @@ unsigned nr_running(void)
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
 		n += runqueues[i] ? READ_ONCE(runqueues[i]->nr_running) : 0;
 	return n;
-}
-
-uint64_t cpu_idle_ns(unsigned cpu)
-{
-	return runqueues[cpu] ? task_sched_runtime(runqueues[cpu]->idle) : 0;
-}
-
-uint64_t cpu_busy_ns(unsigned cpu)
-{
-	uint64_t idle = cpu_idle_ns(cpu), now = arch_clock_ns();
-
-	return runqueues[cpu] && now > idle ? now - idle : 0;
 }
 
 static inline void set_current(struct task_struct *task)
@@ -779,24 +693,6 @@ void cpu_idle(void)
 		if (!atomic_load_explicit(&rq->cpu->need_resched, memory_order_acquire))
 			arch_idle();
 	}
-}
-
-/* Let go of a dead program's address space that this CPU still has loaded. Interrupt context, or no other task can run. */
-static void drop_lazy_mm(void *unused UNUSED)
-{
-	struct task_struct *task = current;
-	struct mm_struct *mm = task->active_mm;
-
-	if (task->mm || !mm)
-		return;
-	mmu_activate(mmu_kernel_space());
-	task->active_mm = NULL;
-	mmdrop(mm);
-}
-
-void sched_drop_lazy_mm(void)
-{
-	port_call_cpus(atomic_load(&online_mask), drop_lazy_mm, NULL);
 }
 
 uint64_t cpus_online(void)

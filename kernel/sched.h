@@ -54,6 +54,9 @@ void block_state(enum task_state state, uint64_t deadline_ns);
 		err_;                                          \
 	})
 
+/* End the task's sleep, if it sleeps. port_unblock() is this after the permit is set. Any context. */
+void wake_up_process(struct task_struct *task);
+
 /* A signal for task: wake it from any sleep of this file (sets its permit) or make its CPU look. */
 void signal_wake_up(struct task_struct *task);
 

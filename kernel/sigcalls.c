@@ -14,8 +14,7 @@
 static bool ignores(const struct k_sigaction *ka, int signo)
 {
 	return ka->handler == SIG_IGN ||
-	       (ka->handler == SIG_DFL &&
-	        (signo == SIGCONT || signo == SIGCHLD || signo == SIGWINCH || signo == SIGURG));
+	       (ka->handler == SIG_DFL && SIG_IGNORE_MASK & sigmask(signo));
 }
 
 SYSCALL4(rt_sigaction, int, signo, vaddr_t, act, vaddr_t, old, size_t, size)

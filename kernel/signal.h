@@ -153,6 +153,9 @@ static inline uint64_t sigmask(int signo)
 #define SIG_KERNEL_ONLY (sigmask(SIGKILL) | sigmask(SIGSTOP))
 #define SIG_STOP_MASK   (sigmask(SIGSTOP) | sigmask(SIGTSTP) | sigmask(SIGTTIN) | sigmask(SIGTTOU))
 
+/* Those that do nothing by default. */
+#define SIG_IGNORE_MASK (sigmask(SIGCONT) | sigmask(SIGCHLD) | sigmask(SIGWINCH) | sigmask(SIGURG))
+
 static inline bool valid_signal(int64_t signo)
 {
 	return signo >= 1 && signo <= _NSIG;
@@ -227,6 +230,10 @@ bool do_notify_parent_locked(struct task_struct *leader, int signo);
 void do_notify_parent_cldstop_locked(struct task_struct *leader, int code, int status);
 /* Forget a pending signal of the running process that it now ignores; sighand->lock held. */
 void discard_signal_locked(struct task_struct *task, int signo);
+/* sighand->lock held: take a signal of the running task; wake others for what it leaves. Takes locks: tell its parent. */
+int dequeue_signal_locked(uint64_t blocked, struct kernel_siginfo *info);
+void retarget_shared_pending(struct task_struct *task, uint64_t which);
+void notify_cldstop(struct task_struct *task, int code, int status);
 /* Blocked signals that end the running thread's sleep all the same. */
 void set_waiting_for(uint64_t set);
 /* Make all other threads of the process die. sighand->lock held. */

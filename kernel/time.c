@@ -11,6 +11,7 @@
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "lib/string.h"
+#include <quire/machine.h>
 
 static _Atomic uint64_t real_offset; /* CLOCK_REALTIME less CLOCK_MONOTONIC, ns */
 struct wait_queue clock_was_set;
@@ -365,4 +366,20 @@ void get_loadavg(uint64_t avg[3])
 {
 	for (unsigned i = 0; i < 3; i++)
 		avg[i] = READ_ONCE(avenrun[i]);
+}
+
+/* --- how busy a CPU is --------------------------------------------------------------------------- */
+
+uint64_t cpu_idle_ns(unsigned cpu)
+{
+	if (!(cpus_online() >> cpu & 1))
+		return 0;
+	return task_sched_runtime(container_of(machine()->cpu[cpu], struct cpu, mm)->idle);
+}
+
+uint64_t cpu_busy_ns(unsigned cpu)
+{
+	uint64_t idle = cpu_idle_ns(cpu), now = port_now_ns();
+
+	return cpus_online() >> cpu & 1 && now > idle ? now - idle : 0;
 }

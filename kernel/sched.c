@@ -72,10 +72,7 @@ static const uint32_t nice_weight[40] = {
         110,   88,    70,    56,    45,    36,    29,    23,    18,    15,
 };
 
-static inline struct runqueue *this_rq(void)
-{
-	return this_cpu_ptr()->rq;
-}
+#define this_rq() (this_cpu_ptr()->rq)
 
 static inline uint32_t task_weight(const struct task_struct *task)
 {

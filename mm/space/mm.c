@@ -60,11 +60,24 @@ void mmdrop(struct mm_struct *mm)
 	kmem_cache_free(space_state()->mm_cache, mm);
 }
 
+/* An address space without areas has no entries, and so no pages and no tables. */
+static void check_empty(struct mm_struct *mm)
+{
+	if (atomic_load(&mm->pgtables_bytes))
+		port_panic("mm %u ends with %lu bytes of page tables", mm->id,
+		           (unsigned long)atomic_load(&mm->pgtables_bytes));
+	for (unsigned i = 0; i < NR_MM_COUNTERS; i++)
+		if (atomic_load(&mm->rss[i]))
+			port_panic("mm %u ends with %ld pages of kind %u", mm->id,
+			           (long)atomic_load(&mm->rss[i]), i);
+}
+
 void mmput(struct mm_struct *mm)
 {
 	if (!refcount_dec_and_test(&mm->mm_users))
 		return;
 	exit_mmap(mm);
+	check_empty(mm);
 	if (mm->exe_file)
 		put_vm_file(mm->exe_file);
 	mm->exe_file = NULL;

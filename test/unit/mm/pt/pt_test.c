@@ -86,3 +86,22 @@ UNIT_TEST(tables_at_the_top_go_too)
 	mmput(mm);
 	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), tables);
 }
+
+/* On x86-64 the last page of the user half is not the program's, and the stack lies below it. */
+UNIT_TEST(the_topmost_table_goes_too)
+{
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+	uint64_t tables = frame_kind_pages(FRAME_PAGETABLE);
+	vaddr_t top;
+
+	CHECK(mm);
+	mm->task_size = ALIGN_DOWN(mm->task_size - 1, PAGE_SIZE);
+	top = mm->task_size - PAGE_SIZE;
+	vm_map(mm, top, 1, RW, ANON);
+	CHECK_EQ(vm_write(mm, top, 1), 0);
+	CHECK_GT(frame_kind_pages(FRAME_PAGETABLE), tables);
+	CHECK_EQ(do_munmap(mm, top, PAGE_SIZE), 0);
+	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), tables);
+	CHECK_EQ(atomic_load(&mm->pgtables_bytes), 0);
+	mmput(mm);
+}

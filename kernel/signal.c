@@ -167,7 +167,11 @@ static bool wants_signal(struct task_struct *t, int signo)
 
 	if (t->flags & PF_EXITING || atomic_load(&t->state) >= TASK_ZOMBIE)
 		return false;
-	return signo == SIGKILL || !(t->blocked & bit) || t->waiting_for & bit;
+	if (signo == SIGKILL)
+		return true;
+	/* A stopped thread takes nothing else until it goes on: kill and continue come in either order. */
+	return atomic_load(&t->state) != TASK_STOPPED &&
+	       (!(t->blocked & bit) || t->waiting_for & bit);
 }
 
 /* Which thread of the process should look; NULL: none lets it through. */

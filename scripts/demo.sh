@@ -7,8 +7,8 @@
 # and unpacks, and a checksum shows that nothing was lost.
 set -eu
 cd "$(dirname "$0")/.."
-text=$(mktemp) || exit 1
-trap 'rm -f "$text"' EXIT INT TERM
+text=$PWD/${B:-build}/demo.txt # not in /tmp: a guest has its own
+trap 'rm -f "$text" "$text.more"' EXIT INT TERM
 find /usr/share/doc /usr/share/perl /usr/share/perl5 /usr/lib/python3* /usr/share/common-licenses \
 	-type f \( -name copyright -o -name '*.pod' -o -name '*.pm' -o -name '*.py' -o -name 'GPL*' \) -size -400k \
 	-exec cat {} + 2>/dev/null | head -c 12000000 >"$text" || true
@@ -24,15 +24,14 @@ fi
 job='
 set -e
 echo "Quire: $(uname -sr), $(nproc) CPUs, $(grep MemTotal /proc/meminfo)"
-cp "$1" /tmp/text
-echo "text: $(wc -c </tmp/text) bytes"
-perl -ne "print lc(\$_), qq(\n) for /[A-Za-z]{4,}/g" /tmp/text | sort -S 16M >/tmp/words
+echo "text: $(wc -c <"$1") bytes"
+perl -ne "print lc(\$_), qq(\n) for /[A-Za-z]{4,}/g" "$1" | sort -S 16M >/tmp/words
 echo "words: $(wc -l </tmp/words)"
 uniq -c /tmp/words | sort -rn | head -10
 rm /tmp/words
-gzip -1 </tmp/text >/tmp/text.gz
+gzip -1 <"$1" >/tmp/text.gz
 echo "gzip: $(wc -c </tmp/text.gz) bytes"
-before=$(cksum </tmp/text)
+before=$(cksum <"$1")
 after=$(gzip -d </tmp/text.gz | cksum)
 [ "$before" = "$after" ] && echo "round trip: the same checksum, $after"
 '

@@ -46,7 +46,7 @@ help:
 	@echo 'make         build the command ./quire and the kernel'
 	@echo 'make unit    only the hosted unit tests; UNIT="filter" chooses'
 	@echo 'make format  clang-format over the tree'
-	@echo 'make doc/abi.md   the list of system calls, from kernel/syscall.def'
+	@echo 'make doc/abi.md doc/events.md   the lists of system calls, counters and events'
 
 # --- the kernel -------------------------------------------------------------------------------------
 
@@ -129,6 +129,9 @@ run: packages-run
 test: packages-test
 	@$(MAKE) --no-print-directory all user $(B)/unit
 	@B=$(B) test/run.sh
+
+doc/events.md: mm/trace/events.def scripts/events.sh
+	scripts/events.sh > $@
 
 doc/abi.md: kernel/syscall.def scripts/abi.sh
 	scripts/abi.sh > $@

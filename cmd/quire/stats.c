@@ -10,24 +10,7 @@ static const struct {
 	const char *name, *what;
 } counters[] = {
 #define COUNTER(id, name, what) {name, what},
-#define EVENT0(...)
-#define EVENT1(...)
-#define EVENT2(...)
-#define EVENT3(...)
-#define EVENT4(...)
-#define EVENT5(...)
-#define EVENT6(...)
-#define EVENT7(...)
 #include "mm/trace/events.def"
-#undef COUNTER
-#undef EVENT0
-#undef EVENT1
-#undef EVENT2
-#undef EVENT3
-#undef EVENT4
-#undef EVENT5
-#undef EVENT6
-#undef EVENT7
 };
 
 const unsigned stats_nr_counters = ARRAY_SIZE(counters);

@@ -23,25 +23,8 @@ static const struct {
 	const char *name, *format;
 	unsigned nargs;
 } events[] = {
-#define COUNTER(id, name, what)
-#define EVENT0(s, n, f)                      {#n, f, 0},
-#define EVENT1(s, n, a, f)                   {#n, f, 1},
-#define EVENT2(s, n, a, b, f)                {#n, f, 2},
-#define EVENT3(s, n, a, b, c, f)             {#n, f, 3},
-#define EVENT4(s, n, a, b, c, d, f)          {#n, f, 4},
-#define EVENT5(s, n, a, b, c, d, e, f)       {#n, f, 5},
-#define EVENT6(s, n, a, b, c, d, e, g, f)    {#n, f, 6},
-#define EVENT7(s, n, a, b, c, d, e, g, h, f) {#n, f, 7},
+#define EVENT(subsystem, name, nargs, format) {#name, format, nargs},
 #include "mm/trace/events.def"
-#undef COUNTER
-#undef EVENT0
-#undef EVENT1
-#undef EVENT2
-#undef EVENT3
-#undef EVENT4
-#undef EVENT5
-#undef EVENT6
-#undef EVENT7
 };
 
 struct piece {

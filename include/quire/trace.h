@@ -39,7 +39,6 @@ static inline bool trace_enabled(void)
 		}                                                                                  \
 	} while (0)
 
-#define COUNTER(id, name, what)
 #define EVENT0(s, n, f)                                                                            \
 	static inline void trace_##n(void)                                                         \
 	{                                                                                          \
@@ -84,14 +83,5 @@ static inline bool trace_enabled(void)
 		TRACE_EMIT(n, a, b, c, d, e, g, h);                                                \
 	}
 #include "mm/trace/events.def"
-#undef COUNTER
-#undef EVENT0
-#undef EVENT1
-#undef EVENT2
-#undef EVENT3
-#undef EVENT4
-#undef EVENT5
-#undef EVENT6
-#undef EVENT7
 
 #endif

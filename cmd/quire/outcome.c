@@ -2,6 +2,8 @@
  * outcome.c - how the run ended.
  */
 #include "cmd/quire/outcome.h"
+#include "cmd/quire/kernel.h"
+#include "cmd/quire/symbols.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,12 +33,12 @@ static char *file_text(int fd)
 	return b.data;
 }
 
+/* The log with names for its addresses; what --log has shown already is not shown again, only the addresses. */
 static void print_log(const struct options *o, const struct guest *g, const struct vm *vm)
 {
-	struct buf log = {0};
+	struct buf log = {0}, named = {0};
+	char *kernel = kernel_find(o->kernel);
 
-	if (o->log)
-		return;
 	guest_log(g, &log);
 	if (!log.len && vm->is_file[STREAM_SERIAL]) {
 		char *serial = file_text(vm->stream[STREAM_SERIAL]);
@@ -46,8 +48,12 @@ static void print_log(const struct options *o, const struct guest *g, const stru
 	}
 	if (log.len && log.data[log.len - 1] != '\n')
 		buf_add(&log, "\n", 1);
-	write_all(STDERR_FILENO, log.data, log.len);
+	if (log.len)
+		symbols_annotate(kernel, log.data, o->log, &named);
+	write_all(STDERR_FILENO, named.data, named.len);
+	buf_free(&named);
 	buf_free(&log);
+	free(kernel);
 }
 
 static const char *program_name(const struct options *o)

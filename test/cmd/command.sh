@@ -174,9 +174,9 @@ khz2=${khz2%% *}
 ok 'two measurements of the clock agree to 0.1 %' test $(((khz - khz2) * 1000 / khz)) = 0
 words=$(run --deterministic --set test.do=words -- /bin/true)
 ok 'a deterministic run is told no time of the host' grep -q '^ncpus=1 tsc_khz=1000000 wallclock=1700000000.000000000 seed=0000005175697265 stdio=fpp root=cpio ' <<<"$words"
-list=$(cd /usr/lib && run --env A=1 --env 'B=x y' --set test.do=archive -- prog 'an arg' '')
+list=$(cd /usr/lib && run --env QA=1 --env 'QB=x y' --set test.do=archive -- prog 'an arg' '')
 ok 'program and arguments' grep -Pzq '\.quire/argv 13 \d+\n  prog\n  an arg\n  \n' <<<"$list"
-ok 'environment' grep -Pzq '  A=1\n  B=x y\n' <<<"$list"
+ok 'environment' grep -Pzq '  QA=1\n  QB=x y\n' <<<"$list"
 ok 'working directory' grep -Pzq '\.quire/cwd 9 \d+\n  /usr/lib\n' <<<"$list"
 list=$(cd /usr/lib && run --root /usr --set test.do=archive -- prog)
 ok 'working directory below another root' grep -Pzq '\.quire/cwd 5 \d+\n  /lib\n' <<<"$list"

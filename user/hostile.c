@@ -1,7 +1,8 @@
 /*
  * hostile.c - a program that tries to crash or read the kernel. Each attempt runs in a child; the child must die by
  * the signal that Linux would send, or the call must fail with an errno. The kernel must live to run the next.
- * Prints one line for each attempt: "ok ..." or what went wrong.
+ * Prints one line for each attempt: "ok ..." or what went wrong. Every system call is made with /dev/null as every
+ * descriptor, which as root leaves marks (the host's name, modes): that part runs on Quire only.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -322,7 +324,8 @@ static const struct attempt attempts[] = {
         DIES(load_bad_segment, SIGSEGV),
         DIES(load_kernel_ss, SIGSEGV),
         DIES(trap_flag, SIGTRAP),
-        DIES_OR(alignment_check, SIGBUS, SIGSEGV),
+        /* An emulator need not implement alignment checks: then nothing happens. */
+        DIES_OR(alignment_check, SIGBUS, -1),
         DIES(stack_overflow, SIGSEGV),
         DIES_OR(bad_stack_pointer_syscall, SIGSEGV, SIGBUS),
         DIES(bad_stack_pointer_signal, SIGSEGV),
@@ -445,8 +448,13 @@ static void one_call(long nr, unsigned position, uint64_t bad)
 
 static void all_calls(void)
 {
+	struct utsname u;
 	int odd = 0;
 
+	if (uname(&u) || !strstr(u.release, "quire")) {
+		printf("skipped: every system call with bad pointers, on a system that is not Quire\n");
+		return;
+	}
 	for (long nr = 0; nr < 450; nr++) {
 		pid_t child;
 		int status;

@@ -64,7 +64,7 @@ static int single_file_open(struct inode *inode, struct file *file)
 {
 	const struct proc_file *f = inode->i_private;
 
-	return single_open(file, f->show, NULL);
+	return single_open(file, f->show, (void *)(uintptr_t)f->arg);
 }
 
 static const struct file_operations single_file_fops = {

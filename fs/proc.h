@@ -100,8 +100,9 @@ int proc_show_mountinfo(struct seq_file *m, struct task_struct *task, bool whole
 /* A file of text about the system. */
 struct proc_file {
 	const char *name;
-	int (*show)(struct seq_file *m, void *unused);
-	uint32_t mode;
+	int (*show)(struct seq_file *m, void *arg);
+	uint32_t mode;   /* 0: 0444 */
+	const void *arg; /* passed to show */
 };
 /* Of all files: open(2) may truncate what has no length; owner and mode cannot be changed. */
 extern const struct inode_operations proc_file_iops;

@@ -2,6 +2,7 @@
  * proc_sysfs.c - a small /sys: the CPUs and the one memory node, where tools look for them.
  */
 #include "fs/proc.h"
+#include "lib/format.h"
 
 #include <quire/machine.h>
 
@@ -58,6 +59,47 @@ static int node_meminfo_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
+/* Of one CPU: each is a core and a package of its own, as QEMU's -smp N makes them. */
+static int cpu_number_show(struct seq_file *m, void *cpu)
+{
+	seq_printf(m, "%u\n", *(const unsigned *)cpu);
+	return 0;
+}
+
+static int cpu_mask_show(struct seq_file *m, void *cpu)
+{
+	seq_printf(m, "%x\n", 1u << *(const unsigned *)cpu);
+	return 0;
+}
+
+static const unsigned cpu_numbers[QUIRE_MAX_CPUS] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+#define TOPOLOGY(n)                                                                    \
+	{                                                                              \
+		{"core_id", cpu_number_show, 0, &cpu_numbers[0]},                      \
+		        {"physical_package_id", cpu_number_show, 0, &cpu_numbers[n]},  \
+		        {"thread_siblings", cpu_mask_show, 0, &cpu_numbers[n]},        \
+		        {"thread_siblings_list", cpu_number_show, 0, &cpu_numbers[n]}, \
+		        {"core_siblings", cpu_mask_show, 0, &cpu_numbers[n]},          \
+		        {"core_siblings_list", cpu_number_show, 0, &cpu_numbers[n]},   \
+	}
+static const struct proc_file topology[QUIRE_MAX_CPUS][6] = {
+        TOPOLOGY(0), TOPOLOGY(1), TOPOLOGY(2), TOPOLOGY(3),
+        TOPOLOGY(4), TOPOLOGY(5), TOPOLOGY(6), TOPOLOGY(7),
+};
+
+static int make_one_cpu(struct dentry *dir, unsigned cpu)
+{
+	struct dentry *sub;
+	char name[8];
+
+	format(name, sizeof(name), "cpu%u", cpu);
+	sub = simple_mkdir(dir, name, 0755);
+	if (sub)
+		sub = simple_mkdir(sub, "topology", 0755);
+	return sub ? proc_create_files(sub, topology[cpu], ARRAY_SIZE(topology[cpu])) : -ENOMEM;
+}
+
 static int make_cpu_dir(struct dentry *system)
 {
 	static const struct proc_file files[] = {
@@ -66,8 +108,11 @@ static int make_cpu_dir(struct dentry *system)
 	        {"present", cpus_show, 0},
 	};
 	struct dentry *dir = simple_mkdir(system, "cpu", 0755);
+	int err = dir ? proc_create_files(dir, files, ARRAY_SIZE(files)) : -ENOMEM;
 
-	return dir ? proc_create_files(dir, files, ARRAY_SIZE(files)) : -ENOMEM;
+	for (unsigned i = 0; i < machine()->nr_cpus && !err; i++)
+		err = make_one_cpu(dir, i);
+	return err;
 }
 
 static int make_node_dir(struct dentry *system)

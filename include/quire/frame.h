@@ -26,9 +26,9 @@ struct CACHE_ALIGNED zone {
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
 	struct page_list free_area[MAX_ORDER]; /* (Z) */
-	_Atomic uint32_t free_orders;          /* bit i: free_area[i] is not empty; written under lock */
-	_Atomic int64_t nr_free;               /* pages in free_area; written under lock */
-	uint64_t min_free_seen;                /* (Z) fewest nr_free ever */
+	_Atomic uint32_t free_orders; /* bit i: free_area[i] is not empty; written under lock */
+	_Atomic int64_t nr_free;      /* pages in free_area; written under lock */
+	uint64_t min_free_seen;       /* (Z) fewest nr_free ever */
 };
 
 struct zonelist {
@@ -139,13 +139,12 @@ void setup_per_zone_wmarks(uint64_t min_free_kbytes);
 uint64_t zone_pcp_pages(const struct zone *zone);
 
 /*
- * LRU membership. lru_cache_add: a page newly in use joins the policy's lists (once).
+ * LRU membership, not in interrupts. lru_cache_add: a page newly in use joins the policy's lists (once).
  * Removal is part of the last put_page(). mark_page_accessed: used through a system call.
  */
 void lru_init(void); /* after slab_init: the policy's own state */
 void lru_cache_add(struct page *page);
 void mark_page_accessed(struct page *page);
-void lru_remove(struct page *page); /* off its list, if on one */
 uint64_t lru_pages(enum lru_list list);
 
 /*

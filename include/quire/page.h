@@ -230,7 +230,7 @@ MUST_USE static inline bool get_page_unless_zero(struct page *page)
 /* The last reference has gone: leave the LRU, go to the free lists. mm/frame/page.c */
 void __put_page(struct page *page);
 
-/* Drop a reference. Any context. */
+/* Drop a reference. Any context; the last one to a page on an LRU list not in an interrupt. */
 static inline void put_page(struct page *page)
 {
 	page = compound_head(page);
@@ -238,7 +238,7 @@ static inline void put_page(struct page *page)
 		__put_page(page);
 }
 
-/* Drop one reference to each of n pages, taking each lock once for a run of pages. Any context. */
+/* put_page() for each of n pages, with one lock and one step of the free list for a run of pages. */
 void release_pages(struct page **pages, unsigned n);
 
 /* PG_locked. lock_page sleeps; the waiters are woken by unlock_page. */

@@ -11,6 +11,11 @@
  * There is one lruvec for each node and CPU ("shard"): a page joins the shard of the CPU that
  * brought it in and stays there. So faults on different CPUs share no lock, and a page is on its
  * list at once instead of waiting in a batch with an extra reference.
+ *
+ * A page is on a list without a reference, so the last reference may go at any time; then the page
+ * leaves the list under lruvec->lock. PG_lru is cleared by who holds a reference and the lock, so
+ * with the last reference gone it no longer changes. Whoever takes a page off to keep it takes
+ * a reference first and leaves alone a page that has none left (isolate_lru_page_locked).
  */
 #ifndef QUIRE_POLICY_H
 #define QUIRE_POLICY_H
@@ -29,7 +34,7 @@ enum lru_list {
 struct policy;
 
 struct CACHE_ALIGNED lruvec {
-	spinlock_t lock; /* irqsave: a page's last reference may go in an interrupt */
+	spinlock_t lock; /* never in an interrupt, so interrupts stay on */
 	unsigned shard;
 	const struct policy *policy;
 	struct page_list lists[NR_LRU_LISTS]; /* (L) */
@@ -37,7 +42,10 @@ struct CACHE_ALIGNED lruvec {
 	void *state;                          /* the policy's own */
 };
 
-/* page_evicted and page_refaulted may be NULL: nothing is remembered. init and destroy likewise. */
+/*
+ * page_evicted and page_refaulted may be NULL: nothing is remembered. init and destroy likewise. page_added and
+ * page_removed may be NULL: the page goes to, and from, the head of the list that its flags name, without a call.
+ */
 struct policy {
 	const char *name;
 	const char *what; /* one line for quire --help */
@@ -46,19 +54,20 @@ struct policy {
 	int (*init)(struct lruvec *lruvec);
 	void (*destroy)(struct lruvec *lruvec);
 
-	/* The page has been brought in. Puts it on a list. */
+	/* The page has been brought in. Puts it on the list that page_lru() says. */
 	void (*page_added)(struct lruvec *lruvec, struct page *page);
-	/* It leaves memory's accounts for good (freed, truncated). Takes it off its list. */
+	/* It leaves for good (freed, truncated). Takes it off its list. */
 	void (*page_removed)(struct lruvec *lruvec, struct page *page);
 	/* It was seen in use: through a system call, or its accessed bit was found set. */
 	void (*page_referenced)(struct lruvec *lruvec, struct page *page);
 
 	/*
 	 * Choose up to n victims, anonymous and file pages as the policy sees fit, least wanted
-	 * first. Takes them off their lists (PG_lru cleared). Returns how many.
+	 * first. Takes them off their lists, PG_lru cleared, each with a reference of its own, which is
+	 * the caller's to drop. Returns how many; pages that are being freed are passed over.
 	 */
 	unsigned (*choose_victims)(struct lruvec *lruvec, struct page **victims, unsigned n);
-	/* A victim that could not be freed comes back; referenced tells why. */
+	/* A victim that could not be freed comes back; referenced tells why. Its reference stays. */
 	void (*victim_returned)(struct lruvec *lruvec, struct page *page, bool referenced);
 	/* A victim is gone. Returns what to remember in its place (a shadow), or 0. */
 	uint64_t (*page_evicted)(struct lruvec *lruvec, struct page *page);
@@ -81,6 +90,26 @@ static inline enum lru_list page_lru(const struct page *page)
 	static_assert(PG_swapbacked == PG_active + 1 && PG_unevictable == PG_active + 2, "");
 	static_assert(LRU_ACTIVE_ANON == 1 && LRU_INACTIVE_FILE == 2, "");
 	return unlikely(kind & 4) ? LRU_UNEVICTABLE : kind ^ 2;
+}
+
+static inline void add_page_to_lru_list(struct lruvec *lruvec, struct page *page)
+{
+	page_list_add(&lruvec->lists[page_lru(page)], page);
+}
+
+static inline void del_page_from_lru_list(struct lruvec *lruvec, struct page *page)
+{
+	page_list_del(&lruvec->lists[page_lru(page)], page);
+}
+
+/* Off its list and held, for choose_victims. False: its last reference has gone, leave it. */
+MUST_USE static inline bool isolate_lru_page_locked(struct lruvec *lruvec, struct page *page)
+{
+	if (!get_page_unless_zero(page))
+		return false;
+	del_page_from_lru_list(lruvec, page);
+	page_clear_flag(page, PG_lru);
+	return true;
 }
 
 extern const struct policy policy_active_inactive; /* the default */

@@ -15,7 +15,7 @@
  * A free frame: flags hold only zone and node, _refcount 0, _mapcount -1, mapping NULL. Only the
  * head of a free block differs: PG_buddy and order.
  *
- * Lock order: lruvec->lock -> zone->lock. Both irqsave.
+ * Lock order: lruvec->lock -> zone->lock. zone->lock is irqsave; lruvec->lock is never taken in an interrupt.
  */
 #ifndef MM_FRAME_INTERNAL_H
 #define MM_FRAME_INTERNAL_H
@@ -33,6 +33,9 @@
 #define PAGE_FLAGS_BAD                                                                   \
 	(PAGE_FLAG(locked) | PAGE_FLAG(slab) | PAGE_FLAG(writeback) | PAGE_FLAG(buddy) | \
 	 PAGE_FLAG(swapcache) | PAGE_FLAG(reserved) | PAGE_FLAG(tail))
+
+/* Not freed by the short way: compound pages, and what is a mistake. */
+#define PAGE_FLAGS_SPECIAL (PAGE_FLAGS_BAD | PAGE_FLAG(head))
 
 #define SWAP_CLUSTER_MAX 32u /* pages reclaimed in one go (L1: about 32) */
 
@@ -146,5 +149,14 @@ void free_block(struct page *page, unsigned order);
 
 /* lru.c */
 void lruvecs_init(void);
+
+/* lruvec->lock held. */
+static ALWAYS_INLINE void page_leaves_lru(struct lruvec *lruvec, struct page *page)
+{
+	if (unlikely(lruvec->policy->page_removed))
+		lruvec->policy->page_removed(lruvec, page);
+	else
+		del_page_from_lru_list(lruvec, page);
+}
 
 #endif

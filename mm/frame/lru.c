@@ -3,8 +3,10 @@
  *
  * A page joins the lruvec of the CPU that brought it in, at once and under that shard's lock, and stays in
  * that shard; the shard's number is in its flags from then on. The policy decides on which list. No reference is
- * held for being on a list: whoever takes a page from one does it under the lock and by
- * get_page_unless_zero(), and the last put_page() takes the page off under the same lock.
+ * held for being on a list; the last put_page() takes the page off (policy.h says who may when).
+ *
+ * The lock is not for interrupts: lru_cache_add, mark_page_accessed and the last reference to a page on a list
+ * belong to threads.
  */
 #include "mm/frame/internal.h"
 
@@ -40,36 +42,24 @@ void lru_cache_add(struct page *page)
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 	struct lruvec *lruvec =
 	        &machine()->lruvec[(flags | shard) >> PG_shard_shift & (LRUVECS(8) - 1)];
-	irq_state_t irq;
 
 	if (unlikely(flags & PAGE_FLAG(lru)))
 		port_panic("lru_cache_add: frame %#x is on a list already", page_to_pfn(page).n);
-	irq = spin_lock_irqsave(&lruvec->lock);
+	spin_lock(&lruvec->lock);
 	atomic_fetch_or_explicit(&page->flags, PAGE_FLAG(lru) | shard, memory_order_relaxed);
-	lruvec->policy->page_added(lruvec, page);
-	spin_unlock_irqrestore(&lruvec->lock, irq);
+	if (unlikely(lruvec->policy->page_added))
+		lruvec->policy->page_added(lruvec, page);
+	else
+		add_page_to_lru_list(lruvec, page);
+	spin_unlock(&lruvec->lock);
 	if (trace_enabled())
 		trace_mm_lru_insertion(page_to_pfn(page).n, page_lru(page));
-}
-
-void lru_remove(struct page *page)
-{
-	struct lruvec *lruvec = page_lruvec(page);
-	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
-
-	if (page_flag(page, PG_lru)) {
-		lruvec->policy->page_removed(lruvec, page);
-		atomic_fetch_and_explicit(&page->flags, ~(PAGE_FLAG(lru) | PAGE_FLAG(active)),
-		                          memory_order_relaxed);
-	}
-	spin_unlock_irqrestore(&lruvec->lock, irq);
 }
 
 /* A page that is not on a list (just isolated, or not yet added) only remembers. */
 void mark_page_accessed(struct page *page)
 {
 	struct lruvec *lruvec;
-	irq_state_t irq;
 
 	page = compound_head(page);
 	if (!page_flag(page, PG_lru)) {
@@ -78,10 +68,10 @@ void mark_page_accessed(struct page *page)
 		return;
 	}
 	lruvec = page_lruvec(page);
-	irq = spin_lock_irqsave(&lruvec->lock);
+	spin_lock(&lruvec->lock);
 	if (page_flag(page, PG_lru))
 		lruvec->policy->page_referenced(lruvec, page);
-	spin_unlock_irqrestore(&lruvec->lock, irq);
+	spin_unlock(&lruvec->lock);
 }
 
 uint64_t lru_pages(enum lru_list list)

@@ -44,7 +44,7 @@ static NOINLINE void free_unref_page_special(struct page *page)
 /* May it go to the list as it is? */
 static ALWAYS_INLINE bool plain(uint32_t flags)
 {
-	return likely(!(flags & (PAGE_FLAGS_BAD | PAGE_FLAG(head)))) && !trace_enabled();
+	return likely(!(flags & PAGE_FLAGS_SPECIAL)) && !trace_enabled();
 }
 
 /* Nobody refers to the frame, and it is off the LRU: to this CPU's list. */
@@ -64,20 +64,15 @@ static ALWAYS_INLINE void free_unref_page(struct page *page, uint32_t flags)
 	pcp_leave(pcp);
 }
 
-/* PG_lru is tested again under the lock: reclaim may have taken the page off, which it then cannot get. */
-static ALWAYS_INLINE void unlink_lru(struct lruvec *lruvec, struct page *page)
-{
-	if (likely(page_flag(page, PG_lru)))
-		lruvec->policy->page_removed(lruvec, page);
-}
-
 static NOINLINE void put_lru_page(struct page *page, uint32_t flags)
 {
 	struct lruvec *lruvec = page_lruvec(page);
-	irq_state_t irq = spin_lock_irqsave(&lruvec->lock);
 
-	unlink_lru(lruvec, page);
-	spin_unlock_irqrestore(&lruvec->lock, irq);
+	if (unlikely(in_interrupt()))
+		bad_page(page, "last reference to a page on a list gone in an interrupt");
+	spin_lock(&lruvec->lock);
+	page_leaves_lru(lruvec, page);
+	spin_unlock(&lruvec->lock);
 	free_unref_page(page, flags);
 }
 
@@ -114,86 +109,93 @@ void free_block(struct page *page, unsigned order)
 	spin_unlock_irqrestore(&zone->lock, irq);
 }
 
-/* Frames of one zone on their way to this CPU's list, linked by lru.next. */
-struct free_chain {
-	struct per_cpu_pages *pcp;
+/*
+ * Frames on their way to this CPU's list, linked by lru.next, which come from one lruvec and go to one zone: their
+ * flags agree from PG_shard_shift on.
+ */
+struct free_run {
+	uint32_t place;      /* flags of any of them; RUN_EMPTY */
+	struct lruvec *held; /* its lock is held since the first that was on a list; or NULL */
 	uint32_t first;
 	struct page *last;
-	unsigned count;
+	unsigned count, max;
 };
 
-/* The list may grow to twice a batch by this, and then ages as a whole. */
-static void free_chain(struct free_chain *chain)
-{
-	struct per_cpu_pages *pcp = chain->pcp;
-	unsigned n = chain->count;
+#define RUN_EMPTY (~0u) /* no zone has that number */
 
-	chain->count = 0;
+/* The list may grow to twice a batch by this, and then ages as a whole. */
+static NOINLINE void free_chain(uint32_t first, struct page *last, unsigned n)
+{
+	struct per_cpu_pages *pcp = page_pcp(this_cpu(), last->flags);
+
 	count_n(PGFREE, n);
 	if (unlikely(READ_ONCE(pcp->busy) || pcp_count(pcp) >= pcp->batch)) {
-		free_unref_chain_slow(chain->first, chain->last, n);
+		free_unref_chain_slow(first, last, n);
 		return;
 	}
 	pcp_enter(pcp);
-	chain->last->lru.next = pcp->first;
-	pcp->first = chain->first;
+	last->lru.next = pcp->first;
+	pcp->first = first;
 	atomic_store_explicit(&pcp->count, (uint16_t)(pcp_count(pcp) + n), memory_order_relaxed);
 	pcp_leave(pcp);
 }
 
-static ALWAYS_INLINE void chain_page(struct free_chain *chain, struct page *page, uint32_t flags)
+static ALWAYS_INLINE void end_run(struct free_run *run)
 {
-	struct per_cpu_pages *pcp = page_pcp(this_cpu(), flags);
-
-	if (unlikely(chain->count && (chain->pcp != pcp || chain->count >= pcp->batch)))
-		free_chain(chain);
-	if (!chain->count) {
-		chain->pcp = pcp;
-		chain->last = page;
-	}
-	page->lru.next = chain->first;
-	chain->first = page_to_pfn(page).n;
-	chain->count++;
-	reset_page(page, flags);
+	if (run->held)
+		spin_unlock(&run->held->lock);
+	if (run->count)
+		free_chain(run->first, run->last, run->count);
+	*run = (struct free_run){.place = RUN_EMPTY, .first = PFN_NONE_N};
 }
 
-/* Unmapped memory of one process is mostly of one shard: its lock is kept from page to page. */
-static ALWAYS_INLINE void relock(struct lruvec **held, struct lruvec *lruvec, irq_state_t *irq)
+static ALWAYS_INLINE void begin_run(struct free_run *run, struct page *page, uint32_t flags)
 {
-	if (likely(*held == lruvec))
-		return;
-	if (*held)
-		spin_unlock_irqrestore(&(*held)->lock, *irq);
-	if (lruvec)
-		*irq = spin_lock_irqsave(&lruvec->lock);
-	*held = lruvec;
+	run->place = flags;
+	run->last = page;
+	run->max = page_pcp(this_cpu(), flags)->batch;
+}
+
+static ALWAYS_INLINE void add_to_run(struct free_run *run, struct page *page, uint32_t flags)
+{
+	if (unlikely((flags ^ run->place) >> PG_shard_shift)) {
+		end_run(run);
+		begin_run(run, page, flags);
+	}
+	if (flags & PAGE_FLAG(lru)) {
+		if (unlikely(!run->held)) {
+			run->held = page_lruvec(page);
+			spin_lock(&run->held->lock);
+		}
+		page_leaves_lru(run->held, page);
+	}
+	page->lru.next = run->first;
+	run->first = page_to_pfn(page).n;
+	reset_page(page, flags);
+	if (unlikely(++run->count >= run->max))
+		end_run(run);
 }
 
 void release_pages(struct page **pages, unsigned n)
 {
-	struct free_chain chain = {.first = PFN_NONE_N};
-	struct lruvec *held = NULL;
-	irq_state_t irq = 0;
+	struct free_run run = {.place = RUN_EMPTY, .first = PFN_NONE_N};
+	bool one_by_one = trace_enabled() || in_interrupt();
 
-	for (unsigned i = 0; i < n; i++) {
-		struct page *page = compound_head(pages[i]);
+	for (struct page **end = pages + n; pages != end; pages++) {
+		struct page *page = compound_head(*pages);
 		uint32_t flags;
 
 		if (atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel) != 1)
 			continue;
 		flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
-		if (flags & PAGE_FLAG(lru)) {
-			relock(&held, page_lruvec(page), &irq);
-			unlink_lru(held, page);
+		if (unlikely(flags & PAGE_FLAGS_SPECIAL || one_by_one)) {
+			end_run(&run);
+			__put_page(page);
+		} else {
+			add_to_run(&run, page, flags);
 		}
-		if (likely(plain(flags)))
-			chain_page(&chain, page, flags);
-		else
-			free_unref_page_special(page);
 	}
-	relock(&held, NULL, &irq);
-	if (chain.count)
-		free_chain(&chain);
+	end_run(&run);
 }
 
 static struct wait_queue *page_wait_queue(const struct page *page)

@@ -56,22 +56,12 @@ static void ai_destroy(struct lruvec *lruvec)
 	lruvec->state = NULL;
 }
 
-static void ai_page_added(struct lruvec *lruvec, struct page *page)
-{
-	page_list_add(&lruvec->lists[page_lru(page)], page);
-}
-
-static void ai_page_removed(struct lruvec *lruvec, struct page *page)
-{
-	page_list_del(&lruvec->lists[page_lru(page)], page);
-}
-
 static void activate(struct lruvec *lruvec, struct page *page)
 {
-	page_list_del(&lruvec->lists[page_lru(page)], page);
+	del_page_from_lru_list(lruvec, page);
 	page_clear_flag(page, PG_referenced);
 	page_set_flag(page, PG_active);
-	page_list_add(&lruvec->lists[page_lru(page)], page);
+	add_page_to_lru_list(lruvec, page);
 	count(PGACTIVATE);
 	trace_mm_lru_activate(page_to_pfn(page).n);
 }
@@ -100,19 +90,23 @@ static enum lru_list next_kind(struct lruvec *lruvec)
 	return LRU_INACTIVE_ANON;
 }
 
+/* A page that is being freed waits for our lock: it goes out of the way and counts as looked at. */
 static unsigned ai_choose_victims(struct lruvec *lruvec, struct page **victims, unsigned n)
 {
-	unsigned got;
+	unsigned got = 0;
 
-	for (got = 0; got < n; got++) {
+	for (unsigned looked = 0; looked < n; looked++) {
 		struct page_list *list = &lruvec->lists[next_kind(lruvec)];
 		struct page *page = page_list_last(list);
 
 		if (!page)
 			break;
-		page_list_del(list, page);
-		page_clear_flag(page, PG_lru);
-		victims[got] = page;
+		if (isolate_lru_page_locked(lruvec, page)) {
+			victims[got++] = page;
+		} else {
+			page_list_del(list, page);
+			page_list_add(list, page);
+		}
 	}
 	return got;
 }
@@ -120,7 +114,7 @@ static unsigned ai_choose_victims(struct lruvec *lruvec, struct page **victims, 
 static void ai_victim_returned(struct lruvec *lruvec, struct page *page, bool referenced)
 {
 	page_set_flag(page, PG_lru);
-	page_list_add(&lruvec->lists[page_lru(page)], page);
+	add_page_to_lru_list(lruvec, page);
 	if (referenced)
 		ai_page_referenced(lruvec, page);
 }
@@ -144,9 +138,9 @@ static bool inactive_is_low(const struct lruvec *lruvec, enum lru_list inactive)
 
 static void deactivate(struct lruvec *lruvec, struct page *page)
 {
-	page_list_del(&lruvec->lists[page_lru(page)], page);
+	del_page_from_lru_list(lruvec, page);
 	page_clear_flag(page, PG_active);
-	page_list_add(&lruvec->lists[page_lru(page)], page);
+	add_page_to_lru_list(lruvec, page);
 	count(PGDEACTIVATE);
 }
 
@@ -187,8 +181,6 @@ const struct policy policy_active_inactive = {
         .what = "two clocks: pages used twice are kept from pages used once (Linux)",
         .init = ai_init,
         .destroy = ai_destroy,
-        .page_added = ai_page_added,
-        .page_removed = ai_page_removed,
         .page_referenced = ai_page_referenced,
         .choose_victims = ai_choose_victims,
         .victim_returned = ai_victim_returned,

@@ -25,7 +25,7 @@ static void lab_open(uint32_t flags)
 		lab.page[i] = alloc_page(GFP_KERNEL);
 		CHECK(lab.page[i]);
 		__page_set_flags(lab.page[i], flags | PAGE_FLAG(lru));
-		lab.v.policy->page_added(&lab.v, lab.page[i]);
+		add_page_to_lru_list(&lab.v, lab.page[i]);
 	}
 }
 
@@ -33,8 +33,9 @@ static void lab_close(void)
 {
 	for (unsigned i = 0; i < NPAGES; i++) {
 		if (page_flag(lab.page[i], PG_lru))
-			lab.v.policy->page_removed(&lab.v, lab.page[i]);
+			del_page_from_lru_list(&lab.v, lab.page[i]);
 		__page_clear_flags(lab.page[i], ~PAGE_FLAGS_FREE);
+		CHECK_EQ(page_count(lab.page[i]), 1);
 		put_page(lab.page[i]);
 	}
 	for (unsigned i = 0; i < NR_LRU_LISTS; i++)
@@ -55,11 +56,21 @@ static unsigned number_of(const struct page *page)
 	return NPAGES;
 }
 
+/* Victims come with a reference of their own. */
+static unsigned choose(struct page **victims, unsigned n)
+{
+	unsigned got = lab.v.policy->choose_victims(&lab.v, victims, n);
+
+	for (unsigned i = 0; i < got; i++)
+		put_page(victims[i]);
+	return got;
+}
+
 static void expect_victim(unsigned i)
 {
 	struct page *victim = NULL;
 
-	CHECK_EQ(lab.v.policy->choose_victims(&lab.v, &victim, 1), 1);
+	CHECK_EQ(choose(&victim, 1), 1);
 	CHECK_EQ(number_of(victim), i);
 }
 
@@ -101,7 +112,7 @@ UNIT_TEST(second_chance)
 	struct page *victim = NULL;
 
 	CHECK_CALL(lab_open(PAGE_FLAG(swapbacked)));
-	CHECK_EQ(lab.v.policy->choose_victims(&lab.v, &victim, 1), 1);
+	CHECK_EQ(choose(&victim, 1), 1);
 	CHECK_EQ(number_of(victim), 0);
 	CHECK(!page_flag(victim, PG_lru));
 	lab.v.policy->victim_returned(&lab.v, victim, true);
@@ -111,7 +122,22 @@ UNIT_TEST(second_chance)
 	CHECK_CALL(expect_victim(0));
 	lab.v.policy->victim_returned(&lab.v, lab.page[0], true);
 	CHECK(page_flag(lab.page[0], PG_active));
-	CHECK_EQ(lab.v.policy->choose_victims(&lab.v, &victim, 1), 0);
+	CHECK_EQ(choose(&victim, 1), 0);
+	CHECK_CALL(lab_close());
+}
+
+/* Its last reference has gone and the one who dropped it waits for our lock: the page must stay on its list. */
+UNIT_TEST(a_page_that_is_being_freed_is_no_victim)
+{
+	struct page *victim = NULL;
+
+	CHECK_CALL(lab_open(0));
+	atomic_store(&lab.page[0]->_refcount, 0);
+	CHECK_EQ(choose(&victim, 1), 0);
+	CHECK_EQ(page_count(lab.page[0]), 0);
+	CHECK(page_flag(lab.page[0], PG_lru));
+	CHECK_CALL(expect_victim(1));
+	atomic_store(&lab.page[0]->_refcount, 1);
 	CHECK_CALL(lab_close());
 }
 
@@ -140,19 +166,19 @@ UNIT_TEST(swappiness_shares_between_the_kinds)
 
 	CHECK_CALL(lab_open(0));
 	for (unsigned i = 0; i < 4; i++) {
-		lab.v.policy->page_removed(&lab.v, lab.page[i]);
+		del_page_from_lru_list(&lab.v, lab.page[i]);
 		__page_set_flags(lab.page[i], PAGE_FLAG(swapbacked));
-		lab.v.policy->page_added(&lab.v, lab.page[i]);
+		add_page_to_lru_list(&lab.v, lab.page[i]);
 	}
 	CHECK_EQ(lab.v.policy->tune(&lab.v, "swappiness", 201), -EINVAL);
 	CHECK_EQ(lab.v.policy->tune(&lab.v, "no-such", 1), -ENOENT);
 	CHECK_EQ(lab.v.policy->tune(&lab.v, "swappiness", 100), 0);
-	CHECK_EQ(lab.v.policy->choose_victims(&lab.v, victims, 4), 4);
+	CHECK_EQ(choose(victims, 4), 4);
 	for (unsigned i = 0; i < 4; i++)
 		anon += page_flag(victims[i], PG_swapbacked);
 	CHECK_EQ(anon, 2);
 	CHECK_EQ(lab.v.policy->tune(&lab.v, "swappiness", 0), 0);
-	CHECK_EQ(lab.v.policy->choose_victims(&lab.v, victims, 4), 2);
+	CHECK_EQ(choose(victims, 4), 2);
 	CHECK_CALL(lab_close());
 }
 
@@ -163,7 +189,7 @@ UNIT_TEST(unevictable_pages_stay)
 	CHECK_CALL(lab_open(PAGE_FLAG(unevictable)));
 	use(0), use(0), use(0);
 	CHECK_EQ(lab.v.lists[LRU_UNEVICTABLE].count, NPAGES);
-	CHECK_EQ(lab.v.policy->choose_victims(&lab.v, &victim, 1), 0);
+	CHECK_EQ(choose(&victim, 1), 0);
 	CHECK_CALL(lab_close());
 }
 

@@ -44,7 +44,7 @@ enum pageflags {
 	PG_uptodate,    /* contents are valid */
 	PG_dirty,       /* contents are newer than the backing store's */
 	PG_lru,         /* (L) on a list of the replacement policy */
-	PG_active,      /* (L) on an active list; with the next two: which list (page_lru) */
+	PG_active,      /* (L) on an active list; with the next: which list (evictable_lru) */
 	PG_swapbacked,  /* anonymous or shared memory: goes to swap, not to a file */
 	PG_unevictable, /* locked in memory */
 	PG_slab,        /* kernel objects */

@@ -80,16 +80,20 @@ struct policy {
 	int (*tune)(struct lruvec *lruvec, const char *name, uint64_t value);
 };
 
-/* The list that a page's flags say it is, or would be, on. */
-static inline enum lru_list page_lru(const struct page *page)
+/* The list of a page that is not unevictable: its bits active and swap-backed make the number. */
+static inline enum lru_list evictable_lru(const struct page *page)
 {
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
-	unsigned kind = flags >> PG_active & 7; /* active, swap-backed, unevictable */
-
-	static_assert(PG_swapbacked == PG_active + 1 && PG_unevictable == PG_active + 2, "");
+	static_assert(PG_swapbacked == PG_active + 1, "");
 	static_assert(LRU_ACTIVE_ANON == 1 && LRU_INACTIVE_FILE == 2, "");
-	return unlikely(kind & 4) ? LRU_UNEVICTABLE : kind ^ 2;
+	return (flags >> PG_active & 3) ^ 2;
+}
+
+/* The list that a page's flags say it is, or would be, on. */
+static inline enum lru_list page_lru(const struct page *page)
+{
+	return unlikely(page_flag(page, PG_unevictable)) ? LRU_UNEVICTABLE : evictable_lru(page);
 }
 
 static inline void add_page_to_lru_list(struct lruvec *lruvec, struct page *page)

@@ -36,6 +36,21 @@ void lru_init(void)
 			port_panic("policy %s: no memory for its state", m->policy->name);
 }
 
+/* What the fast path leaves out: mistakes, unevictable pages, policies that want to know, tracing. */
+static NOINLINE void lru_cache_add_special(struct lruvec *lruvec, struct page *page, uint32_t shard)
+{
+	if (page_flag(page, PG_lru))
+		port_panic("lru_cache_add: frame %#x is on a list already", page_to_pfn(page).n);
+	spin_lock(&lruvec->lock);
+	atomic_fetch_or_explicit(&page->flags, PAGE_FLAG(lru) | shard, memory_order_relaxed);
+	if (lruvec->policy->page_added)
+		lruvec->policy->page_added(lruvec, page);
+	else
+		add_page_to_lru_list(lruvec, page);
+	spin_unlock(&lruvec->lock);
+	trace_mm_lru_insertion(page_to_pfn(page).n, page_lru(page));
+}
+
 void lru_cache_add(struct page *page)
 {
 	uint32_t shard = cpu_id() << PG_shard_shift;
@@ -43,17 +58,15 @@ void lru_cache_add(struct page *page)
 	struct lruvec *lruvec =
 	        &machine()->lruvec[(flags | shard) >> PG_shard_shift & (LRUVECS(8) - 1)];
 
-	if (unlikely(flags & PAGE_FLAG(lru)))
-		port_panic("lru_cache_add: frame %#x is on a list already", page_to_pfn(page).n);
+	if (unlikely(flags & (PAGE_FLAG(lru) | PAGE_FLAG(unevictable)) || trace_enabled() ||
+	             lruvec->policy->page_added)) {
+		lru_cache_add_special(lruvec, page, shard);
+		return;
+	}
 	spin_lock(&lruvec->lock);
 	atomic_fetch_or_explicit(&page->flags, PAGE_FLAG(lru) | shard, memory_order_relaxed);
-	if (unlikely(lruvec->policy->page_added))
-		lruvec->policy->page_added(lruvec, page);
-	else
-		add_page_to_lru_list(lruvec, page);
+	page_list_add(&lruvec->lists[evictable_lru(page)], page);
 	spin_unlock(&lruvec->lock);
-	if (trace_enabled())
-		trace_mm_lru_insertion(page_to_pfn(page).n, page_lru(page));
 }
 
 /* A page that is not on a list (just isolated, or not yet added) only remembers. */

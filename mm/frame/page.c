@@ -119,6 +119,7 @@ struct free_run {
 	uint32_t first;
 	struct page *last;
 	unsigned count, max;
+	void (*removed)(struct lruvec *lruvec, struct page *page); /* the policy's */
 };
 
 #define RUN_EMPTY (~0u) /* no zone has that number */
@@ -165,9 +166,13 @@ static ALWAYS_INLINE void add_to_run(struct free_run *run, struct page *page, ui
 	if (flags & PAGE_FLAG(lru)) {
 		if (unlikely(!run->held)) {
 			run->held = page_lruvec(page);
+			run->removed = run->held->policy->page_removed;
 			spin_lock(&run->held->lock);
 		}
-		page_leaves_lru(run->held, page);
+		if (unlikely(run->removed))
+			run->removed(run->held, page);
+		else
+			page_list_del(&run->held->lists[evictable_lru(page)], page);
 	}
 	page->lru.next = run->first;
 	run->first = page_to_pfn(page).n;
@@ -179,16 +184,21 @@ static ALWAYS_INLINE void add_to_run(struct free_run *run, struct page *page, ui
 void release_pages(struct page **pages, unsigned n)
 {
 	struct free_run run = {.place = RUN_EMPTY, .first = PFN_NONE_N};
-	bool one_by_one = trace_enabled() || in_interrupt();
+	struct page **end = pages + n;
 
-	for (struct page **end = pages + n; pages != end; pages++) {
+	if (unlikely(trace_enabled() || in_interrupt())) {
+		while (pages != end)
+			put_page(*pages++);
+		return;
+	}
+	for (; pages != end; pages++) {
 		struct page *page = compound_head(*pages);
 		uint32_t flags;
 
 		if (atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel) != 1)
 			continue;
 		flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
-		if (unlikely(flags & PAGE_FLAGS_SPECIAL || one_by_one)) {
+		if (unlikely(flags & (PAGE_FLAGS_SPECIAL | PAGE_FLAG(unevictable)))) {
 			end_run(&run);
 			__put_page(page);
 		} else {

@@ -6,7 +6,8 @@
  * ended; the window of pages read ahead doubles up to 128 (512 KB) while it is, and shrinks to nothing when it is not.
  *
  * Writing holds i_rwsem, so that writers do not mix. The program's memory is touched before the page is locked:
- * a fault on it may need that very page (a file written from its own mapping).
+ * a fault on it may need that very page (a file written from its own mapping). What another thread unmaps in between
+ * is not copied, and the step is made again.
  */
 #include "fs/internal.h"
 #include <quire/frame.h>
@@ -180,7 +181,7 @@ static size_t copy_into_page(struct address_space *mapping, struct page *page, s
 {
 	struct iov_iter old = *from;
 	char *addr = page_address(page);
-	size_t done = copy_from_iter(addr + offset, n, from);
+	size_t done = copy_from_iter_nofault(addr + offset, n, from);
 
 	if (page_flag(page, PG_uptodate))
 		return done;

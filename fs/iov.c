@@ -27,7 +27,7 @@ static inline void step(struct iov_iter *i, size_t n)
 	i->count -= n;
 }
 
-enum way { TO, FROM, ZERO };
+enum way { TO, FROM, FROM_NOFAULT, ZERO };
 
 /* Bytes that did not go. */
 static inline size_t move_some(struct iov_iter *i, void *mem, size_t n, enum way way)
@@ -35,16 +35,18 @@ static inline size_t move_some(struct iov_iter *i, void *mem, size_t n, enum way
 	if (i->kernel) {
 		if (way == TO)
 			memcpy(i->kbase, mem, n);
-		else if (way == FROM)
-			memcpy(mem, i->kbase, n);
-		else
+		else if (way == ZERO)
 			memset(i->kbase, 0, n);
+		else
+			memcpy(mem, i->kbase, n);
 		return 0;
 	}
 	if (way == TO)
 		return copy_to_user_partial(i->ubase, mem, n);
 	if (way == FROM)
 		return copy_from_user_partial(mem, i->ubase, n);
+	if (way == FROM_NOFAULT)
+		return copy_from_user_nofault(mem, i->ubase, n);
 	return clear_user(i->ubase, n) ? n : 0;
 }
 
@@ -77,6 +79,11 @@ size_t copy_from_iter(void *to, size_t n, struct iov_iter *i)
 	return move_all(i, to, n, FROM);
 }
 
+size_t copy_from_iter_nofault(void *to, size_t n, struct iov_iter *i)
+{
+	return move_all(i, to, n, FROM_NOFAULT);
+}
+
 size_t iov_iter_zero(size_t n, struct iov_iter *i)
 {
 	return move_all(i, NULL, n, ZERO);
@@ -95,20 +102,35 @@ void iov_iter_advance(struct iov_iter *i, size_t n)
 	}
 }
 
-/* One byte of each page of the coming segment. */
-size_t fault_in_iov_iter(struct iov_iter *i, size_t n)
+/* One byte of each page. Bytes from the first on that cannot be read. */
+static size_t fault_in_range(vaddr_t addr, size_t n)
 {
-	vaddr_t addr, end;
+	vaddr_t end = addr + n;
 	uint8_t byte;
 
-	n = MIN(n, i->count);
-	if (i->kernel || !n)
-		return 0;
-	next_segment(i);
-	addr = i->ubase;
-	end = addr + MIN(n, i->seg_left);
 	for (; addr < end; addr = (addr & PAGE_MASK) + PAGE_SIZE)
 		if (copy_from_user_partial(&byte, addr, 1))
-			return n - (addr - i->ubase);
+			return end - addr;
 	return 0;
+}
+
+size_t fault_in_iov_iter(struct iov_iter *i, size_t n)
+{
+	struct iov_iter at = *i;
+
+	n = MIN(n, at.count);
+	if (at.kernel)
+		return 0;
+	while (n) {
+		size_t part, left;
+
+		next_segment(&at);
+		part = MIN(n, at.seg_left);
+		left = fault_in_range(at.ubase, part);
+		n -= part - left;
+		if (left)
+			break;
+		step(&at, part);
+	}
+	return n;
 }

@@ -45,10 +45,12 @@ void iov_iter_init(struct iov_iter *i, const struct iovec *iov, size_t count);
 /* To and from the iterator's memory. Bytes copied. */
 size_t copy_to_iter(const void *from, size_t n, struct iov_iter *i);
 size_t copy_from_iter(void *to, size_t n, struct iov_iter *i);
+/* Without sleeping: as far as the program's pages are present. For whoever holds a page's lock. */
+size_t copy_from_iter_nofault(void *to, size_t n, struct iov_iter *i);
 size_t iov_iter_zero(size_t n, struct iov_iter *i);
 void iov_iter_advance(struct iov_iter *i, size_t n);
 
-/* Touch the next n bytes so that a copy is likely to succeed. Bytes that cannot be reached. */
+/* Touch the next n bytes, of all segments, so that copy_from_iter_nofault() is likely to succeed. Bytes that cannot be reached. */
 size_t fault_in_iov_iter(struct iov_iter *i, size_t n);
 
 /*

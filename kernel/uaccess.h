@@ -33,7 +33,12 @@ MUST_USE int put_user_u64(vaddr_t to, uint64_t value);
 /* Atomic compare and exchange of an aligned 32-bit word; *old is what was there. 0 or -EFAULT. */
 MUST_USE int cmpxchg_user_u32(vaddr_t addr, uint32_t *old, uint32_t new_value);
 
-/* As get_user_u32 but does not sleep: -EFAULT also when the page is not present. For futexes under a lock. */
+/*
+ * Likewise, but without sleeping: bytes that are not present are not copied. For whoever holds a lock that the fault would
+ * need: a page's, or a futex's queue.
+ */
+MUST_USE size_t copy_from_user_nofault(void *to, vaddr_t from, size_t n);
+/* As get_user_u32 but does not sleep: -EFAULT also when the page is not present. */
 MUST_USE int get_user_u32_nofault(uint32_t *value, vaddr_t from);
 MUST_USE int cmpxchg_user_u32_nofault(vaddr_t addr, uint32_t *old, uint32_t new_value);
 

@@ -144,6 +144,14 @@ END(\name)
 	CMPXCHG_USER cmpxchg_user_u32
 
 	.section .nofault, "ax"
+/* size_t copy_from_user_nofault(void *to, vaddr_t from, size_t n) */
+ENTRY(copy_from_user_nofault)
+	CHECK_RANGE %rsi, 1f
+	BY_WORDS movs
+1:	movq %rdx, %rax
+	ret
+END(copy_from_user_nofault)
+
 	GET_USER get_user_u32_nofault, 4, %ecx
 	CMPXCHG_USER cmpxchg_user_u32_nofault
 

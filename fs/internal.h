@@ -68,6 +68,8 @@ MUST_USE int filename_parent(struct nameidata *nd, int dirfd, const char *name, 
 /* nd->last is the symlink `link`: walk on to what it names, again up to a last component. */
 MUST_USE int follow_last(struct nameidata *nd, struct dentry *link);
 void nd_end(struct nameidata *nd);
+/* The text of a symlink that is not a magic one, for kfree(); ERR_PTR. Sleeps. */
+char *read_link(struct dentry *link);
 /* A name in a directory: the dentry, perhaps negative, mounts crossed; ERR_PTR. Takes i_rwsem if it must ask. */
 struct dentry *lookup_one(struct dentry *dir, const struct qstr *name);
 /* Likewise with i_rwsem held for writing, mounts not crossed. */

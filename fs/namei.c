@@ -73,8 +73,6 @@ static struct dentry *lookup_real(struct dentry *dir, const struct qstr *name)
 	struct inode *inode, *dir_inode = dir->d_inode;
 	struct dentry *dentry;
 
-	if (d_unlinked(dir))
-		return ERR_PTR(-ENOENT);
 	dentry = d_alloc(dir, name);
 	if (!dentry)
 		return ERR_PTR(-ENOMEM);
@@ -93,6 +91,9 @@ struct dentry *lookup_one_locked(struct dentry *dir, const struct qstr *name)
 
 	if (name->len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
+	/* Also when the name is cached: nothing may be made where an absent one was seen before the directory went. */
+	if (d_unlinked(dir))
+		return ERR_PTR(-ENOENT);
 	while ((dentry = lookup_cached(dir, name))) {
 		int ok = d_revalidate(dentry);
 
@@ -281,14 +282,15 @@ static int push_link(struct nameidata *nd, char *body)
 	return 0;
 }
 
-static char *read_link(struct dentry *link)
+char *read_link(struct dentry *link)
 {
 	struct inode *inode = link->d_inode;
 	char *body;
 
-	if (!inode->i_link)
-		return inode->i_op->get_link ? inode->i_op->get_link(link) : ERR_PTR(-EINVAL);
-	body = kstrdup(inode->i_link, GFP_KERNEL);
+	if (inode->i_link)
+		body = kstrdup(inode->i_link, GFP_KERNEL);
+	else
+		body = inode->i_op->get_link ? inode->i_op->get_link(link) : ERR_PTR(-EINVAL);
 	return body ? body : ERR_PTR(-ENOMEM);
 }
 

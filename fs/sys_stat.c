@@ -264,17 +264,13 @@ SYSCALL4(faccessat2, int, dirfd, vaddr_t, path, uint32_t, mode, uint32_t, flags)
 /* What a symlink says; of a magic one the path of what it names. For kfree(). */
 static char *link_text(struct dentry *link)
 {
-	struct inode *inode = link->d_inode;
+	const struct inode_operations *op = link->d_inode->i_op;
 	struct dentry *to;
 	char *buf, *path;
 
-	if (inode->i_link) {
-		buf = kstrdup(inode->i_link, GFP_KERNEL);
-		return buf ? buf : ERR_PTR(-ENOMEM);
-	}
-	if (!inode->i_op->jump_link)
-		return inode->i_op->get_link ? inode->i_op->get_link(link) : ERR_PTR(-EINVAL);
-	to = inode->i_op->jump_link(link);
+	if (!op->jump_link)
+		return read_link(link);
+	to = op->jump_link(link);
 	if (IS_ERR(to))
 		return (char *)to;
 	buf = kmalloc(PATH_MAX, GFP_KERNEL);

@@ -138,7 +138,7 @@ struct inode_operations {
 	              struct dentry *to, unsigned flags);
 	struct inode *(*tmpfile)(struct inode *dir, uint32_t mode); /* unnamed; ERR_PTR */
 
-	/* Symlinks without i_link: the target, for kfree(); ERR_PTR. No lock held. */
+	/* Symlinks without i_link: the target, for kfree(); NULL: no memory; ERR_PTR. No lock held. */
 	char *(*get_link)(struct dentry *dentry);
 	/* Magic links (/proc/self/exe): the place itself, with a reference; ERR_PTR. Wins over get_link. No lock held. */
 	struct dentry *(*jump_link)(struct dentry *dentry);

@@ -103,6 +103,19 @@ int vfs_symlink_at(const char *target, int dirfd, const char *name)
 	return err;
 }
 
+/* The count of names is the file's: its own lock guards it, for they may be in many directories. */
+static int link_locked(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	int err = -ENOENT;
+
+	down_write(&old->d_inode->i_rwsem);
+	if (old->d_inode->i_nlink ||
+	    !d_unlinked(old)) /* not what was removed; a file of O_TMPFILE may */
+		err = dir->i_op->link(old, dir, dentry);
+	up_write(&old->d_inode->i_rwsem);
+	return err;
+}
+
 int vfs_link_at(struct dentry *old, int dirfd, const char *name)
 {
 	struct nameidata nd;
@@ -116,7 +129,7 @@ int vfs_link_at(struct dentry *old, int dirfd, const char *name)
 	else if (S_ISDIR(old->d_inode->i_mode) || !nd.at->d_inode->i_op->link)
 		err = -EPERM;
 	else
-		err = nd.at->d_inode->i_op->link(old, nd.at->d_inode, dentry);
+		err = link_locked(old, nd.at->d_inode, dentry);
 	make_end(&nd, dentry);
 	return err;
 }
@@ -249,10 +262,15 @@ static int unlink_locked(struct inode *dir, struct dentry *dentry)
 {
 	int err = may_delete(dentry, false);
 
-	if (!err)
-		err = dir->i_op->unlink ? dir->i_op->unlink(dir, dentry) : -EPERM;
+	if (err)
+		return err;
+	if (!dir->i_op->unlink)
+		return -EPERM;
+	down_write(&dentry->d_inode->i_rwsem);
+	err = dir->i_op->unlink(dir, dentry);
 	if (!err)
 		d_delete(dentry);
+	up_write(&dentry->d_inode->i_rwsem);
 	return err;
 }
 
@@ -396,21 +414,21 @@ static int rename_locked(struct nameidata *f, struct nameidata *t, struct dentry
                          struct dentry *to, unsigned flags)
 {
 	struct inode *from_dir = f->at->d_inode, *to_dir = t->at->d_inode;
-	bool victim_dir = d_is_dir(to) && !(flags & RENAME_EXCHANGE);
+	bool victim = !d_is_negative(to) && !(flags & RENAME_EXCHANGE);
 	int err = may_rename(f, t, from, to, flags);
 
 	if (err)
 		return err < 0 ? err : 0;
 	if (!from_dir->i_op->rename)
 		return -EPERM;
-	if (victim_dir)
+	if (victim)
 		down_write(&to->d_inode->i_rwsem);
 	err = from_dir->i_op->rename(from_dir, from, to_dir, to, flags);
 	if (!err && flags & RENAME_EXCHANGE)
 		d_exchange(from, to);
 	else if (!err)
 		d_move(from, to);
-	if (victim_dir)
+	if (victim)
 		up_write(&to->d_inode->i_rwsem);
 	return err;
 }

@@ -114,9 +114,11 @@ static int attach_locked(struct super_block *sb, struct dentry *where)
 	if (!S_ISDIR(where->d_inode->i_mode) && S_ISDIR(sb->s_root->d_inode->i_mode))
 		return -ENOTDIR;
 	spin_lock(&dcache_lock);
-	if (where->d_mounted) {
+	if (where->d_mounted || d_unlinked(where)) {
+		int err = where->d_mounted ? -EBUSY : -ENOENT;
+
 		spin_unlock(&dcache_lock);
-		return -EBUSY;
+		return err;
 	}
 	atomic_store(&where->d_expires, D_NEVER);
 	where->d_mounted = sb;
@@ -221,19 +223,17 @@ static struct dentry *next_in_tree(struct dentry *root, struct dentry *d)
 	return d == root ? NULL : list_next_entry(d, d_child);
 }
 
-/* Does anybody hold something of it but the tree itself? */
+/* Does anybody hold something of it but the tree itself? dcache_lock held, so that nobody walks in meanwhile. */
 static bool super_busy(struct super_block *sb)
 {
 	bool busy = false;
 
-	spin_lock(&dcache_lock);
 	for (struct dentry *d = sb->s_root; d && !busy; d = next_in_tree(sb->s_root, d)) {
 		size_t own = list_count_nodes(&d->d_subdirs);
 
 		own += d == sb->s_root || d->d_flags & DCACHE_PINNED;
 		busy = (size_t)refcount_read(&d->d_count) > own;
 	}
-	spin_unlock(&dcache_lock);
 	return busy;
 }
 
@@ -242,12 +242,13 @@ int vfs_umount(struct super_block *sb)
 	struct dentry *where;
 
 	mutex_lock(&mount_mutex);
+	spin_lock(&dcache_lock);
 	where = sb->s_mountpoint;
 	if (!where || super_busy(sb)) {
+		spin_unlock(&dcache_lock);
 		mutex_unlock(&mount_mutex);
 		return where ? -EBUSY : -EINVAL;
 	}
-	spin_lock(&dcache_lock);
 	where->d_mounted = NULL;
 	where->d_flags &= ~DCACHE_MOUNTED;
 	sb->s_mountpoint = NULL;

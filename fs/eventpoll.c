@@ -37,6 +37,7 @@ struct eventpoll {
 	struct wait_queue wq;        /* epoll_wait */
 	struct wait_queue poll_wait; /* those who poll this instance */
 	struct rb_root items;        /* mtx + epmutex */
+	struct file *file;           /* its own, which holds it */
 };
 
 struct ep_queue { /* an item's callback on one wait queue */
@@ -214,6 +215,19 @@ static bool ep_loops(struct eventpoll *ep, struct eventpoll *target, int depth)
 	return false;
 }
 
+/* Instances on the longest way up from file to one that nobody watches. epmutex held. */
+static int ep_height(struct file *file, int depth)
+{
+	struct epitem *item;
+	int most = 0;
+
+	if (depth > EP_MAX_NESTS)
+		return depth;
+	list_for_each_entry(item, &file->f_ep_links, f_link)
+		most = MAX(most, 1 + ep_height(item->ep->file, depth + 1));
+	return most;
+}
+
 /* --- life ----------------------------------------------------------------------------------------------------------- */
 
 void eventpoll_release(struct file *file)
@@ -282,6 +296,8 @@ static int64_t do_epoll_create(uint32_t flags)
 	file = anon_inode_getfile("[eventpoll]", &eventpoll_fops, ep, O_RDWR);
 	if (IS_ERR(file))
 		kfree(ep);
+	else
+		ep->file = file;
 	return fd_add(file, flags);
 }
 
@@ -334,7 +350,7 @@ static int64_t do_epoll_ctl(struct file *epfile, int op, int fd, struct file *fi
 	event->events |= POLLERR | POLLHUP;
 	mutex_lock(&epmutex);
 	if (op == EPOLL_CTL_ADD && file->f_op == &eventpoll_fops &&
-	    ep_loops(file->private_data, ep, 0)) {
+	    ep_loops(file->private_data, ep, ep_height(epfile, 0))) {
 		err = -ELOOP;
 	} else {
 		mutex_lock(&ep->mtx);

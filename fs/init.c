@@ -5,6 +5,7 @@
 #include "fs/9p_fs.h"
 #include "fs/proc.h"
 #include <quire/frame.h>
+#include <quire/kva.h>
 #include <quire/slab.h>
 
 static int mount_root(void)
@@ -143,6 +144,7 @@ uint64_t fs_drop_caches(void)
 	}
 	n = fs_drop_pages(UINT64_MAX);
 	mutex_unlock(&mount_mutex);
+	vm_unmap_aliases();
 	return n + kmem_cache_shrink_all();
 }
 

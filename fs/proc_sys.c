@@ -8,7 +8,9 @@
 
 #include "kernel/random.h"
 #include "kernel/utsname.h"
+#include "lib/format.h"
 #include "lib/string.h"
+#include <quire/check.h>
 #include <quire/machine.h>
 
 /* --- constants -------------------------------------------------------------------------------- */
@@ -112,6 +114,40 @@ static int64_t drop_caches_write(struct kiocb *iocb, struct iov_iter *from)
 
 static const struct file_operations drop_caches_fops = {.write_iter = drop_caches_write};
 
+/*
+ * fail-nth: N written makes the N-th allocation from now on fail, 0 none. Reading says how many are still to come up to it; 0: it
+ * has failed, or none is to. As Linux's file of a task, but for the whole machine, so it wants a machine with one CPU,
+ * on which nobody else is inside mm/ while this call runs. Neither call allocates.
+ */
+static int64_t fail_nth_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	size_t all = iov_iter_count(from), n = MIN(all, 15u);
+	char buf[16] = "";
+	const char *end;
+	uint64_t nth;
+
+	if (copy_from_iter(buf, n, from) != n)
+		return -EFAULT;
+	if (parse_u64(buf, 10, &end, &nth) || (*end && *end != '\n') || nth > INT32_MAX)
+		return -EINVAL;
+	if (machine()->nr_cpus > 1)
+		return -EBUSY;
+	(void)fault_inject_once((int64_t)nth - 1);
+	iocb->ki_pos += (int64_t)all;
+	return (int64_t)all;
+}
+
+static int64_t fail_nth_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	char text[24];
+	size_t n = format(text, sizeof(text), "%lld\n", (long long)fault_inject_left() + 1);
+
+	return simple_read_from_buffer(to, &iocb->ki_pos, text, n);
+}
+
+static const struct file_operations fail_nth_fops = {.read_iter = fail_nth_read,
+                                                     .write_iter = fail_nth_write};
+
 /* --- the tree --------------------------------------------------------------------------------- */
 
 static int make_dir(struct dentry *parent, const char *name, const struct proc_file *files,
@@ -161,6 +197,10 @@ static int make_vm(struct dentry *sys)
 	if (err)
 		return err;
 	d = simple_create(dir, "drop_caches", 0200, &drop_caches_fops, NULL);
+	if (!d)
+		return -ENOMEM;
+	d->d_inode->i_op = &proc_file_iops;
+	d = simple_create(dir, "fail-nth", 0600, &fail_nth_fops, NULL);
 	if (!d)
 		return -ENOMEM;
 	d->d_inode->i_op = &proc_file_iops;

@@ -16,6 +16,12 @@
  */
 uint64_t fault_inject(int64_t n);
 
+/* The same for one allocation: n succeed, the next one fails, and all after it succeed. */
+uint64_t fault_inject_once(int64_t n);
+
+/* How many allocations will succeed before one fails; -1: none is to fail (any more). */
+int64_t fault_inject_left(void);
+
 /* Is this allocation to fail? Counts it. Called by the allocators while the machine is careful. */
 bool should_fail_alloc(gfp_t gfp);
 

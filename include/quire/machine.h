@@ -16,7 +16,8 @@ struct cache_state;
 struct space_state;
 
 /* Hashed wait queues for PG_locked and PG_writeback. */
-#define PAGE_WAIT_QUEUES 32
+#define PAGE_WAIT_BITS   5
+#define PAGE_WAIT_QUEUES (1 << PAGE_WAIT_BITS)
 
 /* Index of a lruvec: the bits of page->flags from PG_shard_shift on. */
 #define LRUVECS(nodes) ((nodes) << 3)
@@ -47,6 +48,7 @@ struct machine {
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
 	bool careful;               /* fast paths are closed: one of those below is on */
 	bool poison;                /* freed frames are filled with junk */
+	bool fail_once;             /* one, not all behind it */
 	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
 	_Atomic uint64_t failed;    /* allocations that were made to fail */
 

@@ -23,13 +23,29 @@ static void set_careful(void)
 		slab_flush_all();
 }
 
-uint64_t fault_inject(int64_t n)
+static uint64_t inject(int64_t n, bool once)
 {
 	struct machine *m = machine();
 
+	m->fail_once = once;
 	atomic_store(&m->fail_after, n < 0 ? -1 : n);
 	set_careful();
 	return atomic_exchange(&m->failed, 0);
+}
+
+uint64_t fault_inject(int64_t n)
+{
+	return inject(n, false);
+}
+
+uint64_t fault_inject_once(int64_t n)
+{
+	return inject(n, true);
+}
+
+int64_t fault_inject_left(void)
+{
+	return atomic_load(&machine()->fail_after);
 }
 
 bool should_fail_alloc(gfp_t gfp)
@@ -42,6 +58,8 @@ bool should_fail_alloc(gfp_t gfp)
 	while (left > 0)
 		if (atomic_compare_exchange_weak(&m->fail_after, &left, left - 1))
 			return false;
+	if (m->fail_once) /* still careful, until the next fault_inject() */
+		atomic_store(&m->fail_after, -1);
 	atomic_fetch_add(&m->failed, 1);
 	return true;
 }

@@ -41,19 +41,25 @@ static inline void INIT_LIST_HEAD(struct list_head *head)
 	head->prev = head;
 }
 
+/* Whole and at once, for list_empty() looks at it without the lock. */
+static inline void list_set_next(struct list_head *entry, struct list_head *next)
+{
+	__atomic_store_n(&entry->next, next, __ATOMIC_RELAXED);
+}
+
 static inline void list_insert_between(struct list_head *entry, struct list_head *prev,
                                        struct list_head *next)
 {
 	next->prev = entry;
 	entry->next = next;
 	entry->prev = prev;
-	prev->next = entry;
+	list_set_next(prev, entry);
 }
 
 static inline void list_join(struct list_head *prev, struct list_head *next)
 {
 	next->prev = prev;
-	prev->next = next;
+	list_set_next(prev, next);
 }
 
 /* At the front: right behind head. head may be any entry of a list. */
@@ -101,9 +107,10 @@ static inline void list_move_tail(struct list_head *entry, struct list_head *hea
 	list_add_tail(entry, head);
 }
 
+/* Also without the lock: then it tells what was so at some moment, in no order with anything else. */
 static inline bool list_empty(const struct list_head *head)
 {
-	return READ_ONCE(head->next) == head;
+	return __atomic_load_n(&head->next, __ATOMIC_RELAXED) == head;
 }
 
 static inline bool list_is_singular(const struct list_head *head)
@@ -132,7 +139,7 @@ static inline void list_splice_between(const struct list_head *list, struct list
 	struct list_head *first = list->next, *last = list->prev;
 
 	first->prev = prev;
-	prev->next = first;
+	list_set_next(prev, first);
 	last->next = next;
 	next->prev = last;
 }

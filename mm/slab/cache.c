@@ -73,14 +73,19 @@ void slab_cache_setup(struct kmem_cache *s, const char *name, size_t size, size_
 	mutex_unlock(&state()->lock);
 }
 
+/* A constructor's link and the alignment come on top of the size. */
+static bool possible(size_t size, size_t align)
+{
+	return size && !(align & (align - 1)) && align <= PAGE_SIZE &&
+	       size <= (PAGE_SIZE << SLAB_MAX_ORDER) - MAX(align, CACHELINE);
+}
+
 struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align, unsigned flags,
                                      void (*ctor)(void *object))
 {
 	struct kmem_cache *s = NULL;
-	bool sane = size && size <= PAGE_SIZE << SLAB_MAX_ORDER && !(align & (align - 1)) &&
-	            align <= PAGE_SIZE;
 
-	if (!sane)
+	if (!possible(size, align))
 		port_log("kmem_cache_create: %s: size %lu, align %lu: impossible", name,
 		         (unsigned long)size, (unsigned long)align);
 	else

@@ -110,6 +110,23 @@ static void construct(void *object)
 	memset(object, 0x77, 40);
 }
 
+/* The link of a constructed object lies behind it, which must fit into the largest slab too. */
+UNIT_TEST(an_object_and_its_link_fit_into_a_slab)
+{
+	struct kmem_cache *s =
+	        kmem_cache_create("test-big", 8 * PAGE_SIZE - CACHELINE, 0, 0, construct);
+	void *object;
+
+	CHECK_EQ(kmem_cache_create("test-bigger", 8 * PAGE_SIZE, 0, 0, construct), NULL);
+	CHECK(s);
+	object = kmem_cache_alloc(s, GFP_KERNEL);
+	CHECK(object);
+	memset(object, 0x77, 8 * PAGE_SIZE - CACHELINE);
+	CHECK_SOUND(slab_check());
+	kmem_cache_free(s, object);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+}
+
 UNIT_TEST(constructor_runs_once_for_each_object)
 {
 	struct kmem_cache *s = kmem_cache_create("test-ctor", 40, 0, 0, construct);

@@ -46,7 +46,7 @@ struct pglist_data {
 
 /*
  * Boot-time ranges (1.2). Ranges of RAM and of reserved memory, before there is a buddy. Adjacent and
- * overlapping ranges merge. Fixed arrays: 0 or -ENOSPC.
+ * overlapping ranges merge. Fixed arrays: 0 or -ENOSPC; -EINVAL: beyond the last address.
  */
 struct memblock_range {
 	uint64_t start, end; /* bytes, [start, end) */

@@ -210,6 +210,8 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
 	}
 	if (unlikely(machine()->careful) && should_fail_alloc(gfp))
 		return NULL;
+	if (unlikely(!this_cpu()->pcp_ready))
+		pcp_init(this_cpu());
 	drain_if_wanted();
 	ac.zonelist = &machine()->node[0].zonelist[ac.highest_zone];
 	page = get_page_from_freelist(&ac, WMARK_LOW);

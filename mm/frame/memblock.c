@@ -16,6 +16,8 @@ static int insert_range(struct memblock_range *r, unsigned *nr, uint64_t start, 
 {
 	unsigned first = 0, last;
 
+	if (end < start)
+		return -EINVAL;
 	while (first < *nr && r[first].end < start)
 		first++;
 	for (last = first; last < *nr && r[last].start <= end; last++) {

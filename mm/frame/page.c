@@ -10,6 +10,8 @@
  */
 #include "mm/frame/internal.h"
 
+#include "lib/hash.h"
+
 static NORETURN NOINLINE void bad_page(struct page *page, const char *why)
 {
 	port_panic("bad page: frame %#x, %s: flags %#x refcount %d mapcount %d mapping %#lx",
@@ -95,7 +97,7 @@ void free_block(struct page *page, unsigned order)
 	for (unsigned i = 0; i < 1u << order; i++) {
 		uint32_t flags = page[i].flags;
 
-		if (unlikely(flags & PAGE_FLAGS_BAD & ~PAGE_FLAG(tail)))
+		if (unlikely(flags & (PAGE_FLAGS_BAD | PAGE_FLAG(lru)) & ~PAGE_FLAG(tail)))
 			bad_page(page + i, "freed while in use");
 		atomic_store_explicit(&page[i]._refcount, 0, memory_order_relaxed);
 		reset_page(page + i, flags);
@@ -210,11 +212,8 @@ void release_pages(struct page **pages, unsigned n)
 
 static struct wait_queue *page_wait_queue(const struct page *page)
 {
-	uint32_t hash = page_to_pfn(page).n * 2654435769u; /* Knuth 6.4: 2^32 / golden ratio */
-
-	return &machine()->page_wait[hash >> 27];
+	return &machine()->page_wait[hash_32(page_to_pfn(page).n, PAGE_WAIT_BITS)];
 }
-static_assert(PAGE_WAIT_QUEUES == 1 << (32 - 27), "page_wait_queue takes the hash's high bits");
 
 /* Sleep until test(page) holds; PG_waiters is set before each test. */
 static void wait_on_page(struct page *page, bool (*test)(struct page *page))

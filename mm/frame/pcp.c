@@ -35,7 +35,7 @@ static void setup_fast_pcp(struct cpu_area *cpu)
 }
 
 /* A CPU's first steps in here; its first interrupt may come first. */
-static NOINLINE void pcp_init(struct cpu_area *cpu)
+void pcp_init(struct cpu_area *cpu)
 {
 	irq_state_t irq = irq_save();
 
@@ -166,8 +166,6 @@ struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare)
 	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
 	struct page *page = NULL;
 
-	if (unlikely(!cpu->pcp_ready))
-		pcp_init(cpu);
 	if (!pcp_enter_slow(pcp))
 		return rmqueue_one(zone);
 	if (gfp & __GFP_COLD && cold_count(pcp)) {

@@ -73,6 +73,7 @@ static void check_full(void)
 		CHECK_EQ(memblock_reserve(PHYS(i * 2 * MB), MB), 0);
 	CHECK_EQ(memblock_reserve(PHYS(MEMBLOCK_MAX * 2 * MB), MB), -ENOSPC);
 	CHECK_EQ(memblock_reserve(PHYS(MB), MB), 0); /* merges: no room needed */
+	CHECK_EQ(memblock_reserve(PHYS(UINT64_MAX - MB), 2 * MB), -EINVAL);
 	CHECK_EQ(memblock_reserve(PHYS(MEMBLOCK_MAX * 2 * MB), MB), 0);
 }
 

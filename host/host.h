@@ -22,7 +22,7 @@ struct host_config {
 	uint64_t ram;        /* bytes, from physical address 0; page 0 is reserved */
 	uint64_t hole_start; /* [hole_start, hole_end) is no memory; 0, 0: no hole */
 	uint64_t hole_end;
-	unsigned cpus;   /* default 1 */
+	unsigned cpus;   /* default 1, at most QUIRE_MAX_CPUS */
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
 	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */

@@ -46,6 +46,8 @@ static bool map_memory(struct host_machine *h)
 
 static bool make_cpus(struct host_machine *h, unsigned cpus)
 {
+	if (cpus > QUIRE_MAX_CPUS)
+		return false;
 	for (unsigned i = 0; i < cpus; i++) {
 		struct cpu_area *area = aligned_alloc(alignof(struct cpu_area), sizeof(*area));
 

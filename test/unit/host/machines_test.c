@@ -6,6 +6,7 @@
 
 #include <quire/check.h>
 #include <quire/slab.h>
+#include <quire/trace.h>
 
 #define MB (1ull << 20)
 #define GB (1ull << 30)
@@ -125,4 +126,34 @@ UNIT_TEST(reserved_memory_comes_back)
 	CHECK_EQ(machine()->reserved_pages, 2);
 	CHECK_SOUND(mm_check());
 	leave();
+}
+
+/* A CPU whose first allocation is a block, not a single frame. */
+static void check_first_block(void)
+{
+	uint64_t before, other = counter_read(COUNT_PGALLOC_DMA);
+	struct page *page;
+
+	host_enter(own, 1);
+	before = counter_read(COUNT_PGALLOC_DMA32);
+	CHECK(!this_cpu()->pcp_ready);
+	page = alloc_pages(GFP_KERNEL, 3);
+	CHECK(page);
+	CHECK_EQ(counter_read(COUNT_PGALLOC_DMA32), before + 8);
+	CHECK_EQ(counter_read(COUNT_PGALLOC_DMA), other);
+	__free_pages(page, 3);
+}
+
+UNIT_TEST(a_first_block_is_counted_for_its_zone)
+{
+	CHECK(enter(&(struct host_config){.ram = 64 * MB, .cpus = 2}));
+	check_first_block();
+	leave();
+}
+
+UNIT_TEST(too_many_cpus)
+{
+	CHECK(!enter(&(struct host_config){.ram = 64 * MB, .cpus = QUIRE_MAX_CPUS + 1}));
+	if (outer)
+		host_enter(outer, 0);
 }

@@ -135,6 +135,9 @@ struct mm_struct {
 	vaddr_t highest_vm_end;      /* (m) of the highest area; 0: none */
 	_Atomic(struct vm_area_struct *) vmacache; /* (a) a guess: last area found; checked under (m) */
 	struct mmu_space space;
+	_Atomic uint32_t leaf_guess; /* (a) frame of the leaf table last used, 0: none; checked under (m) */
+	uint32_t spare_tables;       /* page_table_lock: first empty table kept for the next need, by lru.next */
+	unsigned nr_spare_tables;    /* page_table_lock */
 	refcount_t mm_users;         /* (a) tasks that run in it; the last mmput empties it */
 	refcount_t mm_count;         /* (a) others that need the struct; mm_users counts as one */
 	uint32_t id;                 /* (i) for events */

@@ -37,16 +37,6 @@ void tlb_flush_mmu_tlbonly(struct mmu_gather *tlb)
 	gather_reset(tlb);
 }
 
-static void gather_free_tables(struct mmu_gather *tlb)
-{
-	while (tlb->tables != PFN_NONE_N) {
-		struct page *table = pfn_to_page(PFN(tlb->tables));
-
-		tlb->tables = table->lru.next;
-		pt_free_table(table);
-	}
-}
-
 static void gather_free_pages(struct mmu_gather *tlb)
 {
 	unsigned full = tlb->nr_batches;
@@ -72,7 +62,9 @@ void tlb_flush_mmu(struct mmu_gather *tlb)
 	tlb_flush_mmu_tlbonly(tlb);
 	if (tlb->nr || tlb->nr_batches)
 		gather_free_pages(tlb);
-	gather_free_tables(tlb);
+	if (tlb->tables != PFN_NONE_N)
+		pt_retire_tables(tlb->mm, tlb->tables);
+	tlb->tables = PFN_NONE_N;
 }
 
 void tlb_finish_mmu(struct mmu_gather *tlb)
@@ -100,5 +92,5 @@ void tlb_remove_table(struct mmu_gather *tlb, struct page *table)
 {
 	table->lru.next = tlb->tables;
 	tlb->tables = page_to_pfn(table).n;
-	atomic_fetch_sub_explicit(&tlb->mm->pgtables_bytes, PAGE_SIZE, memory_order_relaxed);
+	atomic_store_explicit(&tlb->mm->leaf_guess, 0, memory_order_relaxed);
 }

@@ -54,28 +54,71 @@ static struct page *pt_new_table(void)
 	return page;
 }
 
-/* Hang a new table under the entry slot of level, unless another was faster. 0 or -ENOMEM. */
-static NOINLINE int pt_grow(_Atomic uint64_t *bytes, pte_t *slot, unsigned level)
+/* One that munmap kept, or a new one. Kept ones are given out under page_table_lock: faults compete for them. */
+static struct page *pt_table_for(struct mm_struct *mm)
 {
-	struct page *page = pt_new_table();
+	struct page *page = NULL;
+
+	if (mm) {
+		spin_lock(&mm->page_table_lock);
+		if (mm->nr_spare_tables) {
+			page = pfn_to_page(PFN(mm->spare_tables));
+			mm->spare_tables = page->lru.next;
+			mm->nr_spare_tables--;
+		}
+		spin_unlock(&mm->page_table_lock);
+	}
+	if (page)
+		return page;
+	page = pt_new_table();
+	if (page && mm)
+		atomic_fetch_add_explicit(&mm->pgtables_bytes, PAGE_SIZE, memory_order_relaxed);
+	return page;
+}
+
+/* It has no user: keep it for the mm, or free it. */
+static void pt_put_table(struct mm_struct *mm, struct page *page)
+{
+	bool kept = false;
+
+	if (mm) {
+		spin_lock(&mm->page_table_lock);
+		kept = mm->nr_spare_tables < PT_SPARE_TABLES;
+		if (kept) {
+			page->lru.next = mm->spare_tables;
+			mm->spare_tables = page_to_pfn(page).n;
+			mm->nr_spare_tables++;
+		}
+		spin_unlock(&mm->page_table_lock);
+	}
+	if (kept)
+		return;
+	if (mm)
+		atomic_fetch_sub_explicit(&mm->pgtables_bytes, PAGE_SIZE, memory_order_relaxed);
+	pt_free_table(page);
+}
+
+/* Hang a table for va under the entry slot of level, unless another was faster. 0 or -ENOMEM. */
+static NOINLINE int pt_grow(struct mm_struct *mm, pte_t *slot, unsigned level, vaddr_t va)
+{
+	struct page *page = pt_table_for(mm);
 
 	if (!page)
 		return -ENOMEM;
+	page->private = level == PT_LEAF + 1 ? pt_leaf_tag(va) : 0;
 	pt_lock(slot);
 	if (pte_none(pte_read(slot))) {
 		pte_set(slot, pte_make_table(page_to_pfn(page)));
 		pt_count(slot, 1);
-		if (bytes)
-			atomic_fetch_add_explicit(bytes, PAGE_SIZE, memory_order_relaxed);
 		page = NULL;
 	}
 	pt_unlock(slot);
 	if (page)
-		pt_free_table(page);
+		pt_put_table(mm, page);
 	return pte_is_table(pte_read(slot), level) ? 0 : -ENOMEM;
 }
 
-pte_t *pt_alloc_space(struct mmu_space *space, _Atomic uint64_t *bytes, vaddr_t va)
+pte_t *pt_alloc_space(struct mmu_space *space, struct mm_struct *mm, vaddr_t va)
 {
 	pfn_t table = space->root;
 
@@ -84,18 +127,39 @@ pte_t *pt_alloc_space(struct mmu_space *space, _Atomic uint64_t *bytes, vaddr_t 
 		pte_t entry = pte_read(slot);
 
 		if (unlikely(!pte_is_table(entry, level))) {
-			if (pt_grow(bytes, slot, level))
+			if (pt_grow(mm, slot, level, va))
 				return NULL;
 			entry = pte_read(slot);
 		}
 		table = pte_pfn(entry);
 	}
+	if (mm)
+		atomic_store_explicit(&mm->leaf_guess, table.n, memory_order_release);
 	return pt_entries_of(table) + mmu_index(va, PT_LEAF);
 }
 
-pte_t *pt_alloc(struct mm_struct *mm, vaddr_t va)
+void pt_retire_tables(struct mm_struct *mm, uint32_t first)
 {
-	return pt_alloc_space(&mm->space, &mm->pgtables_bytes, va);
+	while (first != PFN_NONE_N) {
+		struct page *table = pfn_to_page(PFN(first));
+
+		first = table->lru.next;
+		pt_put_table(mm, table);
+	}
+}
+
+void pt_free_spares(struct mm_struct *mm)
+{
+	uint32_t first = mm->spare_tables;
+
+	for (unsigned n = mm->nr_spare_tables; n; n--) {
+		struct page *table = pfn_to_page(PFN(first));
+
+		first = table->lru.next;
+		atomic_fetch_sub_explicit(&mm->pgtables_bytes, PAGE_SIZE, memory_order_relaxed);
+		pt_free_table(table);
+	}
+	mm->nr_spare_tables = 0;
 }
 
 pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end)

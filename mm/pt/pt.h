@@ -87,12 +87,42 @@ static inline void pt_count(pte_t *entry, int32_t n)
  */
 pte_t *pt_lookup(struct mmu_space *space, vaddr_t va);
 
-/* The leaf entry of va in mm; tables are made as needed. NULL: no memory. mmap_lock held. Sleeps. */
-pte_t *pt_alloc(struct mm_struct *mm, vaddr_t va);
+/*
+ * The leaf entry of va in space; tables are made as needed, from mm's spare ones if there are. mm: whose space it
+ * is, NULL: the kernel's. NULL: no memory. Sleeps.
+ */
+pte_t *pt_alloc_space(struct mmu_space *space, struct mm_struct *mm, vaddr_t va);
 
-/* The same for any space; bytes (may be NULL) counts the memory of new tables. */
-pte_t *pt_alloc_space(struct mmu_space *space, _Atomic uint64_t *bytes, vaddr_t va);
+/* What a leaf table's descriptor says of the addresses that it covers. Never 0. */
+static inline uint64_t pt_leaf_tag(vaddr_t va)
+{
+	return (va & ~(pt_leaf_span() - 1)) | 1;
+}
 
+/*
+ * The same for a program's space; mmap_lock held. Programs fault again and again under one leaf table: mm->leaf_guess
+ * is its frame, believed when the descriptor's tag is right. It is a table of this mm as long as
+ * anyone holds mmap_lock, for unlinking a table (mmap_lock held for writing) clears the guess.
+ */
+static inline pte_t *pt_alloc(struct mm_struct *mm, vaddr_t va)
+{
+	pfn_t guess = PFN(atomic_load_explicit(&mm->leaf_guess, memory_order_acquire));
+
+	if (likely(guess.n && pfn_to_page(guess)->private == pt_leaf_tag(va)))
+		return pt_entries_of(guess) + mmu_index(va, PT_LEAF);
+	return pt_alloc_space(&mm->space, mm, va);
+}
+
+/*
+ * Tables that munmap unlinked are empty, and so as good as new: an mm keeps a few, counted in its
+ * pgtables_bytes, for a program that maps and unmaps would have the same ones allocated and cleared each time. They
+ * go with the mm. Three make a path from the root to a leaf on x86-64.
+ */
+#define PT_SPARE_TABLES 3u
+
+/* The chain of unlinked tables from frame first on, flushed; mmap_lock held for writing. */
+void pt_retire_tables(struct mm_struct *mm, uint32_t first);
+void pt_free_spares(struct mm_struct *mm);
 void pt_free_table(struct page *table); /* unlinked, flushed */
 
 /*

@@ -24,24 +24,40 @@ static vaddr_t top_ceiling(const struct mm_struct *mm)
 	return ALIGN_UP(mm->task_size, (vaddr_t)1 << mmu_shift(mmu_levels()));
 }
 
+/*
+ * Step 4 for a list of areas. Between two areas there are no tables, so only theirs are looked at; a table that several
+ * reach into goes with the last, since ceiling is the next one's start and floor stays.
+ */
+static void free_tables(struct mmu_gather *tlb, struct vm_area_struct *vma, vaddr_t floor,
+                        vaddr_t ceiling)
+{
+	struct vm_area_struct *last, *next;
+
+	for (; vma; vma = next) {
+		for (last = vma; (next = last->vm_next); last = next)
+			if (next->vm_start - last->vm_end >= pt_leaf_span())
+				break;
+		free_pgtables(tlb, vma->vm_start, last->vm_end, floor,
+		              next ? next->vm_start : ceiling);
+	}
+}
+
 /* Steps 2 to 5 for a list of areas by vm_next, that lay in [floor, ceiling), the hole between their neighbours. */
 static void unmap_region(struct mm_struct *mm, struct vm_area_struct *list, vaddr_t floor,
                          vaddr_t ceiling)
 {
-	struct vm_area_struct *vma, *last = list;
+	struct vm_area_struct *vma;
 	struct mmu_gather tlb;
 
 	tlb_gather_mmu(&tlb, mm);
-	for (vma = list; vma; vma = vma->vm_next) {
+	for (vma = list; vma; vma = vma->vm_next)
 		zap_range(&tlb, vma, vma->vm_start, vma->vm_end, false);
-		last = vma;
-	}
 	for (vma = list; vma; vma = vma->vm_next) {
 		if (!list_empty(&vma->anon_vma_chain))
 			unlink_anon_vmas(vma);
 		vma_unlink_file(vma);
 	}
-	free_pgtables(&tlb, list->vm_start, last->vm_end, floor, ceiling);
+	free_tables(&tlb, list, floor, ceiling);
 	tlb_finish_mmu(&tlb);
 }
 
@@ -144,14 +160,12 @@ int do_munmap(struct mm_struct *mm, vaddr_t addr, uint64_t len)
 	return result;
 }
 
-/* The struct stays, empty. Nobody runs in it, so tree and list need not be kept right on the way. */
+/* The struct stays, empty. Nobody runs in it, so tree and list need not be kept right on the way. The list may be empty. */
 void exit_mmap(struct mm_struct *mm)
 {
 	struct vm_area_struct *list = mm->mmap;
 
 	trace_exit_mmap(mm->id);
-	if (!list)
-		return;
 	down_write(&mm->mmap_lock);
 	mm->mmap = NULL;
 	mm->mm_rb = RB_ROOT;
@@ -160,6 +174,7 @@ void exit_mmap(struct mm_struct *mm)
 	mm->total_vm = mm->locked_vm = mm->data_vm = mm->exec_vm = mm->stack_vm = 0;
 	atomic_store(&mm->vmacache, NULL);
 	unmap_region(mm, list, 0, top_ceiling(mm));
+	pt_free_spares(mm);
 	up_write(&mm->mmap_lock);
 	free_areas(list);
 }

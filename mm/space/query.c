@@ -199,7 +199,7 @@ const char *space_check(struct mm_struct *mm)
 		return c.broken;
 	if (all != c.entries)
 		return "space: entries outside areas";
-	if (tables * PAGE_SIZE != atomic_load(&mm->pgtables_bytes))
+	if ((tables + mm->nr_spare_tables) * PAGE_SIZE != atomic_load(&mm->pgtables_bytes))
 		return "space: pgtables_bytes is wrong";
 	for (unsigned i = 0; i < NR_MM_COUNTERS; i++)
 		if (c.rss[i] != atomic_load(&mm->rss[i]))

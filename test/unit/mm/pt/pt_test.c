@@ -14,8 +14,10 @@ UNIT_TEST(walks_skip_holes)
 	unsigned n = 0;
 
 	CHECK(mm);
-	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		vm_map(mm, places[i] & PAGE_MASK, 1, RW, ANON);
 		CHECK(pt_alloc(mm, places[i]));
+	}
 	CHECK_SOUND(pt_check(&mm->space, &tables));
 	CHECK_EQ(tables * PAGE_SIZE, atomic_load(&mm->pgtables_bytes));
 	for (pte_t *pte; (pte = pt_next_leaf(&mm->space, &va, mm->task_size));
@@ -27,9 +29,6 @@ UNIT_TEST(walks_skip_holes)
 	CHECK_EQ(n, ARRAY_SIZE(places));
 	CHECK(!pt_lookup(&mm->space, VM_BASE + (1ull << 32)));
 	CHECK(pt_lookup(&mm->space, places[2]));
-	/* One area over it all lets unmapping find them. */
-	vm_map(mm, MMAP_MIN_ADDR, 1, RW, ANON);
-	vm_map(mm, VM_BASE + (4ull << 39), 1, RW, ANON);
 	mmput(mm);
 	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), tables_before);
 }
@@ -48,9 +47,35 @@ UNIT_TEST(tables_go_with_their_pages)
 		CHECK_EQ(vm_write(mm, VM_BASE + (100ull << 21) + i * PAGE_SIZE, 1), 0);
 	CHECK_GT(atomic_load(&mm->pgtables_bytes), bytes + 8 * PAGE_SIZE);
 	CHECK_EQ(do_munmap(mm, VM_BASE + (100ull << 21), 5000 * PAGE_SIZE), 0);
-	CHECK_EQ(atomic_load(&mm->pgtables_bytes), bytes);
+	CHECK_EQ(mm->nr_spare_tables, PT_SPARE_TABLES);
+	CHECK_EQ(atomic_load(&mm->pgtables_bytes), bytes + PT_SPARE_TABLES * PAGE_SIZE);
 	CHECK_SOUND(space_check(mm));
 	mmput(mm);
+}
+
+/* What an unmap left is what the next fault takes, and it is as empty as a new one. */
+UNIT_TEST(spare_tables_are_used_again)
+{
+	uint64_t before = frame_kind_pages(FRAME_PAGETABLE), allocated;
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+
+	CHECK(mm);
+	for (unsigned round = 0; round < 3; round++) {
+		const vaddr_t addr = VM_BASE + ((vaddr_t)round << 30);
+
+		allocated = counter_read(COUNT_PGTABLE_ALLOC);
+		vm_map(mm, addr, 100, RW, ANON);
+		for (unsigned i = 0; i < 100; i += 7)
+			CHECK_EQ(vm_write(mm, addr + i * PAGE_SIZE, 1), 0);
+		CHECK_EQ(counter_read(COUNT_PGTABLE_ALLOC) != allocated,
+		         round == 0 || mmu_levels() > 4);
+		CHECK_SOUND(space_check(mm));
+		CHECK_EQ(do_munmap(mm, addr, 100 * PAGE_SIZE), 0);
+		CHECK_SOUND(space_check(mm));
+	}
+	CHECK_EQ(atomic_load(&mm->pgtables_bytes), mm->nr_spare_tables * PAGE_SIZE);
+	mmput(mm);
+	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), before);
 }
 
 /* More pages than the batches of one flush hold. */
@@ -68,7 +93,7 @@ UNIT_TEST(large_unmap_flushes_on_the_way)
 	CHECK_EQ(do_munmap(mm, VM_BASE, pages * PAGE_SIZE), 0);
 	CHECK_EQ(mm_rss(mm), 0);
 	kmem_cache_shrink_all();
-	CHECK_EQ(nr_free_pages(), frames);
+	CHECK_EQ(nr_free_pages() + mm->nr_spare_tables, frames);
 	mmput(mm);
 }
 
@@ -101,7 +126,7 @@ UNIT_TEST(the_topmost_table_goes_too)
 	CHECK_EQ(vm_write(mm, top, 1), 0);
 	CHECK_GT(frame_kind_pages(FRAME_PAGETABLE), tables);
 	CHECK_EQ(do_munmap(mm, top, PAGE_SIZE), 0);
-	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), tables);
-	CHECK_EQ(atomic_load(&mm->pgtables_bytes), 0);
+	CHECK_EQ(frame_kind_pages(FRAME_PAGETABLE), tables + mm->nr_spare_tables);
+	CHECK_EQ(atomic_load(&mm->pgtables_bytes), mm->nr_spare_tables * PAGE_SIZE);
 	mmput(mm);
 }

@@ -88,21 +88,19 @@ static void set_range(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 		vma_i_mmap_insert(vma, mapping);
 }
 
-static void update_gaps(struct vm_area_struct *vma)
-{
-	vma_gap_update(vma);
-	if (vma->vm_next)
-		vma_gap_update(vma->vm_next);
-	else
-		vma->vm_mm->highest_vm_end = vma->vm_end;
-}
-
 void vma_resize(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 {
+	const bool front = start != vma->vm_start, back = end != vma->vm_end;
+
 	lock_geometry(vma->vm_file, vma->anon_vma);
 	set_range(vma, start, end);
 	unlock_geometry(vma->vm_file, vma->anon_vma);
-	update_gaps(vma);
+	if (front)
+		vma_gap_update(vma);
+	if (back && vma->vm_next)
+		vma_gap_update(vma->vm_next);
+	else if (back)
+		vma->vm_mm->highest_vm_end = end;
 }
 
 /* Take a vanished area away; its neighbour has its pages and at least its anon_vmas. */
@@ -114,7 +112,10 @@ static void absorb(struct vm_area_struct *vma)
 	count(VMA_MERGE);
 }
 
-/* 0, or -ENOMEM with nothing changed. */
+/*
+ * 0, or -ENOMEM with nothing changed. There is no hole between the two and there will be none, so no hole changes until
+ * vma_erase() takes one of them away.
+ */
 static int shift_boundary(struct vm_area_struct *left, struct vm_area_struct *right, vaddr_t addr)
 {
 	bool left_grows = addr > right->vm_start;
@@ -135,11 +136,8 @@ static int shift_boundary(struct vm_area_struct *left, struct vm_area_struct *ri
 			set_range(left, left->vm_start, addr);
 	}
 	unlock_geometry(taker->vm_file, taker->anon_vma);
-	update_gaps(taker); /* before the tree changes: see vma_insert() */
 	if (vanishes)
 		absorb(giver);
-	else
-		update_gaps(giver);
 	return 0;
 }
 

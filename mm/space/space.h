@@ -94,6 +94,14 @@ static inline void add_mm_counter(struct mm_struct *mm, enum rss_counter member,
 	trace_rss_stat(mm->id, 1, member, (uint64_t)(before + n) * PAGE_SIZE);
 }
 
+/* The area found last, if it contains addr; else NULL. mmap_lock held. */
+static inline struct vm_area_struct *vma_guess(struct mm_struct *mm, vaddr_t addr)
+{
+	struct vm_area_struct *vma = atomic_load_explicit(&mm->vmacache, memory_order_relaxed);
+
+	return likely(vma && vma->vm_start <= addr && addr < vma->vm_end) ? vma : NULL;
+}
+
 /* vma.c: areas in the tree and the list. */
 struct vm_area_struct *vma_alloc(struct mm_struct *mm);
 struct vm_area_struct *

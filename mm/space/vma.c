@@ -84,12 +84,12 @@ void vma_gap_update(struct vm_area_struct *vma)
 
 struct vm_area_struct *find_vma(struct mm_struct *mm, vaddr_t addr)
 {
-	struct vm_area_struct *best = atomic_load_explicit(&mm->vmacache, memory_order_relaxed);
+	struct vm_area_struct *best = vma_guess(mm, addr);
 	struct rb_node *node = mm->mm_rb.rb_node;
 
-	if (likely(best && best->vm_start <= addr && addr < best->vm_end))
+	if (likely(best))
 		return best;
-	for (best = NULL; node;) {
+	while (node) {
 		struct vm_area_struct *vma = vma_of(node);
 
 		if (vma->vm_end <= addr) {
@@ -142,17 +142,21 @@ void vma_insert(struct mm_struct *mm, struct vm_area_struct *vma, struct vm_area
 		next->vm_prev = vma;
 	else
 		mm->highest_vm_end = vma->vm_end;
-	/* Before the tree turns: a rotation must find summaries that only its two nodes can change. */
-	vma_gap_update(next);
-
 	if (prev && !prev->vm_rb.rb_right)
 		rb_link_node(&vma->vm_rb, &prev->vm_rb, &prev->vm_rb.rb_right);
 	else if (next)
 		rb_link_node(&vma->vm_rb, &next->vm_rb, &next->vm_rb.rb_left);
 	else
 		rb_link_node(&vma->vm_rb, NULL, &mm->mm_rb.rb_node);
-	vma->rb_subtree_gap = 0;
-	rb_insert_augmented(&vma->vm_rb, &mm->mm_rb, vma_gap_compute);
+	/*
+	 * The hole in front of next has changed too. One way up mostly corrects both; all of it before the tree turns, for a
+	 * rotation must find summaries that only its two nodes can change.
+	 */
+	vma->rb_subtree_gap = vma_gap(vma);
+	rb_propagate(rb_parent(&vma->vm_rb), vma_gap_compute);
+	if (next && rb_parent(&vma->vm_rb) != &next->vm_rb)
+		vma_gap_update(next);
+	rb_insert_fixup(&vma->vm_rb, &mm->mm_rb, vma_gap_compute);
 	mm->map_count++;
 }
 

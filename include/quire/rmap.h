@@ -23,7 +23,6 @@ MUST_USE int anon_vma_fork(struct vm_area_struct *vma, struct vm_area_struct *pv
 void unlink_anon_vmas(struct vm_area_struct *vma);
 
 /* An entry now maps the page. The page-table lock is held. */
-void page_add_new_anon_rmap(struct page *page, struct vm_area_struct *vma, vaddr_t addr);
 void page_add_anon_rmap(struct page *page);
 void page_add_file_rmap(struct page *page);
 /* An entry no longer maps it. */

@@ -71,7 +71,7 @@ static enum fault_result handle_present(struct vm_fault *vmf)
 	return FAULT_DONE;
 }
 
-static enum fault_result dispatch(struct vm_fault *vmf)
+static inline enum fault_result dispatch(struct vm_fault *vmf)
 {
 	vmf->pte = pt_alloc(vmf->vma->vm_mm, vmf->addr);
 	if (unlikely(!vmf->pte))
@@ -84,15 +84,19 @@ static enum fault_result dispatch(struct vm_fault *vmf)
 	return vma_is_anonymous(vmf->vma) ? do_anonymous_page(vmf) : do_file_page(vmf);
 }
 
-enum fault_result fault_in_vma(struct vm_area_struct *vma, vaddr_t addr, unsigned access,
-                               struct fault_stats *stats)
+static ALWAYS_INLINE enum fault_result do_fault(struct vm_area_struct *vma, vaddr_t addr,
+                                                unsigned access, struct fault_stats *stats)
 {
-	struct vm_fault vmf = {.vma = vma,
-	                       .addr = addr & PAGE_MASK,
-	                       .access = access,
-	                       .kind = FAULT_KIND_SPURIOUS};
-	enum fault_result result = dispatch(&vmf);
+	enum fault_result result;
+	struct vm_fault vmf;
 
+	vmf.vma = vma;
+	vmf.addr = addr & PAGE_MASK;
+	vmf.access = access;
+	vmf.kind = FAULT_KIND_SPURIOUS;
+	vmf.pfn = 0;
+	vmf.major = false;
+	result = dispatch(&vmf);
 	if (unlikely(result != FAULT_DONE))
 		vmf.kind = result == FAULT_NOMEM ? FAULT_KIND_OOM : FAULT_KIND_BUS;
 	fault_done(addr, vmf.kind, vmf.pfn);
@@ -103,6 +107,12 @@ enum fault_result fault_in_vma(struct vm_area_struct *vma, vaddr_t addr, unsigne
 		stats->minor += !vmf.major;
 	}
 	return result;
+}
+
+enum fault_result fault_in_vma(struct vm_area_struct *vma, vaddr_t addr, unsigned access,
+                               struct fault_stats *stats)
+{
+	return do_fault(vma, addr, access, stats);
 }
 
 /*
@@ -133,13 +143,16 @@ enum fault_result handle_mm_fault(struct mm_struct *mm, vaddr_t addr, unsigned a
 	struct vm_area_struct *vma;
 
 	down_read(&mm->mmap_lock);
-	vma = find_vma(mm, addr);
-	if (unlikely(vma && vma->vm_start > addr))
-		vma = vma->vm_flags & VM_GROWSDOWN ? grow_to(mm, addr, &result) : NULL;
+	vma = vma_guess(mm, addr);
+	if (unlikely(!vma)) {
+		vma = find_vma(mm, addr);
+		if (vma && vma->vm_start > addr)
+			vma = vma->vm_flags & VM_GROWSDOWN ? grow_to(mm, addr, &result) : NULL;
+	}
 	if (likely(vma)) {
 		result = FAULT_ACCERR;
 		if (likely(vma_permits(vma, access))) {
-			result = fault_in_vma(vma, addr, access, stats);
+			result = do_fault(vma, addr, access, stats);
 			up_read(&mm->mmap_lock);
 			return result;
 		}

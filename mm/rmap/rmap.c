@@ -19,14 +19,6 @@
 #include "mm/rmap/rmap.h"
 #include "mm/space/space.h"
 
-void page_add_new_anon_rmap(struct page *page, struct vm_area_struct *vma, vaddr_t addr)
-{
-	page->index = (uint32_t)linear_page_index(vma, addr);
-	page->mapping = (void *)((uintptr_t)vma->anon_vma | PAGE_MAPPING_ANON);
-	atomic_store_explicit(&page->_mapcount, 0, memory_order_relaxed);
-	frame_account(FRAME_ANON, 1);
-}
-
 void page_add_anon_rmap(struct page *page)
 {
 	page_map_one(page);

@@ -6,6 +6,17 @@
 #define MM_RMAP_RMAP_H
 
 #include <quire/rmap.h>
+#include "mm/space/space.h"
+
+/* A page that nobody else knows yet gets its first mapping, at addr of vma, whose anon_vma is there. */
+static inline void page_add_new_anon_rmap(struct page *page, struct vm_area_struct *vma,
+                                          vaddr_t addr)
+{
+	page->index = (uint32_t)linear_page_index(vma, addr);
+	page->mapping = (void *)((uintptr_t)vma->anon_vma | PAGE_MAPPING_ANON);
+	atomic_store_explicit(&page->_mapcount, 0, memory_order_relaxed);
+	frame_account(FRAME_ANON, 1);
+}
 
 /* One entry less maps the page; true: it was the last. The caller sees to frame_account(FRAME_ANON). */
 MUST_USE static inline bool page_unmap_one(struct page *page)

@@ -131,5 +131,10 @@ check 'with a symbolic backtrace' grep -Eq '[a-z_]+\+0x[0-9a-f]+' "$work/err"
 
 run 0 'doctor' doctor
 run 0 'help' --help
+# --- a terminal
+out=$(timeout 200 /usr/bin/python3 test/cmd/shell.py)
+echo "$out" | grep FAILED
+line=$(echo "$out" | tail -1)
+passed=$((passed + ${line%% passed*})) failed=$((failed + $(echo "${line#*, }" | cut -d' ' -f1)))
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

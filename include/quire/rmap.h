@@ -22,10 +22,7 @@ MUST_USE int anon_vma_clone(struct vm_area_struct *dst, struct vm_area_struct *s
 MUST_USE int anon_vma_fork(struct vm_area_struct *vma, struct vm_area_struct *pvma);
 void unlink_anon_vmas(struct vm_area_struct *vma);
 
-/* An entry now maps the page. The page-table lock is held. */
-void page_add_anon_rmap(struct page *page);
-void page_add_file_rmap(struct page *page);
-/* An entry no longer maps it. */
+/* An entry no longer maps the page. The page-table lock is held. */
 void page_remove_rmap(struct page *page);
 
 /*

@@ -30,7 +30,7 @@ static void make_writable(struct vm_fault *vmf)
 }
 
 /* Still the frame that the fault saw, still read-only. ptl held. */
-static bool wp_unchanged(const struct vm_fault *vmf)
+static inline bool wp_unchanged(const struct vm_fault *vmf)
 {
 	pte_t now = pte_read(vmf->pte);
 

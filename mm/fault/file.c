@@ -27,17 +27,6 @@ static unsigned read_ahead(const struct vm_area_struct *vma)
 	return vma->vm_flags & VM_RAND_READ ? 0 : FAULT_READ_AHEAD;
 }
 
-/* ptl and page lock held, entry none; takes over a reference. */
-static void install_file_page(struct vm_fault *vmf, vaddr_t addr, pte_t *pte, struct page *page,
-                              pte_t entry)
-{
-	struct mm_struct *mm = vmf->vma->vm_mm;
-
-	page_add_file_rmap(page);
-	pt_install(&mm->space, addr, pte, entry);
-	add_mm_counter(mm, mm_counter(page), 1);
-}
-
 /* The pages around the fault that one table, the area and a window of 64 KB have in common. */
 static vaddr_t around_start(const struct vm_fault *vmf)
 {
@@ -61,8 +50,10 @@ static bool map_around(struct vm_fault *vmf)
 	struct address_space *mapping = vma->vm_file->f_mapping;
 	const vaddr_t start = around_start(vmf), end = around_end(vmf);
 	const unsigned n = (unsigned)((end - start) >> PAGE_SHIFT);
+	const unsigned mine = (unsigned)((vmf->addr - start) >> PAGE_SHIFT);
 	struct page *pages[FAULT_AROUND_PAGES];
-	pte_t *pte = vmf->pte - ((vmf->addr - start) >> PAGE_SHIFT);
+	pte_t *pte = vmf->pte - mine;
+	enum rss_counter kind = MM_FILEPAGES;
 	unsigned mapped = 0;
 	bool done = false;
 
@@ -70,25 +61,29 @@ static bool map_around(struct vm_fault *vmf)
 		return false;
 	pt_lock(pte);
 	for (unsigned i = 0; i < n; i++) {
-		const vaddr_t addr = start + (vaddr_t)i * PAGE_SIZE;
+		struct page *page = pages[i];
 		pte_t entry;
 
-		if (!pages[i])
+		if (!page || !pte_none(pte_read(&pte[i])))
 			continue;
-		if (pte_none(pte_read(&pte[i]))) {
-			entry = pte_make(page_to_pfn(pages[i]), vma->vm_page_prot);
-			if (addr == vmf->addr) {
-				entry = pte_mkyoung(entry);
-				vmf->pfn = page_to_pfn(pages[i]).n;
-				done = true;
-			}
-			install_file_page(vmf, addr, &pte[i], pages[i], entry);
-			mapped++;
-			unlock_page(pages[i]);
-			pages[i] = NULL;
+		entry = pte_make(page_to_pfn(page), vma->vm_page_prot);
+		if (i == mine) {
+			entry = pte_mkyoung(entry);
+			vmf->pfn = page_to_pfn(page).n;
+			done = true;
 		}
+		kind = mm_counter(page); /* the same for all pages of a file */
+		page_map_one(page);
+		pte_set(&pte[i], entry);
+		mmu_update(&vma->vm_mm->space, start + (vaddr_t)i * PAGE_SIZE, entry);
+		mapped++;
+		unlock_page(page);
+		pages[i] = NULL;
 	}
+	pt_count(pte, (int32_t)mapped);
 	pt_unlock(pte);
+	if (mapped)
+		add_mm_counter(vma->vm_mm, kind, mapped);
 	for (unsigned i = 0; i < n; i++) {
 		if (pages[i]) {
 			unlock_page(pages[i]);
@@ -131,6 +126,7 @@ static enum fault_result locked_file_page(struct vm_fault *vmf, struct page **pa
 static enum fault_result map_file_page(struct vm_fault *vmf)
 {
 	const bool write = vmf->access & FAULT_WRITE;
+	struct mm_struct *mm = vmf->vma->vm_mm;
 	struct page *page;
 	enum fault_result result = locked_file_page(vmf, &page);
 	pte_t entry;
@@ -146,7 +142,9 @@ static enum fault_result map_file_page(struct vm_fault *vmf)
 			set_page_dirty(page);
 		vmf->kind = write ? FAULT_KIND_SHARED_WRITE : FAULT_KIND_FILE;
 		vmf->pfn = page_to_pfn(page).n;
-		install_file_page(vmf, vmf->addr, vmf->pte, page, entry);
+		page_map_one(page);
+		pt_install(&mm->space, vmf->addr, vmf->pte, entry);
+		add_mm_counter(mm, mm_counter(page), 1);
 		pt_unlock(vmf->pte);
 		unlock_page(page);
 		return FAULT_DONE;

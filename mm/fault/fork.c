@@ -15,52 +15,55 @@
 #include "mm/fault/fault.h"
 #include "mm/rmap/rmap.h"
 
-/* What one table gave the child. */
-struct copy_sums {
-	int64_t rss[NR_MM_COUNTERS];
-	int32_t entries;
-};
-
-/* Both tables locked. The area is private: shared ones have no anon_vma. */
-static void copy_entry(struct vm_area_struct *dst, pte_t *to, pte_t *from, vaddr_t addr,
-                       struct copy_sums *sums)
+/* The parent's entry from now on, as the child gets it but for its age. ptl held. */
+static inline pte_t share_entry(pte_t *pte, pte_t entry)
 {
-	pte_t entry = pte_read(from);
-	struct page *page;
+	while (pte_write(entry)) {
+		pte_t shared = pte_wrprotect(entry);
 
-	if (!pte_present(entry))
-		return;
-	while (pte_write(entry))
-		if (pte_cmpxchg(from, &entry, pte_wrprotect(entry)))
-			entry = pte_wrprotect(entry);
-	if (!pte_special(entry)) {
-		page = pfn_to_page(pte_pfn(entry));
-		get_page(page);
-		page_map_one(page);
-		sums->rss[mm_counter(page)]++;
+		if (pte_cmpxchg(pte, &entry, shared))
+			return shared;
 	}
-	entry = pte_mkold(entry);
-	pte_set(to, entry);
-	mmu_update(&dst->vm_mm->space, addr, entry);
-	sums->entries++;
+	return entry;
 }
 
-static void copy_table(struct vm_area_struct *dst, pte_t *to, pte_t *from, vaddr_t addr,
-                       vaddr_t end)
+/* One entry and one reference more; pages of programs are single frames. Whose count it is in the child's mm. */
+static inline enum rss_counter share_page(struct page *page)
 {
-	struct copy_sums sums = {.entries = 0};
+	atomic_fetch_add_explicit(&page->_refcount, 1, memory_order_relaxed);
+	page_map_one(page);
+	return mm_counter(page);
+}
+
+/*
+ * The entries of [addr, end), both in one table; they are 20 instructions a page, and what is counted is counted once. The area is
+ * private: shared ones have no anon_vma.
+ */
+static void copy_table(struct mm_struct *mm, pte_t *to, pte_t *from, vaddr_t addr, vaddr_t end)
+{
+	int64_t rss[NR_MM_COUNTERS] = {0};
 	pte_t *first_to = to, *first_from = from;
+	int32_t entries = 0;
 
 	pt_lock_two(first_to, first_from);
-	for (; addr != end; addr += PAGE_SIZE, to++, from++)
-		if (!pte_none(pte_read(from)))
-			copy_entry(dst, to, from, addr, &sums);
-	pt_count(first_to, sums.entries);
+	for (; addr != end; addr += PAGE_SIZE, to++, from++) {
+		pte_t entry = pte_read(from);
+
+		if (!pte_present(entry))
+			continue;
+		entry = pte_mkold(share_entry(from, entry));
+		if (likely(!pte_special(entry)))
+			rss[share_page(pfn_to_page(pte_pfn(entry)))]++;
+		pte_set(to, entry);
+		mmu_update(&mm->space, addr, entry);
+		entries++;
+	}
+	pt_count(first_to, entries);
 	pt_unlock_two(first_to, first_from);
 	for (unsigned i = 0; i < NR_MM_COUNTERS; i++)
-		if (sums.rss[i])
-			add_mm_counter(dst->vm_mm, (enum rss_counter)i, sums.rss[i]);
-	count_n(FORK_PTES, (uint64_t)sums.entries);
+		if (rss[i])
+			add_mm_counter(mm, (enum rss_counter)i, rss[i]);
+	count_n(FORK_PTES, (uint64_t)entries);
 }
 
 int copy_page_range(struct vm_area_struct *dst, struct vm_area_struct *src)
@@ -76,7 +79,7 @@ int copy_page_range(struct vm_area_struct *dst, struct vm_area_struct *src)
 		to = pt_alloc(dst->vm_mm, addr);
 		if (!to)
 			return -ENOMEM;
-		copy_table(dst, to, from, addr, next);
+		copy_table(dst->vm_mm, to, from, addr, next);
 	}
 	return 0;
 }

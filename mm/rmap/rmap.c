@@ -19,16 +19,6 @@
 #include "mm/rmap/rmap.h"
 #include "mm/space/space.h"
 
-void page_add_anon_rmap(struct page *page)
-{
-	page_map_one(page);
-}
-
-void page_add_file_rmap(struct page *page)
-{
-	page_map_one(page);
-}
-
 void page_remove_rmap(struct page *page)
 {
 	if (page_unmap_one(page) && PageAnon(page))

@@ -87,7 +87,7 @@ def main():
     time.sleep(0.5)
     seen = s.ask("\x1a", r"@@ ", 5)
     check("^Z stops it", re.search(r"(?i)stopped", seen), seen)
-    seen = s.ask("jobs; kill %1; wait; echo gone\r", r"\ngone\r")
+    seen = s.ask("jobs; kill -9 %1; wait; echo gone\r", r"\ngone\r")
     check("jobs", "sleep 100" in seen and "\ngone\r" in seen, seen)
     seen = s.ask("cat\rone line\r", r"one line\r\n.*one line", prompt=False)
     check("a line is echoed, then read", seen.count("one line") >= 2, seen)

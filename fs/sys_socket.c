@@ -315,6 +315,8 @@ static int64_t option_value(struct unix_sock *u, int name, uint32_t value[3], ui
 		value[0] = (uint32_t)u->type;
 		return 0;
 	case SO_ERROR:
+		value[0] = (uint32_t)unix_take_error(u);
+		return 0;
 	case SO_PROTOCOL:
 		value[0] = 0;
 		return 0;

@@ -113,8 +113,8 @@ static struct unix_sock *pop_pending(struct unix_sock *u)
 	return served;
 }
 
-/* The reference of the file, or of the listener's queue, goes. */
-static void unix_close(struct unix_sock *u)
+/* The reference of the file, or of the listener's queue (embryo: never accepted), goes. */
+static void unix_close(struct unix_sock *u, bool embryo)
 {
 	struct unix_sock *peer, *served;
 
@@ -123,20 +123,22 @@ static void unix_close(struct unix_sock *u)
 		list_del_init(&u->link);
 		u->bound = false;
 	}
+	if (u->peer && u->type != SOCK_DGRAM && (embryo || !list_empty(&u->queue)))
+		u->peer->reset = true;
 	peer = disconnect_locked(u);
 	u->state = UNIX_FREE;
 	wake_up_all(&u->wait);
 	mutex_unlock(&unix_lock);
 	unix_put(peer);
 	while ((served = pop_pending(u)))
-		unix_close(served); /* has no queue of its own */
+		unix_close(served, true); /* has no queue of its own */
 	unix_put(u);
 }
 
 static void socket_release(struct inode *inode, struct file *file)
 {
 	(void)inode;
-	unix_close(file->private_data);
+	unix_close(file->private_data, false);
 }
 
 /* --- addresses --------------------------------------------------------------------------------------------------------- */
@@ -497,9 +499,30 @@ static bool no_more(struct unix_sock *u)
 	return u->shutdown & RCV_SHUTDOWN || (u->type != SOCK_DGRAM && !u->peer);
 }
 
+static bool unix_take_reset_locked(struct unix_sock *u)
+{
+	bool reset = u->reset;
+
+	u->reset = false;
+	return reset;
+}
+
+int unix_take_error(struct unix_sock *u)
+{
+	bool reset;
+
+	mutex_lock(&unix_lock);
+	reset = unix_take_reset_locked(u);
+	mutex_unlock(&unix_lock);
+	return reset ? ECONNRESET : 0;
+}
+
 /* Wait for a message: 1, 0 at the end, -errno. unix_lock held. */
 static int wait_message(struct unix_sock *u, bool nonblock)
 {
+	if (u->type != SOCK_STREAM &&
+	    unix_take_reset_locked(u)) /* before what is queued, as Linux */
+		return -ECONNRESET;
 	if (list_empty(&u->queue) && !no_more(u)) {
 		int err = nonblock ? -EAGAIN
 		                   : wait_event_mutex(&u->wait, &unix_lock,
@@ -510,6 +533,8 @@ static int wait_message(struct unix_sock *u, bool nonblock)
 	}
 	if (!list_empty(&u->queue))
 		return 1;
+	if (unix_take_reset_locked(u))
+		return -ECONNRESET;
 	return u->type != SOCK_DGRAM && u->state != UNIX_CONNECTED && !u->peer_gone ? -ENOTCONN : 0;
 }
 
@@ -647,6 +672,8 @@ static unsigned socket_poll(struct file *file, struct poll_table *pt)
 	if (u->shutdown == (RCV_SHUTDOWN | SEND_SHUTDOWN) || u->peer_gone ||
 	    (u->type != SOCK_DGRAM && u->state == UNIX_FREE))
 		mask |= POLLHUP;
+	if (u->reset)
+		mask |= POLLERR;
 	if (u->state != UNIX_LISTENING && (!u->peer || has_room(u->peer)))
 		mask |= POLLOUT | POLLWRNORM;
 	mutex_unlock(&unix_lock);

@@ -47,12 +47,13 @@ struct unix_msg {
 enum unix_state { UNIX_FREE, UNIX_LISTENING, UNIX_CONNECTED };
 
 struct unix_sock {
-	refcount_t count;         /* its file, its peers */
-	int type;                 /* SOCK_* */
-	enum unix_state state;    /* all below: unix_lock */
-	struct unix_sock *peer;   /* a reference */
-	bool peer_gone;           /* was connected */
-	unsigned shutdown;        /* own directions that are shut */
+	refcount_t count;       /* its file, its peers */
+	int type;               /* SOCK_* */
+	enum unix_state state;  /* all below: unix_lock */
+	struct unix_sock *peer; /* a reference */
+	bool peer_gone;         /* was connected */
+	bool reset;        /* the peer went without reading all, or was never accepted: told once */
+	unsigned shutdown; /* own directions that are shut */
 	struct list_head queue;   /* messages that came */
 	size_t queued;            /* bytes in it */
 	struct list_head pending; /* listening: connected, not accepted */
@@ -80,6 +81,8 @@ int unix_listen(struct unix_sock *u, int backlog);
 int unix_connect(struct unix_sock *u, const struct unix_addr *addr, bool nonblock);
 struct unix_sock *unix_accept(struct unix_sock *u, bool nonblock); /* ERR_PTR */
 int unix_shutdown(struct unix_sock *u, unsigned how);
+/* For SO_ERROR: what is to be told and was not yet; a positive errno or 0. */
+int unix_take_error(struct unix_sock *u);
 
 struct unix_send {
 	struct iov_iter *from;

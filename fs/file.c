@@ -257,9 +257,7 @@ int64_t generic_file_llseek(struct file *file, int64_t offset, int whence)
 	}
 	if (offset < 0 && whence >= SEEK_DATA)
 		return offset;
-	if (__builtin_add_overflow(base, offset, &offset))
-		return -EOVERFLOW;
-	if (offset < 0)
+	if (__builtin_add_overflow(base, offset, &offset) || offset < 0)
 		return -EINVAL;
 	file->f_pos = offset;
 	return offset;

@@ -13,13 +13,14 @@ static unsigned iocb_flags_of(struct file *file)
 	       (f & O_DSYNC ? IOCB_DSYNC : 0);
 }
 
-/* Past the last position that an offset can name there is nothing. */
-static void cut_at_limit(struct iov_iter *i, int64_t pos)
+/* No byte may lie past the last position that an offset can name; more than MAX_RW_COUNT is cut. 0 or -EINVAL. */
+static inline int check_area(struct iov_iter *i, int64_t pos)
 {
-	uint64_t room = MIN((uint64_t)(INT64_MAX - pos), (uint64_t)MAX_RW_COUNT);
-
-	if (unlikely(i->count > room))
-		i->count = room;
+	if (unlikely(pos < 0 || i->count > (uint64_t)(INT64_MAX - pos)))
+		return -EINVAL;
+	if (unlikely(i->count > MAX_RW_COUNT))
+		i->count = MAX_RW_COUNT;
+	return 0;
 }
 
 int64_t vfs_read_iter(struct file *file, struct iov_iter *to, int64_t *pos, unsigned iocb_flags)
@@ -31,9 +32,9 @@ int64_t vfs_read_iter(struct file *file, struct iov_iter *to, int64_t *pos, unsi
 		return -EBADF;
 	if (!file->f_op->read_iter)
 		return S_ISDIR(file->f_inode->i_mode) ? -EISDIR : -EINVAL;
-	if (unlikely(*pos < 0))
-		return -EINVAL;
-	cut_at_limit(to, *pos);
+	n = check_area(to, *pos);
+	if (unlikely(n))
+		return n;
 	n = file->f_op->read_iter(&iocb, to);
 	*pos = iocb.ki_pos;
 	return n;
@@ -48,9 +49,9 @@ int64_t vfs_write_iter(struct file *file, struct iov_iter *from, int64_t *pos, u
 		return -EBADF;
 	if (!file->f_op->write_iter)
 		return -EINVAL;
-	if (unlikely(*pos < 0))
-		return -EINVAL;
-	cut_at_limit(from, *pos);
+	n = check_area(from, *pos);
+	if (unlikely(n))
+		return n;
 	n = file->f_op->write_iter(&iocb, from);
 	*pos = iocb.ki_pos;
 	if (n > 0 && iocb.ki_flags & IOCB_DSYNC && file->f_op->fsync) {

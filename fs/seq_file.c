@@ -142,9 +142,9 @@ int64_t seq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 int64_t seq_llseek(struct file *file, int64_t offset, int whence)
 {
-	if (whence == SEEK_CUR)
-		offset += file->f_pos;
-	else if (whence != SEEK_SET)
+	if (whence != SEEK_SET && whence != SEEK_CUR)
+		return -EINVAL;
+	if (whence == SEEK_CUR && __builtin_add_overflow(offset, file->f_pos, &offset))
 		return -EINVAL;
 	if (offset < 0)
 		return -EINVAL;

@@ -63,7 +63,7 @@ static int64_t get_offset(vaddr_t addr, int64_t *pos)
 static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *out, vaddr_t off_out,
                                 size_t len)
 {
-	int64_t in_pos = in->f_pos, out_pos = out->f_pos, n = 0;
+	int64_t in_pos = in->f_pos, out_pos = out->f_pos, size, n = 0;
 
 	if (S_ISDIR(in->f_inode->i_mode) || S_ISDIR(out->f_inode->i_mode))
 		return -EISDIR;
@@ -79,6 +79,10 @@ static int64_t copy_range_files(struct file *in, vaddr_t off_in, struct file *ou
 	if (n)
 		return n;
 	len = MIN(len, (size_t)MAX_RW_COUNT);
+	size = (int64_t)i_size_read(in->f_inode);
+	len = MIN(len, (size_t)MAX(size - in_pos, 0));
+	if ((int64_t)len > INT64_MAX - out_pos)
+		return -EFBIG;
 	if (in->f_inode == out->f_inode && in_pos < out_pos + (int64_t)len &&
 	    out_pos < in_pos + (int64_t)len)
 		return -EINVAL;

@@ -241,8 +241,11 @@ static int send_and_wait(struct p9_req *req)
 void p9_send(struct p9_req *req)
 {
 	req->orphan = true;
-	if (send(req))
+	if (send(req)) {
+		if (!req->bad)
+			give_tag(req->client, req->tag);
 		p9_req_free(req);
+	}
 }
 
 /* --- replies ---------------------------------------------------------------------------------- */

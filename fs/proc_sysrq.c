@@ -15,13 +15,15 @@ static void show_memory(void)
 
 	frame_report(&f);
 	port_log("sysrq: Show Memory");
-	port_log("free:%lu slab:%lu pagetables:%lu kernel_stack:%lu vmalloc:%lu anon:%lu file:%lu shmem:%lu",
-	         f.free, f.slab, f.pagetable, f.kstack, f.vmalloc, f.anon, f.file, f.shmem);
+	port_log(
+	        "free:%lu slab:%lu pagetables:%lu kernel_stack:%lu vmalloc:%lu anon:%lu file:%lu shmem:%lu",
+	        f.free, f.slab, f.pagetable, f.kstack, f.vmalloc, f.anon, f.file, f.shmem);
 	for_each_zone(z)
-		port_log("Node %u %s free:%lukB min:%lukB low:%lukB high:%lukB present:%lukB managed:%lukB",
-		         z->nid, z->name, (uint64_t)atomic_load(&z->nr_free) << 2,
-		         z->watermark[WMARK_MIN] << 2, z->watermark[WMARK_LOW] << 2,
-		         z->watermark[WMARK_HIGH] << 2, z->present << 2, z->managed << 2);
+		port_log(
+		        "Node %u %s free:%lukB min:%lukB low:%lukB high:%lukB present:%lukB managed:%lukB",
+		        z->nid, z->name, (uint64_t)atomic_load(&z->nr_free) << 2,
+		        z->watermark[WMARK_MIN] << 2, z->watermark[WMARK_LOW] << 2,
+		        z->watermark[WMARK_HIGH] << 2, z->present << 2, z->managed << 2);
 }
 
 static int64_t sysrq_write(struct kiocb *iocb, struct iov_iter *from)

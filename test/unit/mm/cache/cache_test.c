@@ -164,6 +164,54 @@ UNIT_TEST(holes_keep_private_copies)
 	address_space_destroy(&file.mapping);
 }
 
+/* Its unmapping is done; it waits for page 5, which the test has locked. */
+static void punch_hole(void *arg)
+{
+	struct completion *done = arg;
+
+	down_write(&file.mapping.invalidate_lock);
+	truncate_pagecache_range(&file.mapping, 5 * PAGE_SIZE, 8 * PAGE_SIZE);
+	up_write(&file.mapping.invalidate_lock);
+	complete_all(done);
+}
+
+/* A fault that is faster than truncation maps a page that has been unmapped already: it is unmapped once more. */
+UNIT_TEST(truncation_finds_what_a_fault_mapped_meanwhile)
+{
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+	static struct completion done;
+	struct page *first, *page;
+
+	CHECK(mm);
+	tfile_init(&file, 20);
+	do_mmap(mm, VM_PAGE(0), 20 * PAGE_SIZE, RW, MAP_SHARED | MAP_FIXED, &file.file, 0);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(vm_get(mm, VM_PAGE(i)), 1000 + i);
+	first = find_get_page(&file.mapping, 5);
+	page = find_get_page(&file.mapping, 6);
+	CHECK(first && page);
+	lock_page(first);
+	init_completion(&done);
+	CHECK_EQ(port_kthread_start("punch", punch_hole, &done), 0);
+	while (!page_flag(first, PG_waiters))
+		port_block_until(port_now_ns() + 100000);
+	CHECK_EQ(page_mapcount(page), 0);
+	CHECK_EQ(vm_get(mm, VM_PAGE(6)), 1006);
+	CHECK_EQ(page_mapcount(page), 1);
+	unlock_page(first);
+	wait_for_completion(&done);
+	CHECK_EQ(page_mapcount(page), 0);
+	CHECK_EQ(page_count(page), 1);
+	CHECK(!page_mapping(page));
+	put_page(page);
+	put_page(first);
+	file.store[6] = 0;
+	CHECK_EQ(vm_get(mm, VM_PAGE(6)), 0);
+	CHECK_SOUND(space_check(mm));
+	mmput(mm);
+	address_space_destroy(&file.mapping);
+}
+
 UNIT_TEST(shared_memory_lives_with_its_holders)
 {
 	struct vm_file *shm = shmem_file_setup("SYSV00000000", 10 * PAGE_SIZE);

@@ -296,20 +296,16 @@ static int64_t tmpfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return generic_file_write_iter(iocb, from);
 }
 
-/* The first page from index on that is (data) or is not (hole) there, before `end`. */
+/* The first page from index on that is (data) or is not (hole) there, or `end`. */
 static uint64_t seek_page(struct address_space *mapping, uint64_t index, uint64_t end, bool data)
 {
-	for (; index < end; index++) {
-		struct page *page = find_get_page(mapping, index);
+	bool found;
 
-		if (page)
-			put_page(page);
-		if ((page != NULL) == data)
-			break;
-		if (!(index & 0xffff))
-			port_cond_resched();
-	}
-	return index;
+	spin_lock(&mapping->tree_lock);
+	found = data ? radix_tree_next(&mapping->i_pages, &index, end - 1) != NULL
+	             : radix_tree_next_hole(&mapping->i_pages, &index, end - 1);
+	spin_unlock(&mapping->tree_lock);
+	return found ? index : end;
 }
 
 static int64_t tmpfs_llseek(struct file *file, int64_t offset, int whence)
@@ -351,6 +347,26 @@ static int populate(struct address_space *mapping, uint64_t start, uint64_t end)
 	return 0;
 }
 
+/* All of it or, but for zeros inside the file, nothing. */
+static int allocate_range(struct inode *inode, uint64_t start, uint64_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	uint64_t old_end = PAGE_ALIGN(i_size_read(inode));
+	int err = 0;
+
+	if (PAGES_OF(end) - (start >> PAGE_SHIFT) > (uint64_t)info_of(inode->i_sb)->max_pages)
+		return -ENOSPC;
+	err = populate(mapping, start, end);
+	if (err && old_end < end) {
+		down_write(&mapping->invalidate_lock);
+		truncate_pagecache_range(mapping,
+		                         MAX(ALIGN_DOWN(start, (uint64_t)PAGE_SIZE), old_end),
+		                         PAGE_ALIGN(end));
+		up_write(&mapping->invalidate_lock);
+	}
+	return err;
+}
+
 static int64_t tmpfs_fallocate_locked(struct inode *inode, unsigned mode, uint64_t start,
                                       uint64_t end)
 {
@@ -368,7 +384,7 @@ static int64_t tmpfs_fallocate_locked(struct inode *inode, unsigned mode, uint64
 	}
 	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode) && seals & F_SEAL_GROW)
 		return -EPERM;
-	err = populate(inode->i_mapping, start, end);
+	err = allocate_range(inode, start, end);
 	if (err)
 		return err;
 	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))

@@ -55,6 +55,7 @@ struct p9_client {
 	struct wait_queue tag_wait;
 	struct p9_channel *channel; /* (i) */
 	uint32_t msize;             /* (i) as negotiated */
+	bool closing;               /* unmounting: fids are not given back one by one */
 	_Atomic uint32_t
 	        next_fid; /* counts up: more than 2^32 files in one run are not supported */
 };

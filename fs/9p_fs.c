@@ -340,6 +340,15 @@ static int p9_sync_fs(struct super_block *sb)
 	return err;
 }
 
+/* The client's end is the end of its fids, with the server too. */
+static void p9_umount_begin(struct super_block *sb)
+{
+	struct p9_client *c = sb->s_fs_info;
+
+	if (c)
+		c->closing = true;
+}
+
 static void p9_put_super(struct super_block *sb)
 {
 	if (sb->s_fs_info)
@@ -354,6 +363,7 @@ const struct super_operations p9_super_ops = {
         .d_revalidate = p9_d_revalidate,
         .statfs = p9_statfs_op,
         .sync_fs = p9_sync_fs,
+        .umount_begin = p9_umount_begin,
         .put_super = p9_put_super,
 };
 

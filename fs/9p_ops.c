@@ -46,7 +46,7 @@ static struct p9_fid *fid_alloc(struct p9_client *c)
 
 /*
  * A fid that could not be clunked for lack of memory stays with the server until the end: no harm
- * to files.
+ * to files. At the end, when the server forgets them all, it is not told of each.
  */
 void p9_fid_put(struct p9_fid *fid)
 {
@@ -54,7 +54,7 @@ void p9_fid_put(struct p9_fid *fid)
 
 	if (!fid || !refcount_dec_and_test(&fid->count))
 		return;
-	req = p9_req_new(fid->client, P9_TCLUNK, 0, 0);
+	req = fid->client->closing ? NULL : p9_req_new(fid->client, P9_TCLUNK, 0, 0);
 	if (req) {
 		p9_put_u32(req, fid->fid);
 		p9_send(req);

@@ -167,6 +167,9 @@ void fs_shutdown(void)
 	if (atomic_load(&nr_files))
 		port_log("fs: %llu files are still open at the end",
 		         (unsigned long long)atomic_load(&nr_files));
+	list_for_each_entry(sb, &super_blocks, s_list)
+		if (sb->s_op->umount_begin)
+			sb->s_op->umount_begin(sb);
 	shrink_dcache(UINT64_MAX);
 	while ((sb = last_mounted()) != root_super) {
 		if (vfs_umount(sb)) {

@@ -68,6 +68,8 @@ void deactivate_super(struct super_block *sb)
 {
 	if (sb->s_op && sb->s_op->sync_fs && sb->s_root)
 		(void)sb->s_op->sync_fs(sb);
+	if (sb->s_op && sb->s_op->umount_begin)
+		sb->s_op->umount_begin(sb);
 	if (sb->s_root) {
 		d_genocide(sb->s_root);
 		shrink_dcache_sb(sb);

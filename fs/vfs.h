@@ -467,6 +467,8 @@ struct super_operations {
 	 * d_expires has passed: 1 still right (and sets d_expires anew), 0 not, -errno. Reference held, no locks. Sleeps.
 	 */
 	int (*d_revalidate)(struct dentry *dentry);
+	/* Everything that follows is the end: what only the other side would keep need not be given back. */
+	void (*umount_begin)(struct super_block *sb);
 	int (*statfs)(struct super_block *sb, struct kstatfs *buf);
 	int (*sync_fs)(struct super_block *sb);
 	void (*put_super)(struct super_block *sb); /* at the end: s_fs_info */

@@ -16,7 +16,7 @@ struct p9_channel {
 	char tag[MOUNT_TAG_MAX];
 	struct virtqueue *vq; /* lock */
 	spinlock_t lock;      /* irqsave */
-	bool taken;
+	_Atomic bool taken;
 	void (*complete)(void *req, uint32_t len);
 };
 
@@ -29,10 +29,8 @@ struct p9_channel *p9_channel_get(const char *tag)
 	for (unsigned i = 0; i < nr_channels; i++) {
 		struct p9_channel *ch = channels[i];
 
-		if (strcmp(ch->tag, tag) != 0 || ch->taken)
-			continue;
-		ch->taken = true;
-		return ch;
+		if (strcmp(ch->tag, tag) == 0 && !atomic_exchange(&ch->taken, true))
+			return ch;
 	}
 	return NULL;
 }
@@ -40,7 +38,7 @@ struct p9_channel *p9_channel_get(const char *tag)
 void p9_channel_put(struct p9_channel *ch)
 {
 	ch->complete = NULL;
-	ch->taken = false;
+	atomic_store(&ch->taken, false);
 }
 
 void p9_channel_set_complete(struct p9_channel *ch, void (*complete)(void *req, uint32_t len))

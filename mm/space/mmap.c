@@ -122,7 +122,7 @@ no_area:
 	return -ENOMEM;
 }
 
-/* The area for a checked request; what was there is unmapped. */
+/* The area for a checked request; what was there is unmapped, once nothing but memory for the area itself can be missing. */
 static int mmap_region(struct mm_struct *mm, const struct mmap_request *r)
 {
 	const vaddr_t end = r->addr + r->len;
@@ -131,6 +131,9 @@ static int mmap_region(struct mm_struct *mm, const struct mmap_request *r)
 	uint64_t replaced = 0;
 	int err;
 
+	if (is_cow_mapping(r->vm_flags) && (r->vm_flags & VM_WRITE) &&
+	    !(r->vm_flags & VM_NORESERVE) && overcommit_refuses(pages))
+		return -ENOMEM;
 	vma = find_vma_prev(mm, r->addr, &prev);
 	if (vma && vma->vm_start < end) {
 		for (struct vm_area_struct *v = vma; v && v->vm_start < end; v = v->vm_next)
@@ -144,9 +147,6 @@ static int mmap_region(struct mm_struct *mm, const struct mmap_request *r)
 	} else if (!may_expand_vm(mm, r->vm_flags, pages)) {
 		return -ENOMEM;
 	}
-	if (is_cow_mapping(r->vm_flags) && (r->vm_flags & VM_WRITE) &&
-	    !(r->vm_flags & VM_NORESERVE) && overcommit_refuses(pages))
-		return -ENOMEM;
 	if (!vma_merge_new(mm, prev, r->addr, end, r->vm_flags, r->file, r->pgoff)) {
 		err = new_area(mm, prev, r);
 		if (err)

@@ -319,3 +319,22 @@ UNIT_TEST(mincore_and_msync)
 	CHECK_EQ(do_msync(mm, VM_PAGE(30), PAGE_SIZE, MS_SYNC), -ENOMEM);
 	space_end();
 }
+
+/* What cannot be promised does not cost what is there. */
+UNIT_TEST(a_refused_mapping_replaces_nothing)
+{
+	struct mm_struct *mm = mm_alloc(VM_TOP);
+
+	CHECK(mm);
+	vm_map(mm, VM_PAGE(0), 4, RW, ANON);
+	CHECK_EQ(vm_write(mm, VM_PAGE(3), 33), 0);
+	CHECK_EQ(do_mmap(mm, VM_PAGE(0), (machine()->totalram + 1) * PAGE_SIZE, RW,
+	                 ANON | MAP_FIXED, NULL, 0),
+	         -ENOMEM);
+	CHECK_EQ(vm_get(mm, VM_PAGE(3)), 33);
+	mm->limits.as = 8 * PAGE_SIZE;
+	CHECK_EQ(vm_map(mm, VM_PAGE(2), 7, RW, ANON), -ENOMEM);
+	CHECK_EQ(vm_get(mm, VM_PAGE(3)), 33);
+	CHECK_SOUND(space_check(mm));
+	mmput(mm);
+}

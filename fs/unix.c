@@ -34,12 +34,41 @@ struct unix_sock *unix_alloc(int type)
 	return u;
 }
 
-static void free_msg(struct unix_msg *m)
+static spinlock_t dead_lock; /* of free_msg() */
+
+static void free_msg_files(struct unix_msg *m)
 {
 	for (unsigned i = 0; i < m->nr_files; i++)
 		fput(m->files[i]);
 	kfree(m->files);
 	kvfree(m);
+}
+
+/*
+ * A file in a message may be the last reference to a socket with messages with files, and so on for ever: they are taken from
+ * a list one after another, not one inside the other. Who finds a task at it leaves his message to that task.
+ */
+static void free_msg(struct unix_msg *m)
+{
+	static LIST_HEAD(dead);
+	static bool busy;
+
+	if (!m->nr_files) {
+		free_msg_files(m);
+		return;
+	}
+	spin_lock(&dead_lock);
+	list_add_tail(&m->link, &dead);
+	while (!busy && !list_empty(&dead)) {
+		m = list_first_entry(&dead, struct unix_msg, link);
+		list_del(&m->link);
+		busy = true;
+		spin_unlock(&dead_lock);
+		free_msg_files(m);
+		spin_lock(&dead_lock);
+		busy = false;
+	}
+	spin_unlock(&dead_lock);
 }
 
 void unix_put(struct unix_sock *u)

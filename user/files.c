@@ -436,6 +436,46 @@ static void sockets(void)
 	shut(c);
 }
 
+/* --- sockets that travel in sockets ------------------------------------------------------------------------------ */
+
+static int send_fds(int over, int *fds)
+{
+	union {
+		char space[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {buf, 1};
+	struct msghdr m = {.msg_iov = &iov,
+	                   .msg_iovlen = 1,
+	                   .msg_control = &control,
+	                   .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(2 * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
+	return sendmsg(over, &m, MSG_DONTWAIT) < 0;
+}
+
+/* A pair in the queue of a pair in the queue of a pair ... all go with the last. */
+static void nested_sockets(void)
+{
+	int inner[2], outer[2];
+
+	SAY(socketpair(AF_UNIX, SOCK_STREAM, 0, inner));
+	for (int i = 0; i < 300; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, outer) < 0)
+			break;
+		(void)send_fds(outer[0], inner); /* Linux refuses at some depth */
+		close(inner[0]);
+		close(inner[1]);
+		memcpy(inner, outer, sizeof(inner));
+	}
+	SAY(close(inner[0]));
+	SAY(close(inner[1]));
+}
+
 /* --- a file written from its own mapping, whose pages another thread takes away ------------------------------- */
 
 static char *mapping;
@@ -536,6 +576,7 @@ int main(void)
 	paths_of_descriptors();
 	waiting();
 	sockets();
+	nested_sockets();
 	self_write();
 	many();
 	return 0;

@@ -1,7 +1,8 @@
 #!/bin/sh
 # operations.sh - memory and file operations in instructions, on Quire and on Linux 6.1 in the same run:
-# user/measure.c and user/measure_files.c, the same binaries, in the same virtual machine, where one instruction is one nanosecond. Linux gets -cpu qemu64: on -cpu max
-# it zeroes pages by rep stosb, of which each byte counts as an instruction (6,891 for a fault instead of 3,217).
+# user/measure.c and user/measure_files.c, the same binaries, in the same virtual machine, where one instruction is one
+# nanosecond. Linux gets -cpu qemu64: on -cpu max it zeroes pages by rep stosb, of which each byte counts as an
+# instruction (6,891 for a fault instead of 3,217).
 set -eu
 cd "$(dirname "$0")/.."
 B=${B:-build}

@@ -5,6 +5,10 @@
  * written once for as long as anyone may walk through it (pt.h, invariant 2). Only when a table is
  * missing is the lock of the table above taken, so two faults that need the same new table race
  * for that lock and the loser frees his.
+ *
+ * A program that maps, touches and unmaps would have the tables above the page allocated and cleared again each time. Two things
+ * spare it most of that: a fault looks first under the leaf table that the last one used
+ * (pt_alloc), and tables that became empty are kept, a few to an mm, for the next that is missing.
  */
 #include <quire/errno.h>
 #include "mm/pt/pt.h"
@@ -289,4 +293,29 @@ const char *pt_check(struct mmu_space *space, uint64_t *tables)
 {
 	*tables = 0;
 	return check_level(space->root, mmu_levels(), mmu_user_entries(), tables);
+}
+
+const char *pt_check_mm(struct mm_struct *mm)
+{
+	const pfn_t guess = PFN(atomic_load(&mm->leaf_guess));
+	uint32_t spare = mm->spare_tables;
+
+	if (guess.n) {
+		pte_t *entry = pt_lookup(&mm->space, pfn_to_page(guess)->private & ~1ull);
+
+		if (entry != pt_entries_of(guess))
+			return "pt: leaf_guess is no leaf table of this space";
+	}
+	for (unsigned n = mm->nr_spare_tables; n; n--) {
+		struct page *page = pfn_to_page(PFN(spare));
+		pte_t *e = pt_entries_of(PFN(spare));
+
+		if (!page_flag(page, PG_table) || spin_is_locked(&page->ptl))
+			return "pt: a spare table is no table, or locked";
+		for (unsigned i = 0; i < mmu_entries(PT_LEAF); i++)
+			if (!pte_none(e[i]))
+				return "pt: a spare table is not empty";
+		spare = page->lru.next;
+	}
+	return NULL;
 }

@@ -19,6 +19,7 @@
  *     area of the reach in its tree, walks the upper tables without a lock.
  *  3. A table or a page that was reachable by hardware is freed after the flush (mmu_gather).
  *  4. pt_entries == number of entries that are not none.
+ *  5. mm->leaf_guess is none or a leaf table that is linked in; spare tables are not linked in, and empty.
  *
  * Kernel tables (above mmu_user_end()) are never freed; every space shares them below the root.
  *
@@ -229,5 +230,6 @@ bool pt_sync_kernel_root(struct mmu_space *space, vaddr_t va);
 
 /* Tables of the user half: pt_entries, flags, no shared table; *tables counts them without the root. Quiet space. */
 const char *pt_check(struct mmu_space *space, uint64_t *tables);
+const char *pt_check_mm(struct mm_struct *mm); /* leaf_guess and the spare tables. Quiet space. */
 
 #endif

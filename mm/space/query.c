@@ -190,6 +190,8 @@ const char *space_check(struct mm_struct *mm)
 
 	if (!broken)
 		broken = pt_check(&mm->space, &tables);
+	if (!broken)
+		broken = pt_check_mm(mm);
 	if (broken)
 		return broken;
 	for_each_vma(mm, c.vma)

@@ -177,6 +177,8 @@ UNIT_TEST(reserves_are_for_those_who_may)
 	for (unsigned i = 0; i < ARRAY_SIZE(deeper); i++) {
 		uint64_t before = h.count;
 
+		if (deeper[i] & __GFP_MEMALLOC)
+			CHECK_EQ(alloc_page(deeper[i] | __GFP_NOMEMALLOC | __GFP_NOWARN), NULL);
 		hoard_all(&h, deeper[i]);
 		left = nr_free_pages();
 		CHECK_MSG(h.count > before, "gfp %#x found nothing", deeper[i]);
@@ -186,7 +188,6 @@ UNIT_TEST(reserves_are_for_those_who_may)
 			CHECK_GT(left, 0);
 	}
 	CHECK_EQ(alloc_page(GFP_ATOMIC | __GFP_NOWARN), NULL);
-	CHECK_EQ(alloc_page(GFP_NOWAIT | __GFP_MEMALLOC | __GFP_NOMEMALLOC | __GFP_NOWARN), NULL);
 	CHECK_SOUND(frame_check());
 	hoard_free(&h);
 	CHECK_EQ(nr_free_pages(), free);
@@ -201,6 +202,14 @@ static struct hoard *hook_hoard;
 static uint64_t hook_nothing(UNUSED gfp_t gfp, UNUSED unsigned order)
 {
 	hook_calls++;
+	return 0;
+}
+
+/* Nothing, and so often that whoever may give up has given up. */
+static uint64_t hook_gives_late(UNUSED gfp_t gfp, UNUSED unsigned order)
+{
+	if (++hook_calls == 40)
+		hoard_free(hook_hoard);
 	return 0;
 }
 
@@ -226,12 +235,26 @@ static void check_reclaim(struct hoard *h)
 	hook_calls = 0;
 	CHECK_EQ(alloc_page(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN), NULL);
 	CHECK_GT(hook_calls, 8);
+	CHECK_LT(hook_calls, 40);
 	reclaim_hook = hook_gives;
 	hook_hoard = h;
 	hook_calls = 0;
 	page = alloc_page(GFP_KERNEL | __GFP_NOFAIL);
 	CHECK(page);
 	CHECK_EQ(hook_calls, 1);
+	__free_page(page);
+}
+
+static void check_nofail(struct hoard *h)
+{
+	struct page *page;
+
+	reclaim_hook = hook_gives_late;
+	hook_hoard = h;
+	hook_calls = 0;
+	page = alloc_page(GFP_KERNEL | __GFP_NOFAIL);
+	CHECK(page);
+	CHECK_GE(hook_calls, 40);
 	__free_page(page);
 }
 
@@ -244,6 +267,9 @@ UNIT_TEST(slow_path_asks_reclaim)
 	reclaim_hook = NULL;
 	hoard_all(&h, GFP_ATOMIC | __GFP_MEMALLOC);
 	check_reclaim(&h);
+	hoard_free(&h);
+	hoard_all(&h, GFP_ATOMIC | __GFP_MEMALLOC);
+	check_nofail(&h);
 	hoard_free(&h);
 	reclaim_hook = saved;
 	CHECK_EQ(nr_free_pages(), free);
@@ -286,6 +312,34 @@ UNIT_TEST(per_cpu_lists_are_bounded)
 	CHECK_SOUND(frame_check());
 }
 
+/* The last page that each may take, to the page. */
+UNIT_TEST(marks_to_the_page)
+{
+	static const struct {
+		unsigned flags, floor;
+	} who[] = {{0, 80}, {ALLOC_HIGH, 40}, {ALLOC_HARDER, 60}, {ALLOC_HIGH | ALLOC_HARDER, 30}};
+	struct zone zone = {.watermark = {[WMARK_MIN] = 80},
+	                    .lowmem_reserve = {[ZONE_NORMAL] = 7},
+	                    .free_orders = 1};
+	struct alloc_context ac = {.highest_zone = ZONE_DMA};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(who); i++) {
+		ac.flags = who[i].flags;
+		zone.nr_free = who[i].floor + 1;
+		CHECK(zone_watermark_ok(&zone, WMARK_MIN, &ac));
+		zone.nr_free = who[i].floor;
+		CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &ac));
+	}
+	ac = (struct alloc_context){.highest_zone = ZONE_NORMAL};
+	zone.nr_free = 87;
+	CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &ac));
+	zone.nr_free = 88;
+	CHECK(zone_watermark_ok(&zone, WMARK_MIN, &ac));
+	ac.order = 1; /* enough, but no block */
+	zone.nr_free = 1000;
+	CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &ac));
+}
+
 /* Linux 6.1's formula, from 16 MB on. */
 UNIT_TEST(watermarks)
 {
@@ -320,9 +374,12 @@ UNIT_TEST(failing_on_purpose)
 	b = alloc_page(GFP_KERNEL);
 	fault_inject(0);
 	CHECK_EQ(alloc_pages(GFP_KERNEL, 2), NULL);
+	CHECK(!b);
+	b = alloc_page(GFP_KERNEL | __GFP_NOFAIL);
 	CHECK_EQ(fault_inject(-1), 1);
-	CHECK(a && !b);
+	CHECK(a && b);
 	__free_page(a);
+	__free_page(b);
 	CHECK_SOUND(frame_check());
 	a = alloc_page(GFP_KERNEL);
 	CHECK(a);

@@ -67,6 +67,72 @@ UNIT_TEST(release_pages_frees_those_without_users)
 	CHECK_SOUND(frame_check());
 }
 
+/* Tracing sends pages another way. */
+static void with_and_without_trace(void (*check)(void))
+{
+	bool saved = machine()->trace_on;
+
+	machine()->trace_on = false;
+	CHECK_CALL(check());
+	machine()->trace_on = true;
+	CHECK_CALL(check());
+	machine()->trace_on = saved;
+}
+
+static void release_many(void)
+{
+	static struct page *pages[500];
+	const struct per_cpu_pages *pcp;
+	uint64_t free = nr_free_pages();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		pages[i] = new_anon();
+		CHECK(pages[i]);
+		lru_cache_add(pages[i]);
+	}
+	pcp = page_pcp(this_cpu(), pages[0]->flags);
+	release_pages(pages, ARRAY_SIZE(pages));
+	CHECK_LE(pcp->count, 2 * pcp->batch);
+	CHECK_LE(pcp->cold_count, 2 * pcp->batch);
+	CHECK_EQ(nr_free_pages(), free);
+	drain_local_pages();
+	CHECK_SOUND(frame_check());
+	CHECK_SOUND(lru_check());
+}
+
+/* Long runs go to the zone in time: a list holds two batches at most. */
+UNIT_TEST(release_pages_leaves_the_lists_bounded)
+{
+	with_and_without_trace(release_many);
+}
+
+static void add_and_release_unevictable(void)
+{
+	struct page *pages[6];
+	uint64_t locked = lru_pages(LRU_UNEVICTABLE), anon = lru_pages(LRU_INACTIVE_ANON);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+		pages[i] = new_anon();
+		CHECK(pages[i]);
+		if (i % 2)
+			__page_set_flags(pages[i], PAGE_FLAG(unevictable));
+		lru_cache_add(pages[i]);
+	}
+	CHECK_EQ(lru_pages(LRU_UNEVICTABLE), locked + 3);
+	CHECK_EQ(lru_pages(LRU_INACTIVE_ANON), anon + 3);
+	CHECK_SOUND(lru_check());
+	release_pages(pages, ARRAY_SIZE(pages));
+	CHECK_EQ(lru_pages(LRU_UNEVICTABLE), locked);
+	CHECK_EQ(lru_pages(LRU_INACTIVE_ANON), anon);
+	CHECK_SOUND(lru_check());
+}
+
+/* Unevictable ones have a list of their own, and are freed like the others; the lock is not taken twice. */
+UNIT_TEST(unevictable_pages_come_and_go)
+{
+	with_and_without_trace(add_and_release_unevictable);
+}
+
 UNIT_TEST(page_lock)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -120,5 +186,32 @@ UNIT_TEST(page_lock_wakes_its_waiters)
 	take_turns();
 	wait_for_completion(&pair.done);
 	CHECK_EQ(pair.page->private, 2 * TURNS);
+	put_page(pair.page);
+}
+
+static void sleep_for_the_lock(UNUSED void *arg)
+{
+	lock_page(pair.page);
+	unlock_page(pair.page);
+	complete_all(&pair.done);
+}
+
+/* Not by chance: the other one is asleep before the lock is given up. */
+UNIT_TEST(page_lock_is_slept_for)
+{
+	uint64_t end = port_now_ns() + 5000000000u;
+
+	pair.page = alloc_page(GFP_KERNEL);
+	CHECK(pair.page);
+	init_completion(&pair.done);
+	lock_page(pair.page);
+	CHECK_EQ(port_kthread_start("page-lock", sleep_for_the_lock, NULL), 0);
+	while (!page_flag(pair.page, PG_waiters) && port_now_ns() < end)
+		port_cond_resched();
+	CHECK(page_flag(pair.page, PG_waiters));
+	CHECK(!atomic_load(&pair.done.done));
+	unlock_page(pair.page);
+	wait_for_completion(&pair.done);
+	CHECK(!page_flag(pair.page, PG_locked));
 	put_page(pair.page);
 }

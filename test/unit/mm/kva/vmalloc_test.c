@@ -225,3 +225,39 @@ UNIT_TEST(every_allocation_fails_in_turn)
 	}
 	CHECK_SOUND(mm_check());
 }
+
+UNIT_TEST(every_mapping_fails_in_turn)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	uint64_t used = vmalloc_used_pages();
+
+	CHECK(page);
+	for (int64_t n = 0; n < 20; n++) {
+		void *p;
+
+		fault_inject(n);
+		p = vmap(&page, 1, MMU_READ);
+		fault_inject(-1);
+		vunmap(p);
+		CHECK_EQ(vmalloc_used_pages(), used);
+		CHECK_SOUND(kva_check());
+	}
+	put_page(page);
+}
+
+/* Behind each area a page that is nobody's; and TLBs hear of what was unmapped before it is given out again. */
+UNIT_TEST(areas_have_guards_and_are_flushed)
+{
+	char *a = vmalloc(PAGE_SIZE), *b = vmalloc(PAGE_SIZE);
+	uint64_t flushes;
+
+	CHECK(a && b);
+	CHECK_GE(a > b ? a - b : b - a, 2 * PAGE_SIZE);
+	vfree(a);
+	vfree(b);
+	flushes = counter_read(COUNT_TLB_LOCAL_FLUSH_ALL) + counter_read(COUNT_TLB_LOCAL_FLUSH_ONE);
+	vm_unmap_aliases();
+	CHECK_GT(counter_read(COUNT_TLB_LOCAL_FLUSH_ALL) + counter_read(COUNT_TLB_LOCAL_FLUSH_ONE),
+	         flushes);
+	CHECK_SOUND(kva_check());
+}

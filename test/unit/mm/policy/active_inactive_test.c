@@ -182,12 +182,34 @@ UNIT_TEST(swappiness_shares_between_the_kinds)
 	CHECK_CALL(lab_close());
 }
 
+/* 60 of 200: the share is exact over a round, though it does not divide it. */
+UNIT_TEST(swappiness_is_a_share)
+{
+	struct page *victim;
+	unsigned anon = 0;
+
+	CHECK_CALL(lab_open(0));
+	for (unsigned i = 0; i < 4; i++) {
+		del_page_from_lru_list(&lab.v, lab.page[i]);
+		__page_set_flags(lab.page[i], PAGE_FLAG(swapbacked));
+		add_page_to_lru_list(&lab.v, lab.page[i]);
+	}
+	for (unsigned i = 0; i < 200; i++) {
+		CHECK_EQ(choose(&victim, 1), 1);
+		anon += page_flag(victim, PG_swapbacked);
+		lab.v.policy->victim_returned(&lab.v, victim, false);
+	}
+	CHECK_EQ(anon, 60);
+	CHECK_CALL(lab_close());
+}
+
 UNIT_TEST(unevictable_pages_stay)
 {
 	struct page *victim;
 
 	CHECK_CALL(lab_open(PAGE_FLAG(unevictable)));
 	use(0), use(0), use(0);
+	CHECK(!page_flag(lab.page[0], PG_active));
 	CHECK_EQ(lab.v.lists[LRU_UNEVICTABLE].count, NPAGES);
 	CHECK_EQ(choose(&victim, 1), 0);
 	CHECK_CALL(lab_close());

@@ -380,3 +380,8 @@ UNIT_TEST(every_allocation_fails_in_turn)
 		CHECK_LT(n, 20);
 	}
 }
+
+UNIT_TEST(kcalloc_does_not_wrap)
+{
+	CHECK_EQ(kcalloc(((size_t)1 << 62) + 1, 4, GFP_KERNEL), NULL);
+}

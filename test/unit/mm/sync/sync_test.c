@@ -235,3 +235,67 @@ UNIT_TEST(writers_do_not_starve)
 	CHECK_CALL(with_threads(read_until_written));
 	CHECK_EQ(lab.sem.count, 0);
 }
+
+static struct {
+	struct rw_semaphore sem;
+	struct completion in, done;
+} own;
+
+static void read_and_say(UNUSED void *arg)
+{
+	down_read(&own.sem);
+	complete_all(&own.in);
+	up_read(&own.sem);
+	complete_all(&own.done);
+}
+
+/* A reader that waits for a writer comes in when the writer becomes a reader, not only when it leaves. */
+UNIT_TEST(downgrade_lets_readers_in)
+{
+	uint64_t end = port_now_ns() + 5000000000u;
+
+	init_rwsem(&own.sem);
+	init_completion(&own.in);
+	init_completion(&own.done);
+	down_write(&own.sem);
+	CHECK_EQ(port_kthread_start("reader", read_and_say, NULL), 0);
+	while (!wait_queue_active(&own.sem.wait) && port_now_ns() < end)
+		port_cond_resched();
+	CHECK(wait_queue_active(&own.sem.wait));
+	CHECK(!down_read_trylock(&own.sem));
+	downgrade_write(&own.sem);
+	while (!atomic_load(&own.in.done) && port_now_ns() < end)
+		port_cond_resched();
+	CHECK(atomic_load(&own.in.done));
+	up_read(&own.sem);
+	wait_for_completion(&own.done);
+	CHECK_EQ(own.sem.count, 0);
+}
+
+static void write_once_and_say(UNUSED void *arg)
+{
+	down_write(&own.sem);
+	complete_all(&own.in);
+	up_write(&own.sem);
+	complete_all(&own.done);
+}
+
+/* While somebody waits, nobody tries his luck past him. */
+UNIT_TEST(trylock_does_not_overtake)
+{
+	uint64_t end = port_now_ns() + 5000000000u;
+
+	init_rwsem(&own.sem);
+	init_completion(&own.in);
+	init_completion(&own.done);
+	down_read(&own.sem);
+	CHECK_EQ(port_kthread_start("writer", write_once_and_say, NULL), 0);
+	while (!wait_queue_active(&own.sem.wait) && port_now_ns() < end)
+		port_cond_resched();
+	CHECK(wait_queue_active(&own.sem.wait));
+	CHECK(!down_read_trylock(&own.sem));
+	CHECK(!atomic_load(&own.in.done));
+	up_read(&own.sem);
+	wait_for_completion(&own.done);
+	CHECK_EQ(own.sem.count, 0);
+}

@@ -1,0 +1,121 @@
+/*
+ * panic_test.c - mistakes of the manager's users that it must notice, each on a machine of its own.
+ */
+#include "host/internal.h"
+#include "lib/string.h"
+#include "mm/frame/internal.h"
+#include "test/unit/unit.h"
+
+#include <quire/slab.h>
+
+#include <setjmp.h>
+
+static jmp_buf out;
+static char said[256];
+
+static void note(const char *message)
+{
+	strscpy(said, message, sizeof(said));
+	longjmp(out, 1);
+}
+
+/* What fn makes the machine say before it stops; "" if it does not stop. */
+static const char *panic_of(void (*fn)(void))
+{
+	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
+	struct host_machine *h = host_create(&(struct host_config){.ram = 16ull << 20});
+
+	if (!h)
+		return "no machine";
+	said[0] = '\0';
+	host_panic_hook = note;
+	if (!setjmp(out))
+		fn();
+	host_panic_hook = NULL;
+	host_destroy(h);
+	if (outer)
+		host_enter(outer, 0);
+	return said;
+}
+
+static bool stops(void (*fn)(void), const char *with)
+{
+	return strstr(panic_of(fn), with) != NULL;
+}
+
+static void free_frame_twice(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	__free_page(page);
+	__free_page(page);
+}
+
+static void free_locked_page(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	lru_cache_add(page);
+	lock_page(page);
+	release_pages(&page, 1);
+}
+
+static void free_block_on_a_list(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 1);
+
+	lru_cache_add(page);
+	__free_pages(page, 1);
+}
+
+static void join_lru_twice(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	lru_cache_add(page);
+	lru_cache_add(page);
+}
+
+UNIT_TEST(frames_misused)
+{
+	CHECK(stops(free_frame_twice, "freed twice"));
+	CHECK(stops(free_locked_page, "freed while in use"));
+	CHECK(stops(free_block_on_a_list, "freed while in use"));
+	CHECK(stops(join_lru_twice, "on a list already"));
+}
+
+static void free_into_another_cache(void)
+{
+	struct kmem_cache *a = kmem_cache_create("a", 64, 0, 0, NULL),
+	                  *b = kmem_cache_create("b", 64, 0, 0, NULL);
+
+	kmem_cache_free(b, kmem_cache_alloc(a, GFP_KERNEL));
+}
+
+static void free_what_is_no_object(void)
+{
+	struct kmem_cache *a = kmem_cache_create("a", 64, 0, 0, NULL);
+
+	kmem_cache_free(a, __get_free_pages(GFP_KERNEL, 0));
+}
+
+/* Empty and kept on the partial list: another object of it cannot be in use. */
+static void free_object_twice(void)
+{
+	struct kmem_cache *a = kmem_cache_create("a", 64, 0, 0, NULL);
+	void *object = kmem_cache_alloc(a, GFP_KERNEL);
+
+	kmem_cache_free(a, object);
+	kmem_cache_shrink(a);
+	object = kmem_cache_alloc(a, GFP_KERNEL);
+	slab_flush_all();
+	kmem_cache_free(a, object);
+	kmem_cache_free(a, object);
+}
+
+UNIT_TEST(objects_misused)
+{
+	CHECK(stops(free_into_another_cache, "not one of its objects"));
+	CHECK(stops(free_what_is_no_object, "not one of its objects"));
+	CHECK(stops(free_object_twice, "not one of its objects"));
+}

@@ -75,17 +75,19 @@ static void zap_table(struct mmu_gather *tlb, struct vm_area_struct *vma, pte_t 
                       vaddr_t end, bool only_file)
 {
 	struct zap_sums sums = {.entries = 0};
+	pte_t *const first = pte;
 	int32_t live;
-	pte_t *first = pte;
 
 	pt_lock(first);
 	live = atomic_load_explicit(&pt_page(first)->pt_entries, memory_order_relaxed);
-	for (; addr != end && sums.entries < live; addr += PAGE_SIZE, pte++) {
+	for (; addr != end; addr += PAGE_SIZE, pte++) {
 		pte_t entry = pte_read(pte);
 
 		if (pte_none(entry) || (only_file && keeps_private_copy(entry)))
 			continue;
 		zap_entry(tlb, vma, pte, addr, &sums);
+		if (sums.entries == live)
+			break;
 	}
 	if (sums.entries) {
 		pt_count(first, -sums.entries);

@@ -11,11 +11,22 @@ const struct file_operations empty_fops;
 static const struct inode_operations anon_iops;
 static struct inode *anon_inode;
 
+/*
+ * Without epmutex: an instance that is closed at this moment may be unlinking its item, and must be done with the list's head before
+ * the file goes, so both its ends are looked at.
+ */
+static bool is_watched(struct file *file)
+{
+	struct list_head *head = &file->f_ep_links;
+
+	return READ_ONCE(head->next) != head || READ_ONCE(head->prev) != head;
+}
+
 static void __fput(struct vm_file *vm)
 {
 	struct file *file = vm_to_file(vm);
 
-	if (unlikely(!list_empty(&file->f_ep_links)))
+	if (unlikely(is_watched(file)))
 		eventpoll_release(file);
 	if (!(file->f_mode & FMODE_PATH)) {
 		locks_remove_file(file);

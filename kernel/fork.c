@@ -164,7 +164,7 @@ void idle_task_init(struct task_struct *idle, unsigned cpu)
 	idle->group_leader = idle;
 	idle->cpu = cpu;
 	idle->cpus_allowed = 1ull << cpu;
-	idle->on_rq = true;
+	atomic_store(&idle->on_rq, ON_RQ);
 	idle->cred.cap_effective = idle->cred.cap_permitted = (1ull << (CAP_LAST + 1)) - 1;
 	strscpy(idle->comm, "swapper", sizeof(idle->comm));
 }
@@ -185,7 +185,7 @@ static struct task_struct *dup_task_struct(bool kthread)
 	if (!task->thread.fpu)
 		goto fail_fpu;
 	refcount_set(&task->usage, 2); /* the table's and its stack's */
-	atomic_store(&task->state, TASK_UNINTERRUPTIBLE);
+	atomic_store(&task->state, TASK_NEW);
 	init_links(task);
 	task->cred = parent->cred;
 	task->nice = parent->nice;
@@ -206,7 +206,8 @@ fail_stack:
 	return NULL;
 }
 
-static void copy_thread(struct task_struct *task, const struct kernel_clone_args *args)
+/* 0, or -EPERM: the thread's TLS would lie outside the user half. */
+static int copy_thread(struct task_struct *task, const struct kernel_clone_args *args)
 {
 	struct pt_regs *regs;
 
@@ -217,15 +218,14 @@ static void copy_thread(struct task_struct *task, const struct kernel_clone_args
 		arch_fpu_init(task->thread.fpu);
 		task->start = args->run;
 		task->start_arg = args->arg;
-		return;
+		return 0;
 	}
 	*regs = *arch_task_regs(&current->thread);
 	regs->rax = 0;
 	if (args->stack)
 		regs->rsp = args->stack;
 	arch_fpu_fork(task->thread.fpu);
-	if (args->flags & CLONE_SETTLS)
-		task->thread.fs_base = args->tls;
+	return args->flags & CLONE_SETTLS ? arch_set_fs_base(task, args->tls) : 0;
 }
 
 static int copy_files_fs(struct task_struct *task, uint64_t flags)
@@ -406,7 +406,9 @@ struct task_struct *copy_process(const struct kernel_clone_args *args)
 	task = dup_task_struct(args->run);
 	if (!task)
 		goto fail;
-	copy_thread(task, args);
+	err = copy_thread(task, args);
+	if (err)
+		goto fail_files;
 	set_clone_words(task, args);
 	err = copy_files_fs(task, args->flags);
 	if (err)

@@ -200,6 +200,7 @@ char task_state_char(struct task_struct *task)
 		return 'R';
 	case TASK_INTERRUPTIBLE:
 		return 'S';
+	case TASK_NEW:
 	case TASK_UNINTERRUPTIBLE:
 		return task->flags & PF_KTHREAD ? 'S' : 'D';
 	case TASK_STOPPED:

@@ -20,7 +20,11 @@
  * (1)-(2) and (a)-(b) are sequentially consistent, so one sees the other. Who gets past (c) with on_rq false knows that
  * the task's registers are saved, since (4) holds the lock across the switch: no task ever runs in two places. A
  * waker delayed between (b) and (c) may wake a later sleep; sleepers test their condition in a loop. A dead
- * task (state >= TASK_ZOMBIE) is never woken.
+ * task (state >= TASK_ZOMBIE) is never woken, nor is a new one: it can be found, and sent signals, before its
+ * maker has put it on a queue.
+ *
+ * Moving. A task on its way from one queue to another, while neither is locked, is MIGRATING; task_rq_lock() waits for the
+ * end of that, so that nobody else moves, queues or changes it.
  *
  * Locks: rq->lock (irqs off) is innermost but for a timer base's. Two queues are locked together only by trylock of
  * the second. task->cpu is stable under the lock of the queue that it names.
@@ -199,7 +203,8 @@ static void activate_task(struct runqueue *rq, struct task_struct *task, bool wo
 
 	task->cpu = rq->id;
 	place_task(rq, task);
-	task->on_rq = true;
+	atomic_store_explicit(&task->on_rq, ON_RQ,
+	                      memory_order_release); /* after cpu: task_rq_lock */
 	tree_insert(rq, task);
 	rq->nr_running++;
 	if (curr == rq->idle) {
@@ -225,9 +230,11 @@ static struct runqueue *task_rq_lock(struct task_struct *task, irq_state_t *stat
 	for (;;) {
 		rq = runqueues[READ_ONCE(task->cpu)];
 		spin_lock(&rq->lock);
-		if (likely(rq->id == task->cpu))
+		if (likely(atomic_load_explicit(&task->on_rq, memory_order_acquire) != MIGRATING &&
+		           rq->id == READ_ONCE(task->cpu)))
 			return rq;
 		spin_unlock(&rq->lock);
+		cpu_relax();
 	}
 }
 
@@ -246,6 +253,38 @@ static unsigned select_task_rq(struct task_struct *task)
 	if (idle)
 		return (unsigned)__builtin_ctzll(idle);
 	return allowed ? (unsigned)__builtin_ctzll(allowed) : prev;
+}
+
+/* Off rq, which is locked; the task is in no tree. */
+static void begin_migration(struct runqueue *rq, struct task_struct *task)
+{
+	task->vruntime -= rq->min_vruntime;
+	atomic_store_explicit(&task->on_rq, MIGRATING, memory_order_relaxed);
+}
+
+/* To the queue where it should run now. Interrupts off, no queue locked. */
+static void finish_migration(struct task_struct *task, bool woken)
+{
+	struct runqueue *to = runqueues[select_task_rq(task)];
+
+	spin_lock(&to->lock);
+	task->vruntime += to->min_vruntime;
+	activate_task(to, task, woken);
+	spin_unlock(&to->lock);
+}
+
+/* A task that is on no queue, to the queue where it should run; unlocks rq, its last one. */
+static void queue_and_unlock(struct runqueue *rq, struct task_struct *task, bool woken)
+{
+	atomic_store(&task->state, TASK_RUNNING);
+	if (likely(select_task_rq(task) == rq->id)) {
+		activate_task(rq, task, woken);
+		spin_unlock(&rq->lock);
+		return;
+	}
+	begin_migration(rq, task);
+	spin_unlock(&rq->lock);
+	finish_migration(task, woken);
 }
 
 /* The longest other queue with somebody waiting in it; NULL: none. A look without locks. */
@@ -371,13 +410,8 @@ static void finish_task_switch(void)
 	rq->drop_mm = NULL;
 	rq->migrate_prev = false;
 	spin_unlock(&rq->lock);
-	if (migrate) {
-		struct runqueue *to = runqueues[select_task_rq(prev)];
-
-		spin_lock(&to->lock);
-		activate_task(to, prev, false);
-		spin_unlock(&to->lock);
-	}
+	if (migrate)
+		finish_migration(prev, false);
 	if (mm)
 		mmdrop(mm);
 	if (dead) {
@@ -393,11 +427,11 @@ static void put_prev_task(struct runqueue *rq, struct task_struct *prev)
 	if (prev == rq->idle)
 		return;
 	if (atomic_load(&prev->state) != TASK_RUNNING) {
-		prev->on_rq = false;
+		atomic_store_explicit(&prev->on_rq, OFF_RQ, memory_order_relaxed);
 		rq->nr_running--;
 		prev->nvcsw++;
 	} else if (unlikely(!(prev->cpus_allowed >> rq->id & 1))) {
-		prev->on_rq = false;
+		begin_migration(rq, prev);
 		rq->nr_running--;
 		rq->migrate_prev = true;
 	} else {
@@ -482,31 +516,19 @@ void yield(void)
 void wake_up_process(struct task_struct *task)
 {
 	uint32_t s = atomic_load(&task->state);
-	struct runqueue *rq, *to;
+	struct runqueue *rq;
 	irq_state_t state;
 
 	do {
-		if (s == TASK_RUNNING || s >= TASK_ZOMBIE)
+		if (s == TASK_RUNNING || s >= TASK_NEW)
 			return;
 	} while (!atomic_compare_exchange_weak(&task->state, &s, TASK_RUNNING));
 
 	rq = task_rq_lock(task, &state);
-	if (!task->on_rq && atomic_load(&task->state) < TASK_ZOMBIE) {
-		to = runqueues[select_task_rq(task)];
-		if (to != rq) {
-			task->vruntime += to->min_vruntime - rq->min_vruntime;
-			task->cpu = to->id;
-			spin_unlock(&rq->lock);
-			rq = to;
-			spin_lock(&rq->lock);
-		}
-		/* While neither lock was held a second waker may have moved or queued it. */
-		if (!task->on_rq && task->cpu == rq->id) {
-			atomic_store(&task->state, TASK_RUNNING);
-			activate_task(rq, task, true);
-		}
-	}
-	spin_unlock(&rq->lock);
+	if (task->on_rq == OFF_RQ && atomic_load(&task->state) < TASK_NEW)
+		queue_and_unlock(rq, task, true);
+	else
+		spin_unlock(&rq->lock);
 	irq_restore(state);
 }
 
@@ -525,14 +547,11 @@ void signal_wake_up(struct task_struct *task)
 
 void wake_up_new_task(struct task_struct *task)
 {
-	irq_state_t state = irq_save();
-	struct runqueue *rq = runqueues[select_task_rq(task)];
+	irq_state_t state;
+	struct runqueue *rq = task_rq_lock(task, &state);
 
-	spin_lock(&rq->lock);
-	atomic_store(&task->state, TASK_RUNNING);
 	task->vruntime = rq->min_vruntime;
-	activate_task(rq, task, false);
-	spin_unlock(&rq->lock);
+	queue_and_unlock(rq, task, false);
 	irq_restore(state);
 }
 
@@ -562,7 +581,7 @@ void sched_tick(void)
 /* With the task off the tree, if it was on it, so that its place can change. */
 static bool dequeue_for_change(struct runqueue *rq, struct task_struct *task)
 {
-	bool queued = task->on_rq && rq->curr != task;
+	bool queued = task->on_rq == ON_RQ && rq->curr != task;
 
 	if (rq == this_rq() || rq->curr != task)
 		update_curr(rq, arch_clock_ns());
@@ -575,7 +594,7 @@ int set_cpus_allowed(struct task_struct *task, uint64_t mask)
 {
 	irq_state_t state;
 	struct runqueue *rq;
-	bool here;
+	bool here, moves = false;
 
 	if (!(mask & atomic_load(&online_mask)))
 		return -EINVAL;
@@ -584,16 +603,15 @@ int set_cpus_allowed(struct task_struct *task, uint64_t mask)
 	here = mask >> rq->id & 1;
 	if (!here && rq->curr == task) {
 		kick_cpu(rq);
-	} else if (!here && task->on_rq) {
+	} else if (!here && task->on_rq == ON_RQ) {
 		tree_remove(rq, task);
 		rq->nr_running--;
-		task->on_rq = false;
-		spin_unlock(&rq->lock);
-		rq = runqueues[select_task_rq(task)];
-		spin_lock(&rq->lock);
-		activate_task(rq, task, false);
+		begin_migration(rq, task);
+		moves = true;
 	}
 	spin_unlock(&rq->lock);
+	if (moves)
+		finish_migration(task, false);
 	irq_restore(state);
 	if (task == current)
 		port_cond_resched();

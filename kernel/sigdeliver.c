@@ -67,6 +67,7 @@ static void begin_stop(struct task_struct *task, int signo, irq_state_t *state)
 	struct task_struct *t;
 	bool orphaned = false;
 
+	sig->stop_taken = true;
 	if (signo != SIGSTOP) {
 		spin_unlock_irqrestore(&task->sighand->lock, *state);
 		*state = spin_lock_irqsave(&tasklist_lock);
@@ -74,9 +75,8 @@ static void begin_stop(struct task_struct *task, int signo, irq_state_t *state)
 		spin_unlock_irqrestore(&tasklist_lock, *state);
 		*state = spin_lock_irqsave(&task->sighand->lock);
 	}
-	/* A SIGCONT that came meanwhile would have emptied nothing: it wins, as the later one. */
-	if (orphaned || sig->group_exit || sig->group_exec ||
-	    sig->shared_pending_mask & sigmask(SIGCONT))
+	/* A SIGCONT that came meanwhile found no stop to undo: it wins, as the later one, ignored or not. */
+	if (orphaned || sig->group_exit || sig->group_exec || !sig->stop_taken)
 		return;
 	sig->stop_signal = signo;
 	sig->continued = sig->notify_cont = false;

@@ -150,6 +150,7 @@ static void prepare_job_signal(struct task_struct *task, int signo)
 		return;
 	}
 	remove_from_process(task, SIG_STOP_MASK);
+	sig->stop_taken = false;
 	if (!sig->stop_signal)
 		return;
 	if (sig->nr_stopped) {

@@ -37,8 +37,15 @@ enum task_state {
 	TASK_INTERRUPTIBLE = 1,   /* sleeps; a signal ends the wait */
 	TASK_UNINTERRUPTIBLE = 2, /* sleeps; a signal makes it look and sleep on */
 	TASK_STOPPED = 4,         /* by SIGSTOP and its like */
-	TASK_ZOMBIE = 32,         /* waits to be reaped */
-	TASK_DEAD = 64,           /* reaped, or nobody waits for it */
+	TASK_NEW = 8, /* can be found, but wake_up_new_task() was not reached: nobody wakes it */
+	TASK_ZOMBIE = 32, /* waits to be reaped */
+	TASK_DEAD = 64,   /* reaped, or nobody waits for it */
+};
+
+enum on_rq {
+	OFF_RQ,    /* sleeps, or is new */
+	ON_RQ,     /* runs or waits to run */
+	MIGRATING, /* between two queues, whose mover alone may touch it: sched.c */
 };
 
 /* The embedder's thread of port.h is the task. */
@@ -88,7 +95,7 @@ struct task_struct {
 	int policy;         /* (r) SCHED_OTHER, SCHED_BATCH, SCHED_IDLE */
 	unsigned cpu;       /* (r) its run queue: where it runs or last ran */
 	uint64_t cpus_allowed;  /* (r) */
-	bool on_rq;             /* (r) runs or waits to run */
+	_Atomic uint8_t on_rq;  /* (r) enum on_rq */
 	_Atomic bool permit;    /* port_block / port_unblock */
 	uint64_t nvcsw, nivcsw; /* (r) */
 
@@ -189,18 +196,19 @@ struct signal_struct {
 	uint64_t shared_pending_mask;    /* (s) */
 	_Atomic uint32_t nr_sigqueue;    /* (a) queued siginfo: RLIMIT_SIGPENDING */
 	struct wait_queue wait_chldexit;
-	struct wait_queue wait_exit;      /* pidfd: the process ended */
-	bool group_exit;                  /* (s) all threads die with group_exit_code */
-	int group_exit_code;              /* (s) wait(2)'s status */
-	struct task_struct *group_exec;   /* (s) the thread that waits for all others to go: exec */
-	int stop_signal;                  /* (s) != 0: threads are to stop, or are stopped */
-	unsigned nr_stopped;              /* (s) threads that stopped */
-	bool stop_reportable;             /* (s) all stopped and nobody waited for it yet */
-	bool notify_cont;                 /* (s) the first thread to go on tells the parent */
-	bool continued;                   /* (s) continued and nobody waited for it yet */
-	int32_t pgid, sid;                /* (t) */
-	bool leader;                      /* (t) of the session */
-	struct tty *tty;                  /* (t) controlling terminal */
+	struct wait_queue wait_exit;    /* pidfd: the process ended */
+	bool group_exit;                /* (s) all threads die with group_exit_code */
+	int group_exit_code;            /* (s) wait(2)'s status */
+	struct task_struct *group_exec; /* (s) the thread that waits for all others to go: exec */
+	int stop_signal;                /* (s) != 0: threads are to stop, or are stopped */
+	bool stop_taken;                /* (s) a stop signal was taken, and no SIGCONT came since */
+	unsigned nr_stopped;            /* (s) threads that stopped */
+	bool stop_reportable;           /* (s) all stopped and nobody waited for it yet */
+	bool notify_cont;               /* (s) the first thread to go on tells the parent */
+	bool continued;                 /* (s) continued and nobody waited for it yet */
+	int32_t pgid, sid;              /* (t) */
+	bool leader;                    /* (t) of the session */
+	struct tty *tty;                /* (t) controlling terminal */
 	struct rlimit rlim[RLIM_NLIMITS]; /* (l) of the group leader */
 	struct rusage_sum dead;           /* (s) threads that exited */
 	uint64_t dead_exec;               /* (s) their time on CPUs, ns */

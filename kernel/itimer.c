@@ -5,6 +5,9 @@
  * next period. ITIMER_VIRTUAL and ITIMER_PROF count CPU time, and are looked at by the tick that a process
  * with one of them has while it runs (sched.c).
  *
+ * A period shorter than PERIOD_MIN is kept on the clock, but looked at no more often: a program that asks for a nanosecond
+ * does not keep the CPU in its timer's interrupt.
+ *
  * A POSIX timer's signal is queued at most once; expiries meanwhile count as overruns, told when it is taken.
  *
  * Locks: sighand->lock of the process guards all settings. A callback takes it, so timers are cancelled with
@@ -20,6 +23,8 @@
 #define ITIMER_REAL    0
 #define ITIMER_VIRTUAL 1
 #define ITIMER_PROF    2
+
+#define PERIOD_MIN (100 * NSEC_PER_USEC)
 
 /* --- ITIMER_REAL ------------------------------------------------------------------------------------------- */
 
@@ -44,9 +49,9 @@ static void it_real_fn(struct timer_entry *timer)
 	spin_lock(&task->sighand->lock);
 	send_signal_locked(task, &info, true);
 	if (sig->it_real_interval) {
-		uint64_t next = timer->expires + sig->it_real_interval, now = port_now_ns();
+		uint64_t next = timer->expires + sig->it_real_interval;
 
-		timer_add(timer, next > now ? next : now + sig->it_real_interval);
+		timer_add(timer, MAX(next, deadline_after(PERIOD_MIN)));
 	}
 	spin_unlock(&task->sighand->lock);
 	spin_unlock_irqrestore(&tasklist_lock, state);
@@ -255,14 +260,14 @@ static uint64_t timer_clock(struct posix_timer *t)
 	return clock_read(t->clock, &ns) ? 0 : ns;
 }
 
-/* When to look: CPU clocks stand still while nobody runs, so those are polled. */
-static void arm(struct posix_timer *t)
+/* When to look, not before least from now: CPU clocks stand still while nobody runs, so those are polled. */
+static void arm(struct posix_timer *t, uint64_t least)
 {
 	uint64_t now = timer_clock(t), wait = t->expires > now ? t->expires - now : 0;
 
 	if (t->clock == CLOCK_PROCESS_CPUTIME_ID || t->clock == CLOCK_THREAD_CPUTIME_ID)
-		wait = MAX(wait, CPU_CLOCK_POLL);
-	timer_add(&t->timer, deadline_after(wait));
+		least = CPU_CLOCK_POLL;
+	timer_add(&t->timer, deadline_after(MAX(wait, least)));
 }
 
 static void send_timer_signal(struct posix_timer *t)
@@ -300,7 +305,7 @@ static void posix_timer_fn(struct timer_entry *timer)
 		}
 	}
 	if (t->expires)
-		arm(t);
+		arm(t, PERIOD_MIN);
 out:
 	spin_unlock_irqrestore(&t->target->sighand->lock, state);
 }
@@ -457,7 +462,7 @@ SYSCALL4(timer_settime, int32_t, id, int, flags, vaddr_t, from, vaddr_t, to)
 		t->overrun = 0;
 		t->expires = !value ? 0 : flags & TIMER_ABSTIME ? value : timer_clock(t) + value;
 		if (t->expires)
-			arm(t);
+			arm(t, 0);
 	}
 	spin_unlock_irqrestore(&current->sighand->lock, state);
 	if (!t)

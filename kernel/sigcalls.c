@@ -343,16 +343,15 @@ SYSCALL2(sigaltstack, vaddr_t, unew, vaddr_t, uold)
 SYSCALL0(rt_sigreturn)
 {
 	struct pt_regs *regs = arch_task_regs(&current->thread);
-	uint64_t mask = UINT64_MAX;
-	int64_t ret = arch_sigreturn(regs, &mask);
+	uint64_t mask;
+	int err = arch_sigreturn(regs, &mask);
 
 	regs->orig_rax = (uint64_t)-1;
-	if (ret == -EFAULT &&
-	    mask == UINT64_MAX) /* no frame, and not one whose rax happens to be that */
+	if (err)
 		force_signal(SIGSEGV, SI_KERNEL, 0);
 	else
 		set_current_blocked(mask);
-	return ret;
+	return (int64_t)regs->rax;
 }
 
 SYSCALL0(restart_syscall)

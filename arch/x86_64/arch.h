@@ -125,8 +125,8 @@ struct ksignal;
 /* Build a frame on the program's stack (or its alternate) and point regs at the handler. 0 or -EFAULT. */
 MUST_USE int arch_setup_frame(const struct ksignal *ksig, uint64_t blocked_mask,
                               struct pt_regs *regs);
-/* rt_sigreturn: registers, FPU, mask and alternate stack from the frame; the value for rax, or -EFAULT. */
-int64_t arch_sigreturn(struct pt_regs *regs, uint64_t *mask);
+/* rt_sigreturn: registers, FPU, mask and alternate stack from the frame. 0, or -EFAULT: regs are as they were. */
+MUST_USE int arch_sigreturn(struct pt_regs *regs, uint64_t *mask);
 
 /* --- called by arch, implemented in kernel/ ------------------------------------------------------- */
 NORETURN void kernel_main(

@@ -270,7 +270,7 @@ static void restore_sigcontext(struct pt_regs *r, const struct sigcontext *sc)
 	};
 }
 
-int64_t arch_sigreturn(struct pt_regs *regs, uint64_t *mask)
+int arch_sigreturn(struct pt_regs *regs, uint64_t *mask)
 {
 	/* The handler's return has popped pretcode. */
 	vaddr_t uc_addr = regs->rsp - 8 + offsetof(struct rt_sigframe, uc);
@@ -283,5 +283,5 @@ int64_t arch_sigreturn(struct pt_regs *regs, uint64_t *mask)
 	*mask = uc.uc_sigmask;
 	restore_sigcontext(regs, &uc.uc_mcontext);
 	(void)do_sigaltstack(&uc.uc_stack, NULL, regs->rsp);
-	return (int64_t)regs->rax;
+	return 0;
 }

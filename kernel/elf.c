@@ -304,7 +304,7 @@ static void set_image_bounds(struct mm_struct *mm, const struct elf_image *elf)
 		const struct elf64_phdr *p = &elf->phdr[i];
 		vaddr_t start = elf->bias + p->p_vaddr;
 
-		if (p->p_type != PT_LOAD)
+		if (p->p_type != PT_LOAD || !p->p_memsz) /* empty ones were not checked */
 			continue;
 		mm->start_code = MIN(mm->start_code, start);
 		mm->start_data = MAX(mm->start_data, start);

@@ -4,7 +4,7 @@
  * Each CPU has a queue: a red-black tree of the runnable tasks ordered by vruntime, the time a task has had on a
  * CPU, weighted by its nice value. The task with the least goes next (lecture on CFS; Linux 6.1's
  * names). The running task is not in the tree. A slice ends by timer only when somebody else waits in
- * the tree: with one runnable task a CPU is not interrupted at all. Kernel code is never preempted: a
+ * the tree: with one runnable task a CPU is interrupted every SAMPLE_TICK, for times(2) alone. Kernel code is never preempted: a
  * switch happens where it blocks, or on the way back to the program.
  *
  * Sleeping and waking
@@ -171,6 +171,7 @@ static void kick_cpu(struct runqueue *rq)
 }
 
 #define CPU_TIMER_TICK 4000000ull /* how often a process with a CPU-time timer is looked at */
+#define SAMPLE_TICK    10000000ull /* and any other: is it in its program or in the kernel? (wait.c) */
 
 /* The running task's turn ends when those who wait have waited long enough. */
 static void start_slice(struct runqueue *rq)
@@ -181,6 +182,8 @@ static void start_slice(struct runqueue *rq)
 		return;
 	if (unlikely(rq->curr->signal && has_cpu_itimers(rq->curr->signal)) && rq == this_rq())
 		timer_program(arch_clock_ns() + CPU_TIMER_TICK);
+	else if (rq == this_rq() && rq->curr->mm)
+		timer_program(rq->curr->exec_start + SAMPLE_TICK);
 	if (!rq->leftmost)
 		return;
 	if (rq->nr_running > 2)

@@ -160,7 +160,7 @@ static bool dput_last(struct dentry *dentry)
 		spin_unlock(&dcache_lock);
 		return false;
 	}
-	dead = dentry->d_flags & DCACHE_UNHASHED;
+	dead = dentry->d_flags & (DCACHE_UNHASHED | DCACHE_TRANSIENT);
 	if (dead) {
 		d_detach_locked(dentry);
 	} else {

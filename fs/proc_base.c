@@ -98,8 +98,13 @@ struct inode *proc_task_inode(struct super_block *sb, struct task_struct *task,
 	return inode;
 }
 
+/*
+ * Names of tasks and descriptors are checked each time they are used, and go with their last user: the thing that
+ * they stand for may be gone by then, and thousands come and go.
+ */
 struct inode *proc_lookup_done(struct dentry *dentry, struct inode *inode)
 {
+	dentry->d_flags |= DCACHE_TRANSIENT;
 	atomic_store_explicit(&dentry->d_expires, 0, memory_order_relaxed);
 	return inode;
 }

@@ -193,6 +193,7 @@ struct qstr {
 #define DCACHE_UNHASHED 1u /* (d) removed: not found any more */
 #define DCACHE_PINNED   2u /* (d) simple_*: the tree is the directory; holds its own reference */
 #define DCACHE_MOUNTED  4u /* (d) covered by d_mounted */
+#define DCACHE_TRANSIENT 8u /* (i) goes with its last user */
 
 struct dentry {
 	refcount_t d_count;       /* (a) up from 0 only under (d) */

@@ -9,15 +9,22 @@
 
 #define MLOCK_ONFAULT 1
 
+/* No byte of a file lies beyond what a signed offset can name; devices may give offsets a meaning of their own. */
+static bool file_reaches(const struct file *file, uint64_t offset, uint64_t len)
+{
+	return !S_ISREG(file->f_inode->i_mode) || (len <= INT64_MAX && offset <= INT64_MAX - len);
+}
+
 /* The file behind fd as something to map: *vm NULL is anonymous memory. */
-static int file_to_map(int fd, uint64_t len, int prot, int flags, struct vm_file **vm)
+static int file_to_map(int fd, uint64_t offset, uint64_t len, int prot, int flags,
+                       struct vm_file **vm)
 {
 	struct file *file = fget(fd);
 	int err;
 
 	if (!file)
 		return -EBADF;
-	err = file_mmap(file, len, prot, flags, vm);
+	err = file_reaches(file, offset, len) ? file_mmap(file, len, prot, flags, vm) : -EOVERFLOW;
 	fput(file);
 	return err;
 }
@@ -30,7 +37,7 @@ SYSCALL6(mmap, vaddr_t, addr, uint64_t, len, int, prot, int, flags, int, fd, uin
 	if (offset & (PAGE_SIZE - 1) || !len)
 		return -EINVAL;
 	if (!(flags & MAP_ANONYMOUS)) {
-		ret = file_to_map(fd, len, prot, flags, &vm);
+		ret = file_to_map(fd, offset, len, prot, flags, &vm);
 		if (ret)
 			return ret;
 		if (!vm)

@@ -27,7 +27,7 @@ int do_msync(struct mm_struct *mm, vaddr_t addr, uint64_t len, int flags)
 	if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (addr & (PAGE_SIZE - 1)) ||
 	    ((flags & MS_ASYNC) && (flags & MS_SYNC)))
 		return -EINVAL;
-	if (end < addr || PAGE_ALIGN(len) < len)
+	if (end < addr)
 		return -ENOMEM;
 	down_read(&mm->mmap_lock);
 	while (addr < end && !err) {

@@ -18,7 +18,7 @@ HOST   := $(wildcard host/*.c) test/unit/main_host.c test/unit/host_machine.c $(
 CMD    := $(wildcard cmd/quire/*.c)
 HLIB   := $(filter-out lib/string.c,$(LIB))
 
-WARN := -Wall -Wextra -Werror -Wshadow=local -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
+WARN := -Wall -Wextra -Werror $(if $(findstring clang,$(CC)),,-Wshadow=local) -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
 CORE := -Wconversion -Wno-sign-conversion
 INC  := -I. -Iinclude
 

@@ -63,7 +63,7 @@ $(B)/quire-test.elf: $(call kobj,$(KERNEL) $(UNIT) $(KTEST)) arch/x86_64/quire.l
 	$(Q)$(KLINK)
 
 $(B)/k/mm/%.o $(B)/k/lib/%.o: KFLAGS += $(CORE)
-$(B)/k/lib/string.o: KFLAGS += -fno-tree-loop-distribute-patterns -fno-builtin
+$(B)/k/lib/string.o: KFLAGS += -fno-builtin $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)
 $(B)/k/test/%.o: KFLAGS += -O1
 
 $(B)/k/%.o: %.c

@@ -100,7 +100,8 @@ static size_t serve_read(const uint8_t *t, uint8_t *r)
 	memcpy(&count, t + 19, 4);
 	n = offset < sizeof(file_data) ? MIN(sizeof(file_data) - offset, (size_t)count) : 0;
 	put32(r + 7, (uint32_t)n);
-	memcpy(r + 11, file_data + offset, n);
+	if (n)
+		memcpy(r + 11, file_data + offset, n);
 	return header(r, t, P9_TREAD + 1, 11 + n);
 }
 

@@ -62,14 +62,27 @@ void p9_fid_put(struct p9_fid *fid)
 	kfree(fid);
 }
 
+/* The end of a request that makes a fid: the fid, or why there is none. Either may be NULL for lack of memory. */
+static struct p9_fid *fid_done(struct p9_fid *fid, struct p9_req *req, int err)
+{
+	if (!err && req->bad)
+		err = -EIO;
+	if (req)
+		p9_req_free(req);
+	if (!err)
+		return fid;
+	kfree(fid);
+	return ERR_PTR(err);
+}
+
 struct p9_fid *p9_attach(struct p9_client *c, struct p9_qid *qid)
 {
 	struct p9_fid *fid = fid_alloc(c);
 	struct p9_req *req = p9_req_new(c, P9_TATTACH, 0, 0);
-	int err = -ENOMEM;
+	int err;
 
 	if (!fid || !req)
-		goto fail;
+		return fid_done(fid, req, -ENOMEM);
 	p9_put_u32(req, fid->fid);
 	p9_put_u32(req, P9_NOFID);
 	p9_put_str(req, "root", 4);
@@ -77,27 +90,17 @@ struct p9_fid *p9_attach(struct p9_client *c, struct p9_qid *qid)
 	p9_put_u32(req, 0);
 	err = p9_rpc(req);
 	get_qid(req, qid);
-	if (!err && req->bad)
-		err = -EIO;
-	if (err)
-		goto fail;
-	p9_req_free(req);
-	return fid;
-fail:
-	if (req)
-		p9_req_free(req);
-	kfree(fid);
-	return ERR_PTR(err);
+	return fid_done(fid, req, err);
 }
 
 struct p9_fid *p9_walk(struct p9_fid *dir, const char *name, size_t len, struct p9_qid *qid)
 {
 	struct p9_fid *fid = fid_alloc(dir->client);
 	struct p9_req *req = p9_req_new(dir->client, P9_TWALK, 0, 0);
-	int err = -ENOMEM;
+	int err;
 
 	if (!fid || !req)
-		goto fail;
+		return fid_done(fid, req, -ENOMEM);
 	p9_put_u32(req, dir->fid);
 	p9_put_u32(req, fid->fid);
 	p9_put_u16(req, name ? 1 : 0);
@@ -108,17 +111,7 @@ struct p9_fid *p9_walk(struct p9_fid *dir, const char *name, size_t len, struct 
 		err = -ENOENT;
 	if (!err && name)
 		get_qid(req, qid);
-	if (!err && req->bad)
-		err = -EIO;
-	if (err)
-		goto fail;
-	p9_req_free(req);
-	return fid;
-fail:
-	if (req)
-		p9_req_free(req);
-	kfree(fid);
-	return ERR_PTR(err);
+	return fid_done(fid, req, err);
 }
 
 /* --- attributes ------------------------------------------------------------------------------- */

@@ -118,9 +118,13 @@ void apic_nmi_others(void)
 	icr_write(0, ICR_OTHERS | ICR_ASSERT | ICR_NMI);
 }
 
-void apic_start_others(void)
+void apic_init_others(void)
 {
 	icr_write(0, ICR_OTHERS | ICR_ASSERT | ICR_INIT);
+}
+
+void apic_start_others(void)
+{
 	icr_write(0, ICR_OTHERS | ICR_ASSERT | ICR_STARTUP | TRAMPOLINE_PAGE / PAGE_SIZE);
 }
 

@@ -20,7 +20,9 @@
 
 #define IPI_RESCHEDULE 1u
 
-#define START_TIMEOUT_NS 100000000ull
+/* A virtual CPU is a thread of a host that may be busy: the message is repeated, and given up late. */
+#define START_REPEAT_NS  20000000ull
+#define START_TIMEOUT_NS 30000000000ull
 
 static struct CACHE_ALIGNED {
 	void (*fn)(void *arg);
@@ -158,14 +160,18 @@ static bool prepare(unsigned n)
 
 static void start_prepared(unsigned n)
 {
-	uint64_t deadline = arch_clock_ns() + START_TIMEOUT_NS;
+	uint64_t deadline = arch_clock_ns() + START_TIMEOUT_NS, repeat;
 
 	memcpy(phys_to_virt(PHYS(TRAMPOLINE_PAGE)), trampoline_start,
 	       (size_t)(trampoline_end - trampoline_start));
 	secondary_count = n;
-	apic_start_others();
-	while (atomic_load(&secondary_up) < n && arch_clock_ns() < deadline)
-		cpu_relax();
+	apic_init_others();
+	do {
+		apic_start_others(); /* who runs already does not hear it */
+		repeat = arch_clock_ns() + START_REPEAT_NS;
+		while (atomic_load(&secondary_up) < n && arch_clock_ns() < repeat)
+			cpu_relax();
+	} while (atomic_load(&secondary_up) < n && arch_clock_ns() < deadline);
 }
 
 void arch_boot_secondary(unsigned cpus)

@@ -127,6 +127,9 @@ static int keep_setting(struct unpack *u, const struct member *m, const char *wh
 		boot_program.env_len = m->size;
 	} else if (!strcmp(what, "cwd") && !boot_program.cwd) {
 		boot_program.cwd = text;
+	} else if (!strcmp(what, "shares") && !boot_program.shares) {
+		boot_program.shares = text;
+		boot_program.shares_len = m->size;
 	} else {
 		kfree(text);
 	}

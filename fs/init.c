@@ -53,16 +53,39 @@ static int mount_dir(const char *type, const char *path, uint32_t flags)
 	return vfs_mount(type, type, path, flags, NULL, true);
 }
 
-static int mount_write_share(void)
+/* Over what is there; in a memory file system the directories on the way are made. */
+static int mount_share(const char *tag, char *path, uint32_t flags)
 {
-	char path[256];
-	int err;
+	int err = 0;
 
-	if (boot_param("write", path, sizeof(path)) <= 0)
-		return 0;
-	err = vfs_mount("9p", "write", path, 0, NULL, true);
-	if (err)
-		port_log("fs: the writable share on %s: error %d", path, -err);
+	for (char *p = strchr(path + 1, '/'); !err; p = strchr(p + 1, '/')) {
+		if (p)
+			*p = '\0';
+		err = vfs_mkdir_at(AT_FDCWD, path, 0755);
+		if (err == -EEXIST || err == -EROFS)
+			err = 0;
+		if (!p)
+			break;
+		*p = '/';
+	}
+	return err ? err : vfs_mount("9p", tag, path, flags, NULL, true);
+}
+
+/* The archive's .quire/shares: each a letter, r or w, and a path. */
+static int mount_shares(void)
+{
+	size_t at = 0;
+	int err = 0;
+
+	for (unsigned i = 0; at < boot_program.shares_len && !err; i++) {
+		char *share = boot_program.shares + at, tag[16];
+
+		at += strlen(share) + 1;
+		format(tag, sizeof(tag), "share%u", i);
+		err = mount_share(tag, share + 1, *share == 'w' ? 0 : MS_RDONLY);
+		if (err)
+			port_log("fs: the share on %s: error %d", share + 1, -err);
+	}
 	return err;
 }
 
@@ -83,7 +106,7 @@ static int mount_all(void)
 		err = mount_tmp("/tmp", 01777, "mode=1777");
 	if (!err)
 		err = mount_tmp("/run", 0755, "mode=755");
-	return err ? err : mount_write_share();
+	return err ? err : mount_shares();
 }
 
 static int start_parts(void)
@@ -185,6 +208,7 @@ void fs_shutdown(void)
 	kfree(boot_program.argv);
 	kfree(boot_program.env);
 	kfree(boot_program.cwd);
-	boot_program = (struct boot_program){NULL, NULL, NULL, 0, 0};
+	kfree(boot_program.shares);
+	boot_program = (struct boot_program){0};
 	kmem_cache_shrink_all();
 }

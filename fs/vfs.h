@@ -190,9 +190,9 @@ struct qstr {
 	uint32_t len, hash;
 };
 
-#define DCACHE_UNHASHED 1u /* (d) removed: not found any more */
-#define DCACHE_PINNED   2u /* (d) simple_*: the tree is the directory; holds its own reference */
-#define DCACHE_MOUNTED  4u /* (d) covered by d_mounted */
+#define DCACHE_UNHASHED  1u /* (d) removed: not found any more */
+#define DCACHE_PINNED    2u /* (d) simple_*: the tree is the directory; holds its own reference */
+#define DCACHE_MOUNTED   4u /* (d) covered by d_mounted */
 #define DCACHE_TRANSIENT 8u /* (i) goes with its last user */
 
 struct dentry {
@@ -608,8 +608,8 @@ void fs_shutdown(void);
 
 /* What the boot archive says to run (doc/boot-protocol.md). Strings end with NUL; lengths in bytes. */
 struct boot_program {
-	char *argv, *env, *cwd;
-	size_t argv_len, env_len;
+	char *argv, *env, *cwd, *shares;
+	size_t argv_len, env_len, shares_len;
 };
 extern struct boot_program boot_program;
 

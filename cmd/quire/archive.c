@@ -3,6 +3,9 @@
  *
  * The program's environment is the command's own, except in a deterministic run, where it is
  * the same on every host. Options of --env come last and win.
+ *
+ * The guest has a /tmp, /run and /dev/shm of its own, in memory. Where the working directory or the
+ * program lies below one of them, that directory is shared besides, so that both are there all the same.
  */
 #define _GNU_SOURCE
 #include "cmd/quire/archive.h"
@@ -10,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,22 +102,81 @@ static char *real_directory(const char *option, const char *path)
 	return real;
 }
 
+/* Takes host over. A directory comes before those below it, which it would cover otherwise. */
+static void add_share(struct archive *a, char *host, const char *guest, bool writable)
+{
+	unsigned at = a->nr_shares++;
+
+	for (; at && strlen(a->shares[at - 1].guest) > strlen(guest); at--)
+		a->shares[at] = a->shares[at - 1];
+	a->shares[at] = (struct share){host, xstrdup(guest), writable};
+}
+
 static void choose_write(struct archive *a, const struct options *o)
 {
 	const char *guest;
+	char *host;
 
 	if (!o->write)
 		return;
-	a->write_host = real_directory("--write", o->write);
-	if (access(a->write_host, W_OK))
+	host = real_directory("--write", o->write);
+	if (access(host, W_OK))
 		die("--write %s: %s: run as a user who may write it", o->write, strerror(errno));
-	guest = a->share ? below(a->write_host, a->share) : a->write_host;
+	guest = a->share ? below(host, a->share) : host;
 	if (!guest)
 		die("--write %s: not below the root %s: name a directory that is", o->write,
 		    a->share);
-	if (strpbrk(guest, " \t\n\""))
-		die("--write %s: the path has spaces: name a directory without", o->write);
-	a->write_guest = xstrdup(guest);
+	add_share(a, host, guest, true);
+}
+
+/* The directory that the guest has for itself and that path lies in or is; NULL if there is none. */
+static const char *private_directory(const char *guest)
+{
+	static const char *const dirs[] = {"/tmp", "/run", "/dev/shm"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(dirs); i++)
+		if (below(guest, dirs[i]))
+			return dirs[i];
+	return NULL;
+}
+
+/* Share a directory that the guest's own ones would hide, unless it can be seen already. */
+static void share_hidden(struct archive *a, char *host)
+{
+	const char *guest = host ? below(host, a->share) : NULL, *private;
+
+	private = guest ? private_directory(guest) : NULL;
+	if (!private || !strcmp(guest, private))
+		return free(host);
+	for (unsigned i = 0; i < a->nr_shares; i++)
+		if (below(host, a->shares[i].host))
+			return free(host);
+	add_share(a, host, guest, false);
+}
+
+/* The directory of a program that is given by its path; NULL for a name. */
+static char *program_directory(const char *root, const char *program)
+{
+	struct buf path = {0};
+	char *real;
+
+	if (!program || !strchr(program, '/'))
+		return NULL;
+	buf_printf(&path, "%s/%s", *program == '/' ? root : ".", program);
+	real = realpath(dirname(path.data), NULL);
+	buf_free(&path);
+	return real;
+}
+
+const char *archive_hidden_by(const struct options *o)
+{
+	char *dir = o->root || o->deterministic ? NULL : program_directory("/", o->program[0]);
+	const char *private = dir ? private_directory(dir) : NULL;
+
+	if (private && (strcmp(dir, private) || access(o->program[0], F_OK)))
+	private = NULL;
+	free(dir);
+	return private;
 }
 
 static void add_strings(struct cpio *c, const char *name, char *const *words)
@@ -145,9 +208,19 @@ static void add_input(struct cpio *c, int fd)
 	buf_free(&b);
 }
 
+static void add_shares(struct cpio *c, const struct archive *a)
+{
+	struct strings words = {0};
+
+	for (unsigned i = 0; i < a->nr_shares; i++)
+		strings_addf(&words, "%s%s", a->shares[i].writable ? "w" : "r", a->shares[i].guest);
+	if (words.n)
+		add_strings(c, ".quire/shares", words.v);
+}
+
 /* What to run: the members below .quire. */
-static void add_plan(struct cpio *c, const struct options *o, char *const *env, char *cwd,
-                     int stdin_fd)
+static void add_plan(struct cpio *c, const struct options *o, const struct archive *a,
+                     char *const *env, char *cwd, int stdin_fd)
 {
 	char *cwd_words[] = {cwd, NULL};
 	char *shell_words[] = {(char *)"/bin/sh", NULL};
@@ -155,6 +228,7 @@ static void add_plan(struct cpio *c, const struct options *o, char *const *env, 
 	add_strings(c, ".quire/argv", o->shell && !o->program[0] ? shell_words : o->program);
 	add_strings(c, ".quire/env", env);
 	add_strings(c, ".quire/cwd", cwd_words);
+	add_shares(c, a);
 	if (stdin_fd >= 0)
 		add_input(c, stdin_fd);
 }
@@ -229,10 +303,14 @@ void archive_make(struct archive *a, const struct options *o, int stdin_fd)
 	*a = (struct archive){.fd = memory_file("quire-archive")};
 	root_fd = choose_root(a, o, &st);
 	choose_write(a, o);
+	if (a->share && !a->cpio_root) {
+		share_hidden(a, getcwd(NULL, 0));
+		share_hidden(a, program_directory(a->share, o->program[0]));
+	}
 	cwd = working_directory(a, o);
 	make_environment(&env, o);
 	cpio_begin(&plan, a->fd);
-	add_plan(&plan, o, env.v, cwd, stdin_fd);
+	add_plan(&plan, o, a, env.v, cwd, stdin_fd);
 	cpio_end(&plan);
 	if (root_fd >= 0)
 		add_user_archive(a, o->root, root_fd, &st);

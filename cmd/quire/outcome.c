@@ -2,6 +2,7 @@
  * outcome.c - how the run ended.
  */
 #include "cmd/quire/outcome.h"
+#include "cmd/quire/archive.h"
 #include "cmd/quire/kernel.h"
 #include "cmd/quire/symbols.h"
 
@@ -63,7 +64,13 @@ static const char *program_name(const struct options *o)
 
 static int not_started(const struct options *o, int error)
 {
-	say("%s: %s", program_name(o), strerror(error));
+	const char *hidden_by = error == ENOENT ? archive_hidden_by(o) : NULL;
+
+	if (hidden_by)
+		say("%s: the guest has a %s of its own: move the program to a directory below or elsewhere",
+		    program_name(o), hidden_by);
+	else
+		say("%s: %s", program_name(o), strerror(error));
 	return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 

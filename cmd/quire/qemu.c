@@ -113,7 +113,7 @@ static void add_machine(struct launch *l, const struct options *o, const struct 
 	add(l, "-device", "isa-debug-exit,iobase=0xf4,iosize=4");
 }
 
-static void add_share(struct launch *l, const char *tag, const char *path, bool readonly)
+static void add_9p(struct launch *l, const char *tag, const char *path, bool readonly)
 {
 	char *escaped = escape(path);
 
@@ -185,8 +185,6 @@ static void add_words(struct launch *l, const struct options *o, const struct gu
 	if (w->rows)
 		buf_printf(&b, " winsize=%ux%u", w->rows, w->columns);
 	buf_printf(&b, " root=%s", a->cpio_root ? "cpio" : "9p");
-	if (a->write_guest)
-		buf_printf(&b, " write=%s", a->write_guest);
 	if (g->trace_size)
 		buf_printf(&b, " trace=0x%llx,%llu", (unsigned long long)g->trace_paddr,
 		           (unsigned long long)g->trace_size);
@@ -210,9 +208,12 @@ void qemu_start(struct vm *vm, const char *qemu, const char *kernel, const struc
 	add_machine(&l, o, g, choose_kvm(o));
 	add_streams(&l, vm, o);
 	if (a->share)
-		add_share(&l, "root", a->share, true);
-	if (a->write_host)
-		add_share(&l, "write", a->write_host, false);
+		add_9p(&l, "root", a->share, true);
+	for (unsigned i = 0; i < a->nr_shares; i++) {
+		char tag[] = {'s', 'h', 'a', 'r', 'e', (char)('0' + i), '\0'};
+
+		add_9p(&l, tag, a->shares[i].host, !a->shares[i].writable);
+	}
 	add(&l, "-kernel", kernel);
 	add(&l, "-initrd", NULL);
 	strings_addf(&l.argv, "/dev/fd/%d", inherit(&l, a->fd));

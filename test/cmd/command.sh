@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.."
 Q=${QUIRE:-$PWD/quire}
-T=$(mktemp -d)
+T=$(mktemp -d /tmp/quire-test.XXXXXX)
 trap 'rm -rf "$T"' EXIT
 passed=0 failed=0
 
@@ -181,8 +181,14 @@ ok 'working directory' grep -Pzq '\.quire/cwd 9 \d+\n  /usr/lib\n' <<<"$list"
 list=$(cd /usr/lib && run --root /usr --set test.do=archive -- prog)
 ok 'working directory below another root' grep -Pzq '\.quire/cwd 5 \d+\n  /lib\n' <<<"$list"
 mkdir "$T/w"
-words=$(run --write "$T/w" --set test.do=words -- x)
-ok 'a writable directory' grep -q " write=$T/w .*0xfeb00a00" <<<"$words"
+list=$(cd / && run --write "$T/w" --set test.do=archive -- x)
+ok 'a writable directory' grep -Pzq "\.quire/shares \d+ \d+\n  w$T/w\n" <<<"$list"
+mkdir "$T/x y"
+list=$(cd "$T/x y" && run --write "$T/x y" --set test.do=archive -- "$T/w/../w/prog")
+ok 'one with a space, which is the working directory too; the directory of the program' grep -Pzq \
+	"\.quire/shares \d+ \d+\n  r$T/w\n  w$T/x y\n" <<<"$list"
+list=$(cd /usr && run --set test.do=archive -- /usr/bin/env)
+ok 'nothing is shared twice' eval '! grep -q shares <<<"$list"'
 mkdir "$T/a,b"
 ok 'a root with a comma' run --root "$T/a,b" --set test.do=words -- x >/dev/null
 list=$(echo some input | run --deterministic --set test.do=archive -- /bin/ls /etc/passwd)

@@ -68,6 +68,22 @@ check 'the reader leaves early' [ "$(timeout 60 ./quire run -- sh -c 'yes | head
 check 'working directory' [ "$(cd test && timeout 60 ../quire run --kernel "../$B/quire.elf" -- pwd)" = "$(cd test && pwd)" ]
 check 'environment' [ "$(FOO=bar quire run --env 'A=b c' -- sh -c 'echo $FOO $A')" = 'bar b c' ]
 
+
+# --- the guest's own /tmp, and the host's files below it
+t=$(mktemp -d /tmp/quire-test.XXXXXX)
+mkdir "$t/a b"
+printf '#!/bin/sh\ncat file; touch file 2>/dev/null || echo read-only; cd /tmp; touch x; ls\n' >"$t/program"
+chmod +x "$t/program"
+echo text >"$t/a b/file"
+check 'program and working directory below /tmp' [ "$(quire=$PWD/quire kernel=$PWD/$B/quire.elf; cd "$t/a b" && timeout 60 "$quire" run --kernel "$kernel" -- "$t/program")" = "text
+read-only
+${t#/tmp/}
+x" ]
+cp "$t/program" "$t.program"
+run 127 'a program right in /tmp' run -- "$t.program"
+check 'says why' grep -q '/tmp of its own' "$work/err"
+rm -r "$t" "$t.program"
+
 # --- bad input of the user
 run 125 'unknown option' run --no-such-option -- /bin/true
 run 125 'bad size' run --mem lots -- /bin/true

@@ -87,6 +87,21 @@ $(B)/h/%.o: %.c
 unit: $(B)/unit
 	$(B)/unit $(UNIT_ARGS)
 
+# --- measurements of the hosted machine: the same files, optimised, no sanitizers ------------------------
+
+OFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing $(WARN) -Ihost/embed $(INC)
+oobj = $(addprefix $(B)/o/,$(patsubst %.c,%.o,$(1)))
+
+$(B)/bench/%: $(B)/o/bench/%.o $(call oobj,$(MM) $(HLIB) $(wildcard host/*.c))
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) -o $@ $^ -lpthread
+
+$(B)/o/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OFLAGS) -MMD -MP -c $< -o $@
+.SECONDARY:
+
 # --- the command ------------------------------------------------------------------------------------
 
 quire: $(patsubst %.c,$(B)/c/%.o,$(CMD))

@@ -261,6 +261,10 @@ run --deterministic --trace "$T/t1" --set test.do=trace,1000 -- /bin/true
 run --deterministic --trace "$T/t2" --set test.do=trace,1000 -- /bin/true
 ok 'the same run twice is the same trace' cmp "$T/t1/trace.txt" "$T/t2/trace.txt"
 
+lines=$(wc -l <"$T/t1/trace.txt")
+says 125 '--root /nonexistent' run --trace "$T/t1" --root /nonexistent -- x
+ok 'a run that cannot begin leaves an older trace alone' test "$(wc -l <"$T/t1/trace.txt")" = "$lines"
+
 # --- nothing is left ---
 ok 'no QEMU outlives its command' eval '! pgrep -f "$K" >/dev/null'
 echo "$passed passed, $failed failed"

@@ -44,7 +44,7 @@ help:
 	@echo 'make run     install what is missing (as root), build, boot, run the demonstration'
 	@echo 'make test    every test; closes with "N passed, N failed"'
 	@echo 'make         build the command ./quire and the kernel'
-	@echo 'make unit    only the hosted unit tests; UNIT="filter" chooses'
+	@echo 'make unit    only the hosted unit tests; UNIT_ARGS="filter" chooses'
 	@echo 'make format  clang-format over the tree'
 	@echo 'make doc/abi.md doc/events.md   the lists of system calls, counters and events'
 

@@ -105,8 +105,9 @@ static bool segment_valid(const struct elf64_phdr *p, uint64_t file_size)
 	vaddr_t end = mmu_user_end();
 
 	return p->p_filesz <= p->p_memsz && p->p_vaddr < end && p->p_memsz <= end - p->p_vaddr &&
-	       p->p_offset <= file_size && p->p_filesz <= file_size - p->p_offset &&
-	       (p->p_offset & (PAGE_SIZE - 1)) == (p->p_vaddr & (PAGE_SIZE - 1));
+	       (!p->p_filesz || /* nothing but zeros: its offset means nothing, and may lie behind a stripped file */
+	        (p->p_offset <= file_size && p->p_filesz <= file_size - p->p_offset &&
+	         (p->p_offset & (PAGE_SIZE - 1)) == (p->p_vaddr & (PAGE_SIZE - 1))));
 }
 
 static int check_segments(struct elf_image *elf)

@@ -423,22 +423,21 @@ static void trace_rename(struct task_struct *task)
 	trace_task_rename((uint64_t)task->pid, comm[0], comm[1]);
 }
 
-/* Set-user-ID files, unless the program gave that up. */
+/* Set-user-ID files, unless the program gave that up; the capabilities follow the ids (capabilities(7)). */
 static void apply_file_ids(struct linux_binprm *bprm)
 {
+	const uint64_t all = (1ull << (CAP_LAST + 1)) - 1;
 	struct inode *inode = bprm->file->f_inode;
 	struct cred *cred = &current->cred;
 
-	if (current->no_new_privs)
-		return;
-	if (inode->i_mode & S_ISUID)
+	if (inode->i_mode & S_ISUID && !current->no_new_privs)
 		cred->euid = inode->i_uid;
-	if ((inode->i_mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
+	if ((inode->i_mode & (S_ISGID | 0010)) == (S_ISGID | 0010) && !current->no_new_privs)
 		cred->egid = inode->i_gid;
 	cred->suid = cred->fsuid = cred->euid;
 	cred->sgid = cred->fsgid = cred->egid;
-	if (!cred->euid)
-		cred->cap_effective = cred->cap_permitted = (1ull << (CAP_LAST + 1)) - 1;
+	cred->cap_permitted = cred->uid && cred->euid ? 0 : all;
+	cred->cap_effective = cred->euid ? 0 : all;
 }
 
 static void replace_mm(struct linux_binprm *bprm)

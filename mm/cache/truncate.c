@@ -8,6 +8,9 @@
  *     fault first:     it maps the page; we find page_mapcount() > 0 under the lock, and unmap once more
  *     truncation first: the fault sees mapping == NULL or the new i_size, and gives SIGBUS or looks again
  *
+ * A private copy that such a fault made is not found by the page. So where copies must go too, all mappings of
+ * the range go once more when the pages have left: by then nobody makes another.
+ *
  * A page that somebody else still holds (a read under way, a futex) just lives on without a file.
  */
 #include "lib/string.h"
@@ -108,6 +111,8 @@ static void truncate_range(struct address_space *mapping, uint64_t start, uint64
 		return;
 	unmap_mapping_range(mapping, first, stop - 1, even_cows);
 	truncate_pages(mapping, first, stop - 1);
+	if (even_cows)
+		unmap_mapping_range(mapping, first, stop - 1, true);
 }
 
 void truncate_pagecache(struct address_space *mapping, uint64_t new_size)

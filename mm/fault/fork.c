@@ -74,7 +74,7 @@ int copy_page_range(struct vm_area_struct *dst, struct vm_area_struct *src)
 
 	for (; (from = pt_next_leaf(space, &addr, src->vm_end)); addr = next) {
 		next = pt_leaf_end(addr, src->vm_end);
-		if (!atomic_load_explicit(&pt_page(from)->pt_entries, memory_order_relaxed))
+		if (pt_is_empty(from))
 			continue;
 		to = pt_alloc(dst->vm_mm, addr);
 		if (!to)

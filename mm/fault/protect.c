@@ -40,23 +40,23 @@ static bool protect_entry(const struct vm_area_struct *vma, pte_t *pte)
 void change_protection(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 {
 	struct mmu_space *space = &vma->vm_mm->space;
-	vaddr_t addr = start, next, low = end, high = start;
+	struct mmu_gather tlb;
+	vaddr_t next;
 	pte_t *pte;
 
-	for (; (pte = pt_next_leaf(space, &addr, end)); addr = next) {
-		next = pt_leaf_end(addr, end);
-		if (!atomic_load_explicit(&pt_page(pte)->pt_entries, memory_order_relaxed))
+	tlb_gather_mmu(&tlb, vma->vm_mm);
+	for (; (pte = pt_next_leaf(space, &start, end)); start = next) {
+		next = pt_leaf_end(start, end);
+		if (pt_is_empty(pte))
 			continue;
 		pt_lock(pte);
-		for (vaddr_t va = addr; va != next; va += PAGE_SIZE, pte++) {
+		for (vaddr_t va = start; va != next; va += PAGE_SIZE, pte++) {
 			if (pte_none(pte_read(pte)) || !protect_entry(vma, pte))
 				continue;
 			mmu_update(space, va, pte_read(pte));
-			low = MIN(low, va);
-			high = va + PAGE_SIZE;
+			tlb_gather_range(&tlb, va, va + PAGE_SIZE);
 		}
 		pt_unlock(pte - 1);
 	}
-	if (low < high)
-		mmu_flush_range(space, low, high);
+	tlb_finish_mmu(&tlb);
 }

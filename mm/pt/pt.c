@@ -300,6 +300,8 @@ const char *pt_check_mm(struct mm_struct *mm)
 	const pfn_t guess = PFN(atomic_load(&mm->leaf_guess));
 	uint32_t spare = mm->spare_tables;
 
+	if (atomic_load(&mm->gathers))
+		return "pt: a gather was not finished";
 	if (guess.n) {
 		pte_t *entry = pt_lookup(&mm->space, pfn_to_page(guess)->private & ~1ull);
 

@@ -79,7 +79,16 @@ static inline void pt_count(pte_t *entry, int32_t n)
 	_Atomic int32_t *count = &pt_page(entry)->pt_entries;
 
 	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n,
-	                      memory_order_relaxed);
+	                      memory_order_release);
+}
+
+/*
+ * Has the entry's table none at all? A look without ptl, that spares empty tables the work; who made it empty has counted his
+ * gather before (gather.c).
+ */
+static inline bool pt_is_empty(const pte_t *entry)
+{
+	return atomic_load_explicit(&pt_page(entry)->pt_entries, memory_order_acquire) == 0;
 }
 
 /*
@@ -176,6 +185,7 @@ struct mmu_gather {
 	struct page *local[GATHER_LOCAL];
 };
 
+/* Before the first look at an entry; each is ended by tlb_finish_mmu. */
 void tlb_gather_mmu(struct mmu_gather *tlb, struct mm_struct *mm);
 
 /* The flush must cover [start, end): entries there were present and have been cleared or restricted. */
@@ -199,9 +209,11 @@ static inline void tlb_remove_page(struct mmu_gather *tlb, struct page *page)
 
 void tlb_remove_table(struct mmu_gather *tlb, struct page *table); /* unlinked, empty */
 void tlb_flush_mmu_tlbonly(
-        struct mmu_gather *tlb);             /* flush now, free later: dirty data must stay ahead */
-void tlb_flush_mmu(struct mmu_gather *tlb);  /* flush and free what has been gathered */
-void tlb_finish_mmu(struct mmu_gather *tlb); /* the same, at the end */
+        struct mmu_gather *tlb);            /* flush now, free later: dirty data must stay ahead */
+void tlb_flush_mmu(struct mmu_gather *tlb); /* flush and free what has been gathered */
+void tlb_finish_mmu(
+        struct mmu_gather *
+                tlb); /* the same, at the end; what others have cleared in the space is flushed too */
 
 /*
  * Free the tables of [start, end) that lie entirely in [floor, ceiling): the hole between the neighbouring
@@ -230,6 +242,6 @@ bool pt_sync_kernel_root(struct mmu_space *space, vaddr_t va);
 
 /* Tables of the user half: pt_entries, flags, no shared table; *tables counts them without the root. Quiet space. */
 const char *pt_check(struct mmu_space *space, uint64_t *tables);
-const char *pt_check_mm(struct mm_struct *mm); /* leaf_guess and the spare tables. Quiet space. */
+const char *pt_check_mm(struct mm_struct *mm); /* gathers, leaf_guess, spare tables. Quiet space. */
 
 #endif

@@ -76,7 +76,10 @@ static void truncate_pages(struct address_space *mapping, uint64_t first, uint64
 	}
 }
 
-/* Zero bytes [from, to) of the page at index, if it is in memory. */
+/*
+ * Zero bytes [from, to) of the page at index, if it is in memory. The store has zeros there too, so this does not make the page
+ * newer than its store.
+ */
 static void zero_partial(struct address_space *mapping, uint64_t index, size_t from, size_t to)
 {
 	struct page *page = find_get_page(mapping, index);
@@ -84,10 +87,8 @@ static void zero_partial(struct address_space *mapping, uint64_t index, size_t f
 	if (!page)
 		return;
 	lock_page(page);
-	if (page_mapping(page) == mapping && page_flag(page, PG_uptodate)) {
+	if (page_mapping(page) == mapping && page_flag(page, PG_uptodate))
 		memset((char *)page_address(page) + from, 0, to - from);
-		set_page_dirty(page);
-	}
 	unlock_page(page);
 	put_page(page);
 }
@@ -123,6 +124,14 @@ void truncate_pagecache(struct address_space *mapping, uint64_t new_size)
 void truncate_pagecache_range(struct address_space *mapping, uint64_t start, uint64_t end)
 {
 	truncate_range(mapping, start, end, false);
+}
+
+void pagecache_isize_extended(struct address_space *mapping, uint64_t from, uint64_t to)
+{
+	const uint64_t head = from % PAGE_SIZE;
+
+	if (head && to > from)
+		zero_partial(mapping, from / PAGE_SIZE, head, MIN(PAGE_SIZE, head + (to - from)));
 }
 
 /* Nobody else has it or wants it: out it goes. New references come only through the tree, whose lock is held. */

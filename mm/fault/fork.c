@@ -49,8 +49,14 @@ static void copy_table(struct mm_struct *mm, pte_t *to, pte_t *from, vaddr_t add
 	for (; addr != end; addr += PAGE_SIZE, to++, from++) {
 		pte_t entry = pte_read(from);
 
-		if (!pte_present(entry))
+		if (unlikely(!pte_present(entry))) {
+			const size_t gap = pt_gap(from, addr, end);
+
+			addr += gap * PAGE_SIZE;
+			from += gap;
+			to += gap;
 			continue;
+		}
 		entry = pte_mkold(share_entry(from, entry));
 		if (likely(!pte_special(entry)))
 			rss[share_page(pfn_to_page(pte_pfn(entry)))]++;

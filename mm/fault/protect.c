@@ -51,7 +51,14 @@ void change_protection(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 			continue;
 		pt_lock(pte);
 		for (vaddr_t va = start; va != next; va += PAGE_SIZE, pte++) {
-			if (pte_none(pte_read(pte)) || !protect_entry(vma, pte))
+			if (pte_none(pte_read(pte))) {
+				const size_t gap = pt_gap(pte, va, next);
+
+				va += gap * PAGE_SIZE;
+				pte += gap;
+				continue;
+			}
+			if (!protect_entry(vma, pte))
 				continue;
 			mmu_update(space, va, pte_read(pte));
 			tlb_gather_range(&tlb, va, va + PAGE_SIZE);

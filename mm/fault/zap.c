@@ -93,7 +93,14 @@ static void zap_table(struct mmu_gather *tlb, struct vm_area_struct *vma, pte_t 
 	for (; addr != end; addr += PAGE_SIZE, pte++) {
 		pte_t entry = pte_read(pte);
 
-		if (pte_none(entry) || (only_file && keeps_private_copy(entry)))
+		if (pte_none(entry)) {
+			const size_t gap = pt_gap(pte, addr, end);
+
+			addr += gap * PAGE_SIZE;
+			pte += gap;
+			continue;
+		}
+		if (unlikely(only_file) && keeps_private_copy(entry))
 			continue;
 		zap_entry(tlb, vma, pte, addr, &sums);
 		if (sums.entries == live)

@@ -147,6 +147,22 @@ void pt_free_table(struct page *table); /* unlinked, flushed */
  */
 pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end);
 
+/*
+ * How many entries behind pte, which is addr's and none, are none too, up to the first that is not and to end; at the end
+ * of a range perhaps fewer than there are. Most tables are mostly empty; a loop over entries passes by them four at a time:
+ *
+ *     for (; addr != end; addr += PAGE_SIZE, pte++)
+ *             if (pte_none(pte_read(pte)))
+ *                     gap = pt_gap(pte, addr, end), addr += gap * PAGE_SIZE, pte += gap;
+ *             else ...
+ */
+size_t pt_gap_long(pte_t *pte, vaddr_t addr, vaddr_t end);
+
+static inline size_t pt_gap(pte_t *pte, vaddr_t addr, vaddr_t end)
+{
+	return end - addr > 4 * PAGE_SIZE ? pt_gap_long(pte, addr, end) : 0;
+}
+
 /* Put an entry where there was none. ptl held. */
 static inline void pt_install(struct mmu_space *space, vaddr_t va, pte_t *entry, pte_t new_entry)
 {

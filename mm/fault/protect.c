@@ -4,7 +4,8 @@
  * Each entry is changed by compare and exchange, for hardware may set young or dirty in it. Where the area allows
  * writing, an entry may be made writable at once if a write fault would find nothing to do: a private page
  * with one owner, a shared page already dirty. That saves a fault for each page of a heap whose protection is
- * taken away and given back. One flush for the whole range, if anything changed.
+ * taken away and given back. One flush for the whole range, if anything changed, or if an entry that has gone may not have
+ * been flushed by who took it.
  */
 #include "mm/fault/fault.h"
 
@@ -40,11 +41,9 @@ static bool protect_entry(const struct vm_area_struct *vma, pte_t *pte)
 void change_protection(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 {
 	struct mmu_space *space = &vma->vm_mm->space;
-	struct mmu_gather tlb;
-	vaddr_t next;
+	vaddr_t next, low = end, high = start;
 	pte_t *pte;
 
-	tlb_gather_mmu(&tlb, vma->vm_mm);
 	for (; (pte = pt_next_leaf(space, &start, end)); start = next) {
 		next = pt_leaf_end(start, end);
 		if (pt_is_empty(pte))
@@ -61,9 +60,13 @@ void change_protection(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 			if (!protect_entry(vma, pte))
 				continue;
 			mmu_update(space, va, pte_read(pte));
-			tlb_gather_range(&tlb, va, va + PAGE_SIZE);
+			low = MIN(low, va);
+			high = va + PAGE_SIZE;
 		}
 		pt_unlock(pte - 1);
 	}
-	tlb_finish_mmu(&tlb);
+	if (unlikely(mm_tlb_flush_pending(vma->vm_mm)))
+		mmu_flush_space(space);
+	else if (low < high)
+		mmu_flush_range(space, low, high);
 }

@@ -213,6 +213,12 @@ static inline void tlb_gather_range(struct mmu_gather *tlb, vaddr_t start, vaddr
 		tlb->end = end;
 }
 
+/* Is somebody clearing entries of mm who may not have flushed yet? Who has found entries gone then flushes all (gather.c). */
+static inline bool mm_tlb_flush_pending(struct mm_struct *mm)
+{
+	return atomic_load(&mm->gathers) != 0;
+}
+
 void tlb_next_batch(struct mmu_gather *tlb);
 
 /* The reference that a cleared entry held goes with the batch. May flush; page-table locks may be held. */

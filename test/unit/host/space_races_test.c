@@ -96,6 +96,12 @@ UNIT_TEST(who_finds_entries_gone_flushes)
 	CHECK_EQ(program_writes(VM_PAGE(0), 8), 0);
 	tlb_finish_mmu(&tlb);
 	CHECK_EQ(program_reads(VM_PAGE(0)), 8);
+	tlb_gather_mmu(&tlb, mm);
+	zap_range(&tlb, mm->mmap, VM_PAGE(0), VM_PAGE(1), false);
+	be_cpu(RIVAL);
+	CHECK_EQ(do_mprotect(mm, VM_PAGE(0), 16 * PAGE_SIZE, PROT_READ), 0);
+	CHECK_EQ(program_writes(VM_PAGE(0), 9), FAULT_ACCERR);
+	tlb_finish_mmu(&tlb);
 	CHECK_CALL(end());
 }
 

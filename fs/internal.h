@@ -171,10 +171,14 @@ static inline int64_t pos_of(struct file *file)
 	return file->f_pos;
 }
 
-/* The running program wrote where nobody reads. */
+/* The running thread wrote where nobody reads: it is told as if it had sent the signal itself, as on Linux. */
 static inline int broken_pipe(void)
 {
-	send_signal(SIGPIPE, current);
+	struct kernel_siginfo info = {.si_signo = SIGPIPE, .si_code = SI_USER};
+
+	info.si_pid = current->tgid;
+	info.si_uid = current->cred.uid;
+	send_signal_info(current, &info, false);
 	return -EPIPE;
 }
 

@@ -299,6 +299,8 @@ char task_state_char(struct task_struct *task);
 /* CPU time of a thread or of a process with its dead threads, ns. tasklist_lock not held. */
 void task_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime);
 void thread_group_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime);
+void thread_group_cputime_locked(struct task_struct *task, uint64_t *utime,
+                                 uint64_t *stime); /* sighand->lock held */
 /* Children that were waited for. */
 void children_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime);
 /* Faults of a process, dead threads included; of reaped children. */

@@ -120,23 +120,32 @@ static uint64_t process_cpu_ns(struct task_struct *task)
 }
 
 /* A negative clock id holds ~pid << 3, a bit for "thread", and which clock: 2 is the scheduler's. */
-static int cpu_clock_read(int32_t clock, uint64_t *ns)
+struct task_struct *cpu_clock_task(int32_t clock, bool *thread)
 {
-	int32_t pid = ~(clock >> 3);
-	bool thread = clock & 4;
+	int32_t pid = clock < 0 ? ~(clock >> 3) : 0;
 	struct task_struct *task;
 
-	if ((clock & 3) == 3)
-		return -EINVAL;
+	if (clock < 0 ? (clock & 3) == 3
+	              : clock != CLOCK_PROCESS_CPUTIME_ID && clock != CLOCK_THREAD_CPUTIME_ID)
+		return NULL;
+	*thread = clock < 0 ? clock & 4 : clock == CLOCK_THREAD_CPUTIME_ID;
 	if (!pid)
-		task = get_task(thread ? current : current->group_leader);
-	else
-		task = thread ? find_get_task_by_pid(pid) : find_get_process(pid);
-	if (!task || !task->signal) {
-		if (task)
-			put_task(task);
-		return -EINVAL;
+		return get_task(*thread ? current : current->group_leader);
+	task = *thread ? find_get_task_by_pid(pid) : find_get_process(pid);
+	if (task && !task->signal) {
+		put_task(task);
+		return NULL;
 	}
+	return task;
+}
+
+static int cpu_clock_read(int32_t clock, uint64_t *ns)
+{
+	bool thread;
+	struct task_struct *task = cpu_clock_task(clock, &thread);
+
+	if (!task)
+		return -EINVAL;
 	*ns = thread ? task_sched_runtime(task) : process_cpu_ns(task);
 	put_task(task);
 	return 0;

@@ -181,8 +181,10 @@ SYSCALL3(bind, int, fd, vaddr_t, addr, uint32_t, len)
 	if (!u)
 		return err;
 	err = get_address(&a, addr, len);
+	if (!err && a.un.sun_family != AF_UNIX)
+		err = -EINVAL;
 	if (!err)
-		err = unix_bind(u, &a);
+		err = a.len == sizeof(a.un.sun_family) ? unix_autobind(u) : unix_bind(u, &a);
 	fdput(f);
 	return err;
 }

@@ -8,7 +8,8 @@
  * A period shorter than PERIOD_MIN is kept on the clock, but looked at no more often: a program that asks for a nanosecond
  * does not keep the CPU in its timer's interrupt.
  *
- * A POSIX timer's signal is queued at most once; expiries meanwhile count as overruns, told when it is taken.
+ * A POSIX timer's signal is queued at most once; expiries meanwhile count as overruns, told when it is taken. Its memory is the
+ * timer's from the start: an expiry cannot fail.
  *
  * Locks: sighand->lock of the process guards all settings. A callback takes it, under tasklist_lock, which keeps the process
  * and its sighand what they are meanwhile; so timers are cancelled with timer_cancel_sync() outside both.
@@ -259,7 +260,7 @@ struct posix_timer {
 	uint64_t interval;             /* (s) ns */
 	uint64_t expires;              /* (s) on its clock, ns; 0: off */
 	int64_t overrun, last_overrun; /* (s) */
-	bool queued;                   /* (s) its signal waits to be taken */
+	struct sigqueue *q;            /* (s) its signal */
 };
 
 static uint64_t timer_clock(struct posix_timer *t)
@@ -289,13 +290,10 @@ static void send_timer_signal(struct posix_timer *t)
 		return;
 	if (t->notify == SIGEV_THREAD_ID && list_empty(&t->target->thread_node))
 		return; /* it has ended: what it would be sent is lost */
-	if (t->queued) {
-		t->overrun++;
-		return;
-	}
 	info.timer.si_tid = t->id;
 	info.timer.value = t->value;
-	t->queued = !send_signal_locked(t->target, &info, t->notify != SIGEV_THREAD_ID);
+	if (!send_timer_sigqueue_locked(t->q, t->target, &info, t->notify != SIGEV_THREAD_ID))
+		t->overrun++;
 }
 
 static void posix_timer_fn(struct timer_entry *timer)
@@ -334,7 +332,6 @@ void posix_timer_dequeued(struct signal_struct *sig, struct kernel_siginfo *info
 	list_for_each_entry(t, &sig->posix_timers, link) {
 		if (t->id != info->timer.si_tid)
 			continue;
-		t->queued = false;
 		t->last_overrun = t->overrun;
 		t->overrun = 0;
 		info->timer.si_overrun = (int32_t)MIN(t->last_overrun, INT32_MAX);
@@ -348,6 +345,12 @@ static void free_posix_timer(struct posix_timer *t)
 		put_task(t->target);
 	if (t->counted)
 		put_task(t->counted);
+	if (t->q) {
+		irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+
+		timer_sigqueue_free_locked(t->q, t->sig);
+		spin_unlock_irqrestore(&current->sighand->lock, state);
+	}
 	kfree(t);
 }
 
@@ -469,7 +472,8 @@ SYSCALL3(timer_create, int32_t, clock, vaddr_t, event, vaddr_t, uid)
 		return -EAGAIN;
 	timer_setup(&t->timer, posix_timer_fn);
 	t->sig = current->signal;
-	err = set_timer_clock(t, clock);
+	t->q = timer_sigqueue_alloc(t->sig);
+	err = t->q ? set_timer_clock(t, clock) : -EAGAIN;
 	if (!err)
 		err = set_timer_target(t, &ev);
 	if (!err)

@@ -128,17 +128,6 @@ static long do_recv(void)
 {
 	return recv(sock[0], buf, 10, 0);
 }
-static long do_recv_timeout(void)
-{
-	struct timeval t = {5, 0};
-	long n;
-
-	setsockopt(sock[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
-	n = recv(sock[0], buf, 10, 0);
-	t.tv_sec = 0;
-	setsockopt(sock[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
-	return n;
-}
 static long do_accept(void)
 {
 	return accept(listener, NULL, NULL);
@@ -310,7 +299,6 @@ static const struct call {
         {"write", do_write, drain_pipe},
         {"open of a fifo", do_open_fifo, open_reader},
         {"recv", do_recv, feed_socket},
-        {"recv with SO_RCVTIMEO", do_recv_timeout, feed_socket},
         {"accept", do_accept, connect_listener},
         {"read of eventfd", do_eventfd, feed_event},
         {"read of timerfd", do_timerfd, start_timerfd},

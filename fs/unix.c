@@ -20,6 +20,7 @@ struct unix_sock *unix_alloc(int type)
 		return NULL;
 	refcount_set(&u->count, 1);
 	u->type = type;
+	u->sndbuf = u->rcvbuf = UNIX_BUFFER;
 	INIT_LIST_HEAD(&u->queue);
 	INIT_LIST_HEAD(&u->pending);
 	INIT_LIST_HEAD(&u->link);

@@ -65,7 +65,7 @@ struct unix_sock {
 	struct dentry *dentry; /* of a bound path */
 	int32_t peer_pid;
 	uint32_t peer_uid, peer_gid;
-	bool passcred;
+	uint32_t sndbuf, rcvbuf; /* SO_SNDBUF, SO_RCVBUF; the latter has no effect, as on Linux */
 	struct file *file;   /* not a reference; NULL: not accepted yet */
 	unsigned inflight;   /* references to file of messages in queues */
 	struct list_head inflight_link;
@@ -77,6 +77,10 @@ struct unix_sock {
 };
 
 extern struct mutex unix_lock;
+
+#define UNIX_BUFFER     (208 * 1024u) /* of a sender who has not asked for another */
+#define UNIX_BUFFER_MIN 4608u
+#define UNIX_BUFFER_MAX (2 * UNIX_BUFFER)
 
 struct unix_sock *unix_alloc(int type); /* NULL: no memory */
 void unix_put(struct unix_sock *u);

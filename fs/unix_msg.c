@@ -1,14 +1,13 @@
 /*
  * unix_msg.c - messages of sockets between processes: sending, receiving, and sockets as files.
  *
- * A message lies in the queue of its receiver; a sender waits while that holds UNIX_BUFFER bytes or more. Files that travel
+ * A message lies in the queue of its receiver; a sender waits while that holds as much as its SO_SNDBUF or more. Files that travel
  * with a message are held by it (unix_gc.c).
  */
 #include "fs/unix.h"
 #include <quire/kva.h>
 #include <quire/slab.h>
 
-#define UNIX_BUFFER  (208 * 1024u)
 #define UNIX_SEGMENT (32 * 1024u) /* of a stream, a message */
 
 /* --- sending -------------------------------------------------------------------------------------------------------------- */
@@ -41,9 +40,9 @@ static int may_send(struct unix_sock *u, struct unix_sock *to)
 	return to->shutdown & RCV_SHUTDOWN ? -EPIPE : 0;
 }
 
-static bool has_room(struct unix_sock *to)
+static bool has_room(const struct unix_sock *u, const struct unix_sock *to)
 {
-	return to->queued < UNIX_BUFFER;
+	return to->queued < u->sndbuf;
 }
 
 /* Put m into the queue of `to` (NULL: the peer): 0 or -errno, m stays the caller's. */
@@ -56,7 +55,7 @@ static int enqueue(struct unix_sock *u, struct unix_sock *dest, struct unix_msg 
 	for (;;) {
 		to = dest ? dest : u->peer;
 		err = may_send(u, to);
-		if (err || has_room(to))
+		if (err || has_room(u, to))
 			break;
 		if (nonblock) {
 			err = -EAGAIN;
@@ -64,7 +63,7 @@ static int enqueue(struct unix_sock *u, struct unix_sock *dest, struct unix_msg 
 		}
 		refcount_inc(&to->count);
 		err = wait_event_mutex(&to->wait, &unix_lock,
-		                       has_room(to) || may_send(u, dest ? dest : u->peer));
+		                       has_room(u, to) || may_send(u, dest ? dest : u->peer));
 		mutex_unlock(&unix_lock);
 		unix_put(to);
 		if (err)
@@ -126,7 +125,7 @@ int64_t unix_send(struct unix_sock *u, struct unix_send *s)
 	if (u->type == SOCK_STREAM)
 		return s->to ? (u->state == UNIX_CONNECTED ? -EISCONN : -ENOTSUP)
 		             : send_stream(u, s);
-	if (n > UNIX_BUFFER)
+	if (n > READ_ONCE(u->sndbuf))
 		return -EMSGSIZE;
 	if (s->to && u->type == SOCK_DGRAM) {
 		dest = unix_find_bound(s->to);
@@ -335,7 +334,7 @@ static unsigned socket_poll(struct file *file, struct poll_table *pt)
 		mask |= POLLHUP;
 	if (u->reset)
 		mask |= POLLERR;
-	if (u->state != UNIX_LISTENING && (!u->peer || has_room(u->peer)))
+	if (u->state != UNIX_LISTENING && (!u->peer || has_room(u, u->peer)))
 		mask |= POLLOUT | POLLWRNORM;
 	mutex_unlock(&unix_lock);
 	return mask;

@@ -188,7 +188,7 @@ static struct task_struct *dup_task_struct(bool kthread)
 	atomic_store(&task->state, TASK_NEW);
 	init_links(task);
 	task->cred = parent->cred;
-	task->nice = parent->nice;
+	task->nice = parent->reset_on_fork ? MAX(parent->nice, 0) : parent->nice;
 	task->policy = parent->policy;
 	task->cpu = cpu_id();
 	task->cpus_allowed = kthread ? UINT64_MAX : parent->cpus_allowed;

@@ -536,11 +536,15 @@ SYSCALL3(get_robust_list, int32_t, pid, vaddr_t, head, vaddr_t, len)
 {
 	struct task_struct *task = pid ? find_get_task_by_pid(pid) : get_task(current);
 	vaddr_t list;
+	bool allowed;
 
 	if (!task)
 		return -ESRCH;
 	list = task->robust_list;
+	allowed = may_access_task(task, CAP_SYS_PTRACE);
 	put_task(task);
+	if (!allowed)
+		return -EPERM;
 	if (put_user_u64(len, sizeof(struct robust_list_head)))
 		return -EFAULT;
 	return put_user_u64(head, list);

@@ -622,7 +622,7 @@ int set_cpus_allowed(struct task_struct *task, uint64_t mask)
 }
 
 /* Weight and order change together, with the task off the tree. */
-static void change_weight(struct task_struct *task, int nice, int policy)
+static void change_weight(struct task_struct *task, int nice, int policy, bool reset)
 {
 	irq_state_t state;
 	struct runqueue *rq = task_rq_lock(task, &state);
@@ -630,6 +630,7 @@ static void change_weight(struct task_struct *task, int nice, int policy)
 
 	task->nice = nice;
 	task->policy = policy;
+	task->reset_on_fork = reset;
 	if (queued)
 		tree_insert(rq, task);
 	spin_unlock(&rq->lock);
@@ -638,12 +639,12 @@ static void change_weight(struct task_struct *task, int nice, int policy)
 
 void set_user_nice(struct task_struct *task, int nice)
 {
-	change_weight(task, nice, task->policy);
+	change_weight(task, nice, task->policy, task->reset_on_fork);
 }
 
-void set_task_policy(struct task_struct *task, int policy)
+void set_task_policy(struct task_struct *task, int policy, bool reset_on_fork)
 {
-	change_weight(task, task->nice, policy);
+	change_weight(task, task->nice, policy, reset_on_fork);
 }
 
 uint64_t task_sched_runtime(struct task_struct *task)

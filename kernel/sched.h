@@ -63,7 +63,7 @@ void signal_wake_up(struct task_struct *task);
 /* Change what the scheduler knows of a task. 0 or -EINVAL (no allowed CPU runs). */
 MUST_USE int set_cpus_allowed(struct task_struct *task, uint64_t mask);
 void set_user_nice(struct task_struct *task, int nice);
-void set_task_policy(struct task_struct *task, int policy);
+void set_task_policy(struct task_struct *task, int policy, bool reset_on_fork);
 
 /* sum_exec now, also while it runs. */
 uint64_t task_sched_runtime(struct task_struct *task);

@@ -24,8 +24,8 @@
 #define EP_PRIVATE_BITS (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
 #define EP_EXCLUSIVE_OK \
 	(EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLET | POLLIN | POLLOUT | POLLERR | POLLHUP)
-#define EP_MAX_NESTS    5
-#define EP_MAX_EVENTS   (INT32_MAX / (int32_t)sizeof(struct epoll_event))
+#define EP_MAX_NESTS  5
+#define EP_MAX_EVENTS (INT32_MAX / (int32_t)sizeof(struct epoll_event))
 
 struct epoll_event {
 	uint32_t events;

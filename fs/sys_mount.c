@@ -4,12 +4,12 @@
 #include "fs/internal.h"
 #include <quire/slab.h>
 
-#define MS_REC         16384u
-#define MS_SILENT      32768u
-#define MS_MOVE        8192u
-#define MS_PROPAGATION ((1u << 17) | (1u << 18) | (1u << 19) | (1u << 20))
-#define MS_KEPT        (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-#define MNT_DETACH     2u
+#define MS_REC          16384u
+#define MS_SILENT       32768u
+#define MS_MOVE         8192u
+#define MS_PROPAGATION  ((1u << 17) | (1u << 18) | (1u << 19) | (1u << 20))
+#define MS_KEPT         (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define MNT_DETACH      2u
 #define MNT_FORCE       1u
 #define MNT_DETACH      2u
 #define UMOUNT_NOFOLLOW 8u

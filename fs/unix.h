@@ -66,8 +66,8 @@ struct unix_sock {
 	int32_t peer_pid;
 	uint32_t peer_uid, peer_gid;
 	uint32_t sndbuf, rcvbuf; /* SO_SNDBUF, SO_RCVBUF; the latter has no effect, as on Linux */
-	struct file *file;   /* not a reference; NULL: not accepted yet */
-	unsigned inflight;   /* references to file of messages in queues */
+	struct file *file;       /* not a reference; NULL: not accepted yet */
+	unsigned inflight;       /* references to file of messages in queues */
 	struct list_head inflight_link;
 	enum unix_gc_state gc; /* these three: unix_gc.c, while it looks */
 	unsigned gc_outside;

@@ -94,7 +94,8 @@ static void scan_queue(struct unix_sock *u, void (*fn)(struct unix_sock *held, s
 }
 
 /* Candidates that lie in u's queue, or in those of connections that it has not accepted. */
-static void for_each_held(struct unix_sock *u, void (*fn)(struct unix_sock *held, struct list_head *),
+static void for_each_held(struct unix_sock *u,
+                          void (*fn)(struct unix_sock *held, struct list_head *),
                           struct list_head *arg)
 {
 	struct unix_sock *embryo;

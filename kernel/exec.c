@@ -432,7 +432,7 @@ static void choose_ids(struct linux_binprm *bprm)
 
 	bprm->euid = may && inode->i_mode & S_ISUID ? inode->i_uid : cred->euid;
 	bprm->egid = may && (inode->i_mode & (S_ISGID | 0010)) == (S_ISGID | 0010) ? inode->i_gid
-	                                                                            : cred->egid;
+	                                                                           : cred->egid;
 	bprm->secure = bprm->euid != cred->uid || bprm->egid != cred->gid;
 }
 

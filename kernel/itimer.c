@@ -144,7 +144,8 @@ void run_cpu_itimers(struct task_struct *task)
 		if (!it->expires || (now = cpu_now(task, i)) < it->expires)
 			continue;
 		it->expires = it->interval ? now + it->interval : 0;
-		if (!list_empty(&task->thread_node)) /* else it is leaving, and others run their own ticks */
+		if (!list_empty(
+		            &task->thread_node)) /* else it is leaving, and others run their own ticks */
 			send_signal_locked(task, &info, true);
 	}
 	spin_unlock_irqrestore(&task->sighand->lock, state);
@@ -252,7 +253,8 @@ struct posix_timer {
 	struct list_head link; /* (s) */
 	struct signal_struct *sig;
 	struct task_struct *target; /* held; SIGEV_THREAD_ID: that thread, else the leader */
-	struct task_struct *counted; /* held; of a CPU clock: whose time, and whether its alone. Of this process */
+	struct task_struct *
+	        counted; /* held; of a CPU clock: whose time, and whether its alone. Of this process */
 	bool counted_alone;
 	int32_t id, clock;
 	int32_t notify, signo;

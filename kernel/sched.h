@@ -10,7 +10,7 @@
 
 #include "kernel/task.h"
 
-/* One CPU's queue; kernel/sched.c alone looks inside. */
+/* One CPU's queue; the scheduler alone looks inside (runqueue.h). */
 struct runqueue;
 
 /* This CPU's run queue and idle task: before anything sleeps. Once for each CPU. */

@@ -191,7 +191,8 @@ static void bad_code(uint64_t *s)
 	for (int i = 0; i < 512; i++)
 		code[i] = below(s, 4) ? next(s) : 0x050f90909090ul; /* syscall now and then */
 	if (below(s, 2))
-		__asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq; jmp *%0" ::"r"(code), "a"(39));
+		__asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq; jmp *%0" ::"r"(code),
+		                 "a"(39));
 	((void (*)(void))code)();
 }
 
@@ -238,8 +239,8 @@ static void child(uint64_t seed)
 	setrlimit(RLIMIT_CPU, &cpu);
 	setitimer(ITIMER_REAL, &t, NULL);
 	open_things();
-	scratch = mmap(NULL, SCRATCH + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-	               0);
+	scratch = mmap(NULL, SCRATCH + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	               -1, 0);
 	munmap(scratch + SCRATCH, 4096);
 	for (int i = 0; i < 50; i++)
 		fill(&s);

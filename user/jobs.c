@@ -100,7 +100,8 @@ static void on_chld(int sig, siginfo_t *info, void *context)
 
 static void catch_chld(int flags)
 {
-	struct sigaction sa = {.sa_sigaction = on_chld, .sa_flags = SA_SIGINFO | SA_RESTART | flags};
+	struct sigaction sa = {.sa_sigaction = on_chld,
+	                       .sa_flags = SA_SIGINFO | SA_RESTART | flags};
 
 	sigaction(SIGCHLD, &sa, NULL);
 	chld = chld_code = 0;
@@ -197,8 +198,8 @@ static void *spin(void *arg)
 /* All threads stop, go on, and die, together. */
 static void stopping_threads(void)
 {
-	volatile long *counts = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-	                             -1, 0);
+	volatile long *counts =
+	        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	long before[3], moved = 0;
 	pid_t pid = fork();
 
@@ -509,8 +510,7 @@ int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (argc > 1 && !strcmp(argv[1], "same"))
-		return atoi(getenv("WAS")) != getpid() ||
-		       (pid_t)syscall(SYS_gettid) != getpid();
+		return atoi(getenv("WAS")) != getpid() || (pid_t)syscall(SYS_gettid) != getpid();
 	setpgid(0, 0);
 	alarm(60); /* should anything hang */
 	stop_and_continue();

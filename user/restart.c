@@ -386,8 +386,8 @@ static void one(const struct call *c, int flags)
 	err = errno;
 	set_timer(0);
 	printf("%-22s %-10s: %s\n", c->name, flags ? "SA_RESTART" : "",
-	       ret == -1 ? (err == EINTR ? "EINTR" : strerror(err))
-	       : ret < 0 ? "wrong"
+	       ret == -1   ? (err == EINTR ? "EINTR" : strerror(err))
+	       : ret < 0   ? "wrong"
 	       : fired > 1 ? "goes on"
 	                   : "did not wait");
 	fflush(stdout);

@@ -265,9 +265,9 @@ static void fault(const char *what, void (*run)(void), bool has_addr)
 	if (!sigsetjmp(back, 1))
 		run();
 	printf("%s: signal %d code %d%s\n", what, last.si_signo, last.si_code,
-	       !has_addr                   ? ""
+	       !has_addr                  ? ""
 	       : last.si_addr == fault_at ? " at its address"
-	                                   : " elsewhere");
+	                                  : " elsewhere");
 	for (unsigned i = 0; i < 5; i++)
 		signal(sigs[i], SIG_DFL);
 }
@@ -335,8 +335,8 @@ static void spoil(int sig, siginfo_t *info, void *context)
 	__asm__ volatile("pushfq; popq %0" : "=r"(flags));
 	if (flags & 0x400)
 		printf("the direction flag is set in a handler\n");
-	__asm__ volatile("fninit; pcmpeqd %%xmm0, %%xmm0; movdqa %%xmm0, %%xmm7" ::: "xmm0",
-	                 "xmm7");
+	__asm__ volatile("fninit; pcmpeqd %%xmm0, %%xmm0; movdqa %%xmm0, %%xmm7" ::
+	                         : "xmm0", "xmm7");
 	if (__builtin_cpu_supports("avx"))
 		__asm__ volatile("vxorps %%ymm3, %%ymm3, %%ymm3" ::: "xmm3");
 	__asm__ volatile("ldmxcsr %0" ::"m"((uint32_t){0x1f80}));
@@ -353,10 +353,11 @@ static void registers(void)
 	__asm__ volatile("ldmxcsr %0; fldcw %1" ::"m"(mxcsr), "m"(cw));
 	if (__builtin_cpu_supports("avx"))
 		__asm__ volatile("vmovups %0, %%ymm3" ::"m"(low) : "xmm3");
-	__asm__ volatile("std; movq %5, %%xmm7; syscall; cld; movq %%xmm7, %1; stmxcsr %2; fnstcw %3"
-	                 : "=a"(ret), "=r"(xmm_after), "=m"(mxcsr_after), "=m"(cw_after)
-	                 : "0"((long)SYS_kill), "r"(xmm), "D"((long)getpid()), "S"((long)SIGUSR1)
-	                 : "rcx", "r11", "xmm7", "memory");
+	__asm__ volatile(
+	        "std; movq %5, %%xmm7; syscall; cld; movq %%xmm7, %1; stmxcsr %2; fnstcw %3"
+	        : "=a"(ret), "=r"(xmm_after), "=m"(mxcsr_after), "=m"(cw_after)
+	        : "0"((long)SYS_kill), "r"(xmm), "D"((long)getpid()), "S"((long)SIGUSR1)
+	        : "rcx", "r11", "xmm7", "memory");
 	if (__builtin_cpu_supports("avx"))
 		__asm__ volatile("vmovups %%ymm3, %0" : "=m"(after));
 	else
@@ -460,8 +461,8 @@ static void interval_timers(void)
 		setitimer(which[i], &t, NULL);
 		burn(3);
 		setitimer(which[i], &zero, &old);
-		printf("itimer %d: signal %d code %d, 3 times %d, interval %ld\n", i,
-		       last.si_signo, last.si_code, ticks >= 3, (long)old.it_interval.tv_usec);
+		printf("itimer %d: signal %d code %d, 3 times %d, interval %ld\n", i, last.si_signo,
+		       last.si_code, ticks >= 3, (long)old.it_interval.tv_usec);
 	}
 	t.it_value.tv_usec = 1000000;
 	SHOW(setitimer(ITIMER_REAL, &t, NULL));
@@ -576,8 +577,8 @@ static void timer_of_dead_thread(void)
 static void robust(void)
 {
 	pthread_mutexattr_t attr;
-	pthread_mutex_t *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-	                          -1, 0);
+	pthread_mutex_t *m =
+	        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);

@@ -5,7 +5,6 @@
 #include "kernel/time.h"
 #include "test/unit/unit.h"
 
-
 #define MANY 200
 
 static struct test_timer {

@@ -47,6 +47,16 @@ static void move_entries(struct mmu_space *space, pte_t *from, pte_t *to, vaddr_
 	pt_unlock_two(first_from, first_to);
 }
 
+/*
+ * A piece without entries needs no table at the target. An entry that moved has left a table where it was, so whoever moves
+ * all back allocates nothing.
+ */
+static bool nothing_to_move(pte_t *pte, vaddr_t addr, vaddr_t end)
+{
+	return pte_none(pte_read(pte)) &&
+	       pt_gap_long(pte, addr, end) + 1 == (end - addr) >> PAGE_SHIFT;
+}
+
 int move_page_tables(struct vm_area_struct *vma, vaddr_t old, struct vm_area_struct *new_vma,
                      vaddr_t new_addr, uint64_t len, uint64_t *moved)
 {
@@ -62,7 +72,7 @@ int move_page_tables(struct vm_area_struct *vma, vaddr_t old, struct vm_area_str
 		next = pt_leaf_end(from, end);
 		/* The piece ends where either table ends. */
 		next = from + MIN(next - from, pt_leaf_end(to, to + (next - from)) - to);
-		if (pt_is_empty(src))
+		if (pt_is_empty(src) || nothing_to_move(src, from, next))
 			continue;
 		dst = pt_alloc(new_vma->vm_mm, to);
 		if (!dst)

@@ -148,8 +148,8 @@ void pt_free_table(struct page *table); /* unlinked, flushed */
 pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end);
 
 /*
- * How many entries behind pte, which is addr's and none, are none too, up to the first that is not and to end; at the end
- * of a range perhaps fewer than there are. Most tables are mostly empty; a loop over entries passes by them four at a time:
+ * How many entries behind pte, which is addr's and none, are none too, up to the first that is not and to end. pt_gap
+ * does not bother at the end of a range and says 0. Most tables are mostly empty; a loop over entries passes by them four at a time:
  *
  *     for (; addr != end; addr += PAGE_SIZE, pte++)
  *             if (pte_none(pte_read(pte)))

@@ -72,3 +72,41 @@ UNIT_TEST(every_allocation_fails_in_turn)
 	}
 	CHECK_SOUND(slab_check());
 }
+
+#define SPREAD 700u /* pages apart: each under a table of its own */
+
+/* Four pages under four tables, as seen at base; 0: all right. */
+static unsigned wrong_pages(struct mm_struct *mm, vaddr_t base)
+{
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		wrong += vm_get(mm, base + i * SPREAD * PAGE_SIZE) != 100 + i;
+	return wrong;
+}
+
+/* A move that gets stuck under way goes back: all pages are at the old place, or all at the new one. */
+UNIT_TEST(a_move_is_whole_or_undone)
+{
+	const vaddr_t old = VM_PAGE(1000), new_place = VM_PAGE(1 << 20) + 5 * PAGE_SIZE;
+	const uint64_t len = 4 * SPREAD * PAGE_SIZE;
+	int64_t moved = -ENOMEM;
+
+	for (int64_t n = 0; moved < 0; n++) {
+		struct mm_struct *mm = mm_alloc(VM_TOP);
+
+		CHECK(mm);
+		CHECK_EQ(vm_map(mm, old, 4 * SPREAD, RW, ANON), (int64_t)old);
+		for (unsigned i = 0; i < 4; i++)
+			CHECK_EQ(vm_write(mm, old + i * SPREAD * PAGE_SIZE, 100 + i), 0);
+		fault_inject(n);
+		moved = do_mremap(mm, old, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, new_place);
+		fault_inject(-1);
+		CHECK(moved == -ENOMEM || moved == (int64_t)new_place);
+		CHECK_EQ(wrong_pages(mm, moved < 0 ? old : new_place), 0);
+		CHECK_EQ(mm->map_count, 1);
+		CHECK_SOUND(space_check(mm));
+		mmput(mm);
+		CHECK_LT(n, 1000);
+	}
+}

@@ -449,6 +449,30 @@ static void sockets(void)
 	shut(c);
 }
 
+static void buffer_sizes(void)
+{
+	static const int sizes[] = {0, 1000, 2303, 2305, 10000, 200000};
+	int s[2], value, n;
+	socklen_t len = sizeof(value);
+
+	SAY(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &sizes[i], sizeof(sizes[i]));
+		getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &value, &len);
+		SAY(value);
+	}
+	value = 4000;
+	SAY(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &value, sizeof(value)));
+	SAY(send(s[0], buf, 8100, MSG_DONTWAIT));
+	for (n = 0; n < 1000 && send(s[0], buf, 1000, MSG_DONTWAIT) == 1000; n++)
+		;
+	SAY(n > 0 && n < 20); /* how much a message counts for is the kernel's affair */
+	SAY(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &value, 3));
+	SAY(setsockopt(s[0], SOL_SOCKET, 999, &value, sizeof(value)));
+	shut(s[0]);
+	shut(s[1]);
+}
+
 /* A bind without a name gives one. */
 static void autobind(void)
 {
@@ -612,6 +636,7 @@ int main(void)
 	paths_of_descriptors();
 	waiting();
 	sockets();
+	buffer_sizes();
 	autobind();
 	nested_sockets();
 	self_write();

@@ -162,6 +162,25 @@ static void trap_flag(void)
 {
 	__asm__ volatile("pushfq; orq $0x100, (%rsp); popfq; nop; nop");
 }
+/* The trap comes when the kernel is entered, or left. */
+static void trap_flag_syscall(void)
+{
+	__asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq; syscall; nop; nop" ::"a"(SYS_getpid)
+	                 : "rcx", "r11", "memory");
+}
+/* A load of ss holds traps back until after the next instruction: into the kernel. */
+static void load_ss_syscall(void)
+{
+	__asm__ volatile("mov %%ss, %%edx; pushfq; orq $0x100, (%%rsp); popfq; mov %%edx, %%ss; "
+	                 "syscall; nop; nop" ::"a"(SYS_getpid)
+	                 : "rcx", "rdx", "r11", "memory");
+}
+static void load_ss_int3(void)
+{
+	__asm__ volatile("mov %%ss, %%edx; pushfq; orq $0x100, (%%rsp); popfq; mov %%edx, %%ss; "
+	                 "int3; nop; nop" ::
+	                         : "rdx", "memory");
+}
 static void alignment_check(void)
 {
 	char buf[16];
@@ -324,6 +343,9 @@ static const struct attempt attempts[] = {
         DIES(load_bad_segment, SIGSEGV),
         DIES(load_kernel_ss, SIGSEGV),
         DIES(trap_flag, SIGTRAP),
+        DIES(trap_flag_syscall, SIGTRAP),
+        DIES(load_ss_syscall, SIGTRAP),
+        DIES(load_ss_int3, SIGTRAP),
         /* An emulator need not implement alignment checks: then nothing happens. */
         DIES_OR(alignment_check, SIGBUS, -1),
         DIES(stack_overflow, SIGSEGV),

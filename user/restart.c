@@ -1,5 +1,5 @@
 /*
- * restart.c - which calls go on after a signal's handler: signal(7), with SA_RESTART and without.
+ * restart.c - which calls go on after a signal's handler, with SA_RESTART and without, and after a stop: signal(7).
  *
  * A timer interrupts each call twice. If the call returned at the first signal it was EINTR; if it is still in it, the second
  * signal's handler gives it what it waits for, and it returns with that.
@@ -395,6 +395,72 @@ static void one(const struct call *c, int flags)
 	_exit(0);
 }
 
+/* --- stopped and continued, without a handler -------------------------------------------------------------------- */
+
+static char state_of(pid_t pid)
+{
+	char name[64], line[256] = "";
+	int fd, n;
+
+	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
+	fd = open(name, O_RDONLY);
+	n = fd < 0 ? 0 : (int)read(fd, line, sizeof(line) - 1);
+	close(fd);
+	return n > 0 ? strrchr(line, ')')[2] : 0;
+}
+
+/* Until it sleeps or has ended, twice in a row. */
+static void settle(pid_t pid)
+{
+	for (int i = 0, same = 0; i < 3000 && same < 5; i++) {
+		char state = state_of(pid);
+
+		same = state == 'S' || state == 'Z' ? same + 1 : 0;
+		usleep(1000);
+	}
+}
+
+static void stopped_call(const struct call *c, int ready)
+{
+	long ret;
+
+	make_things();
+	if (write(ready, &child, sizeof(child)) != sizeof(child))
+		_exit(9);
+	ret = c->run();
+	_exit(ret == -1 && errno == EINTR ? 1 : 2);
+}
+
+static void stop_and_continue(const struct call *c)
+{
+	pid_t pid, helper;
+	int ready[2], status;
+
+	if (pipe(ready))
+		return;
+	pid = fork();
+	if (pid == 0)
+		stopped_call(c, ready[1]);
+	if (read(ready[0], &helper, sizeof(helper)) != sizeof(helper))
+		return;
+	settle(pid);
+	kill(pid, SIGSTOP);
+	waitpid(pid, &status, WUNTRACED);
+	kill(pid, SIGCONT);
+	settle(pid);
+	if (waitpid(pid, &status, WNOHANG) == pid) {
+		printf("%-22s stopped   : %s\n", c->name,
+		       WEXITSTATUS(status) == 1 ? "EINTR" : "ended");
+	} else {
+		printf("%-22s stopped   : goes on\n", c->name);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+	kill(helper, SIGKILL);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 int main(void)
 {
 	int status;
@@ -410,6 +476,9 @@ int main(void)
 		if (status)
 			printf("%s: status %#x\n", calls[i / 2].name, (unsigned)status);
 	}
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (calls[i].run != do_write) /* it writes on */
+			stop_and_continue(&calls[i]);
 	unlink("fifo");
 	unlink("lock");
 	return 0;

@@ -37,7 +37,7 @@ void *stack_alloc(void)
 	spin_unlock(&surplus_lock);
 	if (stack)
 		return stack;
-	stack = vmalloc(KSTACK_SIZE);
+	stack = vmalloc_range(KSTACK_SIZE, VMALLOC_START, KSTACK_AREA_END, GFP_KERNEL);
 	if (stack) {
 		frame_account(FRAME_VMALLOC, -(int64_t)PAGES_OF(KSTACK_SIZE));
 		frame_account(FRAME_KSTACK, (int64_t)PAGES_OF(KSTACK_SIZE));

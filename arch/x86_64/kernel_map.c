@@ -137,22 +137,32 @@ static const char *check_direct_map(void)
 	return NULL;
 }
 
-static const char *check_image(void)
+/* Not mapped: the guard of the boot stack, and, later, what only boot needed. */
+static bool may_be_absent(const char *p)
 {
 	extern char boot_stack_guard[];
 
+	return p == boot_stack_guard || (p >= __init_start && p < __init_end);
+}
+
+static uint64_t image_bits(const char *p)
+{
+	if (p >= __text_start && p < __text_end)
+		return 0;
+	return p >= __text_end && p < __data_start ? PTE_NX : PTE_W | PTE_NX;
+}
+
+static const char *check_image(void)
+{
 	for (char *p = __image_start; p < __image_end; p += PAGE_SIZE) {
-		uint64_t bits = PTE_W | PTE_NX, phys = image_to_phys(p).a;
+		uint64_t bits = image_bits(p), phys = image_to_phys(p).a;
 		unsigned level;
 
-		if (p >= __text_start && p < __text_end)
-			bits = 0;
-		else if (p >= __text_end && p < __data_start)
-			bits = PTE_NX;
 		if (!maps((vaddr_t)phys_to_virt(PHYS(phys)), phys, bits | PTE_NX))
 			return "the image in the direct map";
-		if (p == boot_stack_guard ? !pte_none(kernel_map_entry((vaddr_t)p, &level))
-		                          : !maps((vaddr_t)p, phys, bits))
+		if (may_be_absent(p) && pte_none(kernel_map_entry((vaddr_t)p, &level)))
+			continue;
+		if (!maps((vaddr_t)p, phys, bits))
 			return "the image";
 	}
 	return NULL;

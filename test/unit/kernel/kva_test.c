@@ -175,7 +175,7 @@ UNIT_TEST(nothing_can_be_written_and_executed)
 #define ROOT_SPAN (1ull << 39)
 
 static struct mmu_space *late_space;
-static volatile uint64_t *late_data[4];
+static volatile uint64_t *late_data[16];
 static _Atomic unsigned arrived, wrong_late;
 
 static pte_t root_entry(const struct mmu_space *space, const volatile void *p)
@@ -190,12 +190,13 @@ static void touch_late_data(void *unused UNUSED)
 	struct mmu_space *old = this_cpu_ptr()->space;
 
 	mmu_activate(late_space);
-	atomic_fetch_add(&arrived, 1);
-	while (atomic_load(&arrived) < machine()->nr_cpus)
-		cpu_relax();
-	for (unsigned i = 0; i < ARRAY_SIZE(late_data); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(late_data); i++) {
+		atomic_fetch_add(&arrived, 1);
+		while (atomic_load(&arrived) < (i + 1) * machine()->nr_cpus)
+			; /* no pause: the emulator would let the others run */
 		if (*late_data[i] != i + 100)
 			atomic_fetch_add(&wrong_late, 1);
+	}
 	mmu_activate(old);
 }
 
@@ -211,7 +212,7 @@ UNIT_TEST(late_top_level_entries_reach_old_spaces)
 	CHECK(mm);
 	late_space = &mm->space;
 	for (unsigned i = 0; i < ARRAY_SIZE(late_data); i++) {
-		vaddr_t base = VMALLOC_START + (1 + nth++ % 60) * ROOT_SPAN;
+		vaddr_t base = VMALLOC_START + (1 + nth++ % 48) * ROOT_SPAN;
 
 		late_data[i] = vmalloc_range(PAGE_SIZE, base, base + ROOT_SPAN, GFP_KERNEL);
 		CHECK(late_data[i]);

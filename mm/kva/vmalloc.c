@@ -243,6 +243,8 @@ static void *vmalloc_from(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp, co
 	};
 	void *p;
 
+	if (unlikely(in_interrupt()))
+		port_panic("vmalloc in an interrupt");
 	if (!size || size > SIZE_MAX - PAGE_SIZE || request.pages > totalram_pages())
 		return NULL;
 	if (size >= pt_leaf_span() && pt_has_huge())

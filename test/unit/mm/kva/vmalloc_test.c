@@ -357,6 +357,21 @@ UNIT_TEST(every_allocation_of_a_large_area_fails_in_turn)
 	CHECK_SOUND(mm_check());
 }
 
+/* Whatever fails, once, is tried again. */
+UNIT_TEST(nofail_does_not_fail)
+{
+	for (int64_t n = 0; n < 30; n++) {
+		void *p;
+
+		fault_inject_once(n);
+		p = __vmalloc(5 * PAGE_SIZE, GFP_KERNEL | __GFP_NOFAIL);
+		CHECK(p);
+		vfree(p);
+		CHECK_SOUND(kva_check());
+	}
+	fault_inject(-1);
+}
+
 UNIT_TEST(every_mapping_fails_in_turn)
 {
 	struct page *page = alloc_page(GFP_KERNEL);

@@ -72,7 +72,8 @@ struct vmap_request {
 	vaddr_t start, end; /* somewhere in here */
 	enum vmalloc_kind kind;
 	const void *caller;
-	gfp_t gfp; /* for the description; with __GFP_DIRECT_RECLAIM */
+	gfp_t gfp;        /* for the description; with __GFP_DIRECT_RECLAIM */
+	gfp_t frames_gfp; /* VMALLOC_ALLOC: for what is mapped */
 };
 
 /* A PRIVATE area of n pages and a guard. NULL: no memory or no room. Sleeps. */

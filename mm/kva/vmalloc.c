@@ -16,6 +16,8 @@
  * stale translation reaches them only through a pointer that must not be used any more. The addresses are not
  * given out again before the flush (purge.c).
  *
+ * High memory will do, where there is such: its frames get an address here.
+ *
  * Mapping and unmapping sleep: tables are allocated, other CPUs are waited for. Who cannot sleep leaves the area
  * to vfree_atomic(), which links it through its first word, and the next caller that can sleep frees it.
  *
@@ -222,7 +224,7 @@ static void *try_vmalloc(const struct vmap_request *request)
 
 	if (!area)
 		return NULL;
-	if (likely(populate(area, request->gfp))) {
+	if (likely(populate(area, request->frames_gfp))) {
 		vmap_area_publish(area);
 		return (void *)area->start;
 	}
@@ -240,9 +242,12 @@ static void *vmalloc_from(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp, co
 	        .kind = VMALLOC_ALLOC,
 	        .caller = caller,
 	        .gfp = gfp,
+	        .frames_gfp = gfp,
 	};
 	void *p;
 
+	if (!(gfp & (__GFP_DMA | __GFP_DMA32)))
+		request.frames_gfp |= __GFP_HIGHMEM;
 	if (unlikely(in_interrupt()))
 		port_panic("vmalloc in an interrupt");
 	if (!size || size > SIZE_MAX - PAGE_SIZE || request.pages > totalram_pages())

@@ -11,7 +11,7 @@
 
 UNIT_TEST(contents_and_frames)
 {
-	uint64_t free, used = vmalloc_used_pages();
+	uint64_t free, used = vmalloc_used_pages(), account = frame_kind_pages(FRAME_VMALLOC);
 	uint32_t *p;
 
 	vfree(vmalloc(PAGE_SIZE)); /* tables, slabs */
@@ -21,6 +21,7 @@ UNIT_TEST(contents_and_frames)
 	CHECK(is_vmalloc_addr(p));
 	CHECK_EQ((uintptr_t)p % PAGE_SIZE, 0);
 	CHECK_EQ(vmalloc_used_pages(), used + 101);
+	CHECK_EQ(frame_kind_pages(FRAME_VMALLOC), account + 101);
 	for (uint32_t i = 0; i < 101 * 1024; i++)
 		p[i] = i;
 	for (uint32_t i = 0; i < 101; i++) {
@@ -34,6 +35,7 @@ UNIT_TEST(contents_and_frames)
 	vfree(p);
 	CHECK_SOUND(kva_check());
 	CHECK_EQ(vmalloc_used_pages(), used);
+	CHECK_EQ(frame_kind_pages(FRAME_VMALLOC), account);
 	CHECK_GE(nr_free_pages() + 2, free); /* a leaf table may have come to stay */
 	vfree(NULL);
 }
@@ -216,6 +218,11 @@ UNIT_TEST(freed_without_sleeping)
 	c = vmalloc(PAGE_SIZE);
 	CHECK(c);
 	CHECK_EQ(vmalloc_used_pages(), used + 1);
+	CHECK(a = vmalloc(PAGE_SIZE));
+	vfree_atomic(c);
+	vfree(a);
+	CHECK_EQ(vmalloc_used_pages(), used);
+	CHECK(c = vmalloc(PAGE_SIZE));
 	vfree_atomic(c);
 	vm_unmap_aliases();
 	CHECK_EQ(vmalloc_used_pages(), used);

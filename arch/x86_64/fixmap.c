@@ -35,23 +35,20 @@ void fixmap_init(void)
 /* Each where it belongs, and nothing else in the table that holds them. */
 const char *fixmap_check(void)
 {
-	vaddr_t first = ALIGN_DOWN(FIXADDR_TOP, 1ull << 21),
-	        last = first + (1ull << 21) - PAGE_SIZE;
+	const pte_t *table = kernel_map_leaf_table(FIXADDR_TOP);
+	unsigned last = mmu_index(FIXADDR_TOP, 1);
 
-	for (unsigned i = 0; i < NR_FIXED_ADDRESSES; i++) {
-		unsigned level;
+	if (!table)
+		return "fixmap: no table";
+	for (unsigned i = 0; i < 512; i++) {
+		unsigned nr = last - i;
 
-		if (kernel_map_entry(fix_to_virt(i), &level).v !=
-		            (fixed[i].phys | PROT_REGISTERS) ||
-		    level != 1)
-			return fixed[i].name;
-	}
-	for (vaddr_t va = first; va <= last; va += PAGE_SIZE) {
-		unsigned level;
-
-		if ((va < FIXADDR_START || va > FIXADDR_TOP) &&
-		    !pte_none(kernel_map_entry(va, &level)))
-			return "fixmap: a page that is nobody's";
+		if (i > last || nr >= NR_FIXED_ADDRESSES) {
+			if (!pte_none(table[i]))
+				return "fixmap: a page that is nobody's";
+		} else if (table[i].v != (fixed[nr].phys | PROT_REGISTERS)) {
+			return fixed[nr].name;
+		}
 	}
 	return NULL;
 }

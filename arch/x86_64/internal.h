@@ -194,6 +194,8 @@ const char *fixmap_check(void);
 
 /* kernel_map.c: what a kernel address leads to, at which level; none where nothing is mapped. Any context. */
 pte_t kernel_map_entry(vaddr_t va, unsigned *level);
+/* The table of the lowest level for va, where no table is ever taken away; NULL: there is none. */
+const pte_t *kernel_map_leaf_table(vaddr_t va);
 
 /* trap.c: is ip among the instructions that may fault on a program's behalf? */
 bool kernel_fixup(struct pt_regs *regs);

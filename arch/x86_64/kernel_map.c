@@ -16,7 +16,7 @@
  *     ffffffffff600000   fixmap                        2 MB   fixmap.c
  *     ffffffffff800000   hole                          8 MB   empty
  *
- * The check runs at boot, when all tables are made, and costs some ten thousand instructions. It looks at every
+ * The check runs at boot, when all tables are made, and costs some thousand instructions. It looks at every
  * top-level entry, at both ends of the direct map, and at every page of the image, in both of its mappings: nothing can be
  * both written and executed. The dump (/sys/kernel/debug/page_tables/kernel) looks at everything.
  *
@@ -58,20 +58,35 @@ static const struct region *region_of(vaddr_t va)
 	return &regions[i];
 }
 
+/* The table whose entry decides about va, and its level. Interrupts off, or nobody takes tables away. */
+static pte_t *deciding_table(vaddr_t va, unsigned *level)
+{
+	pte_t *table = phys_to_virt(pfn_to_phys(mmu_kernel_space()->root));
+
+	for (*level = mmu_levels();; --*level) {
+		pte_t e = pte_read(&table[mmu_index(va, *level)]);
+
+		if (!pte_is_table(e, *level))
+			return table;
+		table = phys_to_virt(pfn_to_phys(pte_pfn(e)));
+	}
+}
+
 pte_t kernel_map_entry(vaddr_t va, unsigned *level)
 {
 	irq_state_t state = irq_save();
-	pfn_t table = mmu_kernel_space()->root;
-	pte_t e;
+	pte_t e = pte_read(&deciding_table(va, level)[mmu_index(va, *level)]);
 
-	for (*level = mmu_levels();; --*level) {
-		e = pte_read((pte_t *)phys_to_virt(pfn_to_phys(table)) + mmu_index(va, *level));
-		if (!pte_is_table(e, *level))
-			break;
-		table = pte_pfn(e);
-	}
 	irq_restore(state);
 	return e;
+}
+
+const pte_t *kernel_map_leaf_table(vaddr_t va)
+{
+	unsigned level;
+	const pte_t *table = deciding_table(va, &level);
+
+	return level == 1 ? table : NULL;
 }
 
 /* --- the check ----------------------------------------------------------------------------------------- */
@@ -152,17 +167,27 @@ static uint64_t image_bits(const char *p)
 	return p >= __text_end && p < __data_start ? PTE_NX : PTE_W | PTE_NX;
 }
 
+/* A page of the image by its entry: mapped to phys, with exactly these of the bits W and NX. */
+static bool is_page(pte_t e, uint64_t phys, uint64_t bits)
+{
+	return (e.v & (PTE_ADDR | PTE_P | PTE_W | PTE_NX | PTE_U)) == (phys | PTE_P | bits);
+}
+
 static const char *check_image(void)
 {
+	const pte_t *image = NULL, *direct = NULL;
+
 	for (char *p = __image_start; p < __image_end; p += PAGE_SIZE) {
 		uint64_t bits = image_bits(p), phys = image_to_phys(p).a;
-		unsigned level;
+		unsigned i = mmu_index(phys, 1);
 
-		if (!maps((vaddr_t)phys_to_virt(PHYS(phys)), phys, bits | PTE_NX))
+		if (!image || !i) {
+			image = kernel_map_leaf_table((vaddr_t)p);
+			direct = kernel_map_leaf_table((vaddr_t)phys_to_virt(PHYS(phys)));
+		}
+		if (!image || !direct || !is_page(direct[i], phys, bits | PTE_NX))
 			return "the image in the direct map";
-		if (may_be_absent(p) && pte_none(kernel_map_entry((vaddr_t)p, &level)))
-			continue;
-		if (!maps((vaddr_t)p, phys, bits))
+		if (!is_page(image[i], phys, bits) && !(may_be_absent(p) && pte_none(image[i])))
 			return "the image";
 	}
 	return NULL;

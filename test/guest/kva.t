@@ -7,13 +7,15 @@ kb() { awk -v name="$1:" '$1 == name { print $2 }' /proc/meminfo; }
 say() { if [ "$2" -eq 0 ]; then echo "ok $1"; else echo "FAILED $1"; fi; }
 
 before=$(kb KernelStack)
-i=0
+i=0 pids=
 while [ $i -lt 100 ]; do
-	sleep 4 &
+	sleep 1000 &
+	pids="$pids $!"
 	i=$((i + 1))
 done
 during=$(kb KernelStack)
-wait
+kill $pids
+wait 2>/dev/null
 after=$(kb KernelStack)
 [ $((during - before)) -ge 1500 ]
 say "stacks of 100 tasks: $before kB before, $during kB with them" $?

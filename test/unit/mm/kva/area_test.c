@@ -12,6 +12,7 @@
 #define WINDOW 384u /* pages */
 #define AREAS  64u
 #define OPS    2000000u
+#define LEAST  20000u /* however slow the machine is */
 #define TIME \
 	4000000000ull /* ns; under sanitizers, or in an emulated machine, fewer operations fit */
 
@@ -162,7 +163,7 @@ UNIT_TEST(places_are_those_of_the_model)
 		CHECK_CALL(one_operation(r));
 		if (n % 4096 == 0)
 			CHECK_CALL(compare());
-		if (n % 256 == 0 && port_now_ns() > until)
+		if (n > LEAST && n % 256 == 0 && port_now_ns() > until)
 			break;
 	}
 	for (unsigned slot = 0; slot < AREAS; slot++)
@@ -171,5 +172,5 @@ UNIT_TEST(places_are_those_of_the_model)
 	CHECK_CALL(compare());
 	vm_unmap_aliases();
 	CHECK_SOUND(kva_check());
-	CHECK_GT(n, 20000);
+	unit_printf("%u operations\n", n);
 }

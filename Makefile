@@ -44,7 +44,7 @@ help:
 	@echo 'make run     install what is missing (as root), build, boot, run the demonstration'
 	@echo 'make test    every test; closes with "N passed, N failed"'
 	@echo 'make         build the command ./quire and the kernel'
-	@echo 'make unit    only the hosted unit tests; UNIT="filter" chooses'
+	@echo 'make unit    only the hosted unit tests; UNIT_ARGS="filter" chooses'
 	@echo 'make format  clang-format over the tree'
 	@echo 'make doc/abi.md doc/events.md   the lists of system calls, counters and events'
 
@@ -86,6 +86,21 @@ $(B)/h/%.o: %.c
 
 unit: $(B)/unit
 	$(B)/unit $(UNIT_ARGS)
+
+# --- measurements of the hosted machine: the same files, optimised, no sanitizers ------------------------
+
+OFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing $(WARN) -Ihost/embed $(INC)
+oobj = $(addprefix $(B)/o/,$(patsubst %.c,%.o,$(1)))
+
+$(B)/bench/%: $(B)/o/bench/%.o $(call oobj,$(MM) $(HLIB) $(wildcard host/*.c))
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) -o $@ $^ -lpthread
+
+$(B)/o/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OFLAGS) -MMD -MP -c $< -o $@
+.SECONDARY:
 
 # --- the command ------------------------------------------------------------------------------------
 

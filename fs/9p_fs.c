@@ -272,6 +272,7 @@ int p9_setattr_op(struct dentry *dentry, struct iattr *attr)
 	P9_I(inode)->wrote = true;
 	if (attr->valid & ATTR_SIZE && inode->i_mapping) {
 		down_write(&inode->i_mapping->invalidate_lock);
+		pagecache_isize_extended(inode->i_mapping, i_size_read(inode), attr->size);
 		i_size_write(inode, attr->size);
 		truncate_pagecache(inode->i_mapping, attr->size);
 		up_write(&inode->i_mapping->invalidate_lock);

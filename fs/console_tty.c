@@ -250,6 +250,28 @@ static struct file *open_stream(unsigned fd)
 
 /* --- descriptors of the first program ------------------------------------------------------------------------------ */
 
+/* The input that came with the boot archive, from its start; its memory goes with the last descriptor of it. */
+static struct file *open_input(void)
+{
+	struct file *kept = boot_program.stdin, *file;
+
+	if (!kept)
+		return ERR_PTR(-ENXIO);
+	file = dentry_open(kept->f_dentry, O_RDONLY);
+	if (IS_ERR(file))
+		return file;
+	boot_program.stdin = NULL;
+	fput(kept);
+	return file;
+}
+
+static struct file *open_stdio(char how, unsigned fd)
+{
+	if (how == 't')
+		return filp_open("/dev/console", O_RDWR, 0);
+	return how == 'f' && fd == 0 ? open_input() : open_stream(fd);
+}
+
 int fs_open_stdio(struct files_struct *files)
 {
 	char stdio[8] = "ppp";
@@ -264,7 +286,7 @@ int fs_open_stdio(struct files_struct *files)
 
 		if (stdio[fd] == 'n')
 			continue;
-		file = stdio[fd] == 't' ? filp_open("/dev/console", O_RDWR, 0) : open_stream(fd);
+		file = open_stdio(stdio[fd], fd);
 		if (IS_ERR(file)) {
 			port_log("fs: descriptor %u (%c): error %ld", fd, stdio[fd],
 			         -PTR_ERR(file));

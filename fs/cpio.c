@@ -197,6 +197,22 @@ static int fill_file(struct unpack *u, const struct member *m, struct dentry *de
 	return err;
 }
 
+/* Standard input that came along: a file without a name. */
+static int keep_input(struct unpack *u, const struct member *m)
+{
+	struct file *file = tmpfs_unnamed_file("/stdin", 0);
+	int err;
+
+	if (IS_ERR(file))
+		return (int)PTR_ERR(file);
+	err = fill_file(u, m, file->f_dentry);
+	if (err || boot_program.stdin)
+		fput(file);
+	else
+		boot_program.stdin = file;
+	return err;
+}
+
 static struct hard_link *find_link(struct unpack *u, const struct member *m)
 {
 	struct hard_link *l = u->links;
@@ -370,6 +386,8 @@ static int take_member(struct unpack *u, const struct member *m)
 {
 	const char *name = plain_name(m->name);
 
+	if (!strcmp(name, ".quire/stdin"))
+		return keep_input(u, m);
 	if (!strncmp(name, ".quire/", 7))
 		return keep_setting(u, m, name + 7);
 	if (!u->files || !*name || !strcmp(name, ".") || !strcmp(name, ".quire"))

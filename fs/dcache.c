@@ -193,21 +193,17 @@ void dput(struct dentry *dentry)
 	}
 }
 
-/* Detach the oldest unused dentry (of sb, if given). */
-static struct dentry *take_unused(struct super_block *sb)
+/* Detach the oldest unused dentry; NULL: there is none. */
+static struct dentry *take_unused(void)
 {
-	struct dentry *dentry, *found = NULL;
+	struct dentry *dentry;
 
 	spin_lock(&dcache_lock);
-	list_for_each_entry(dentry, &dentry_lru, d_lru) {
-		if (sb && dentry->d_sb != sb)
-			continue;
-		found = dentry;
+	dentry = list_first_entry_or_null(&dentry_lru, struct dentry, d_lru);
+	if (dentry)
 		d_detach_locked(dentry);
-		break;
-	}
 	spin_unlock(&dcache_lock);
-	return found;
+	return dentry;
 }
 
 uint64_t shrink_dcache(uint64_t max)
@@ -215,19 +211,40 @@ uint64_t shrink_dcache(uint64_t max)
 	struct dentry *dentry;
 	uint64_t n = 0;
 
-	while (n < max && (dentry = take_unused(NULL))) {
+	while (n < max && (dentry = take_unused())) {
 		dput(d_free(dentry));
 		n++;
 	}
 	return n;
 }
 
+/* Detach all unused ones of sb in one walk: onto `batch`, by the LRU's link, which they need no more. */
+static void take_unused_of(struct super_block *sb, struct list_head *batch)
+{
+	struct dentry *dentry, *next;
+
+	spin_lock(&dcache_lock);
+	list_for_each_entry_safe(dentry, next, &dentry_lru, d_lru) {
+		if (dentry->d_sb != sb)
+			continue;
+		d_detach_locked(dentry);
+		list_add_tail(&dentry->d_lru, batch);
+	}
+	spin_unlock(&dcache_lock);
+}
+
+/* A walk for each level of the tree at most: a directory becomes unused when its last entry goes. */
 void shrink_dcache_sb(struct super_block *sb)
 {
-	struct dentry *dentry;
+	LIST_HEAD(batch);
+	struct dentry *dentry, *next;
 
-	while ((dentry = take_unused(sb)))
-		dput(d_free(dentry));
+	while (take_unused_of(sb, &batch), !list_empty(&batch)) {
+		list_for_each_entry_safe(dentry, next, &batch, d_lru) {
+			list_del(&dentry->d_lru);
+			dput(d_free(dentry));
+		}
+	}
 }
 
 /* --- finding and changing -------------------------------------------------------------------------- */

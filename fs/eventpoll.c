@@ -22,8 +22,10 @@
 #define EPOLLONESHOT    (1u << 30)
 #define EPOLLET         (1u << 31)
 #define EP_PRIVATE_BITS (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
-#define EP_MAX_NESTS    5
-#define EP_MAX_EVENTS   (INT32_MAX / (int32_t)sizeof(struct epoll_event))
+#define EP_EXCLUSIVE_OK \
+	(EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLET | POLLIN | POLLOUT | POLLERR | POLLHUP)
+#define EP_MAX_NESTS  5
+#define EP_MAX_EVENTS (INT32_MAX / (int32_t)sizeof(struct epoll_event))
 
 struct epoll_event {
 	uint32_t events;
@@ -337,6 +339,14 @@ static int64_t ctl_locked(struct eventpoll *ep, int op, int fd, struct file *fil
 	}
 }
 
+/* EPOLLEXCLUSIVE: when a file is added alone, not an instance, and with few other bits. */
+static bool exclusive_ok(int op, const struct file *file, uint32_t events)
+{
+	if (op == EPOLL_CTL_DEL || !(events & EPOLLEXCLUSIVE))
+		return true;
+	return op == EPOLL_CTL_ADD && file->f_op != &eventpoll_fops && !(events & ~EP_EXCLUSIVE_OK);
+}
+
 static int64_t do_epoll_ctl(struct file *epfile, int op, int fd, struct file *file,
                             struct epoll_event *event)
 {
@@ -347,6 +357,8 @@ static int64_t do_epoll_ctl(struct file *epfile, int op, int fd, struct file *fi
 		return -EINVAL;
 	if (!file->f_op->poll)
 		return -EPERM;
+	if (!exclusive_ok(op, file, event->events))
+		return -EINVAL;
 	event->events |= POLLERR | POLLHUP;
 	mutex_lock(&epmutex);
 	if (op == EPOLL_CTL_ADD && file->f_op == &eventpoll_fops &&

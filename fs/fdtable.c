@@ -433,6 +433,7 @@ struct file *close_fd_get_file(unsigned fd)
 
 int filp_close(struct file *file, struct files_struct *files)
 {
+	bool socket = file->f_op == &socket_fops;
 	int err = 0;
 
 	if (!(file->f_mode & FMODE_PATH)) {
@@ -441,6 +442,8 @@ int filp_close(struct file *file, struct files_struct *files)
 		locks_remove_posix(file, files);
 	}
 	fput(file);
+	if (socket)
+		unix_gc(); /* it may live on in a queue that nobody can read any more */
 	return err;
 }
 

@@ -226,6 +226,8 @@ int64_t generic_perform_write(struct kiocb *iocb, struct iov_iter *from)
 	struct address_space *mapping = iocb->ki_filp->f_inode->i_mapping;
 	int64_t total = 0, n = 0;
 
+	pagecache_isize_extended(mapping, i_size_read(iocb->ki_filp->f_inode),
+	                         (uint64_t)iocb->ki_pos);
 	while (iov_iter_count(from)) {
 		n = write_page_part(iocb, mapping, from);
 		if (n < 0 || (n == 0 && port_fatal_signal_pending()))

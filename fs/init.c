@@ -187,6 +187,8 @@ void fs_shutdown(void)
 
 	if (!root_super)
 		return;
+	if (boot_program.stdin)
+		fput(boot_program.stdin);
 	if (atomic_load(&nr_files))
 		port_log("fs: %llu files are still open at the end",
 		         (unsigned long long)atomic_load(&nr_files));

@@ -152,6 +152,9 @@ int console_tty_init(void);
 int pty_init(void);
 extern _Atomic int32_t stdio_pgrp; /* the first program's group: signals from the host */
 void poll_init(void);
+extern const struct file_operations socket_fops;
+void unix_gc(
+        void); /* free what lies in queues of sockets that nobody can reach. unix_lock not held */
 void eventpoll_release(struct file *file); /* closing: no epoll instance watches it any more */
 
 /* --- sockets ---------------------------------------------------------------------------------------------- */
@@ -171,10 +174,14 @@ static inline int64_t pos_of(struct file *file)
 	return file->f_pos;
 }
 
-/* The running program wrote where nobody reads. */
+/* The running thread wrote where nobody reads: it is told as if it had sent the signal itself, as on Linux. */
 static inline int broken_pipe(void)
 {
-	send_signal(SIGPIPE, current);
+	struct kernel_siginfo info = {.si_signo = SIGPIPE, .si_code = SI_USER};
+
+	info.si_pid = current->tgid;
+	info.si_uid = current->cred.uid;
+	send_signal_info(current, &info, false);
 	return -EPIPE;
 }
 

@@ -47,7 +47,7 @@ static inline size_t move_some(struct iov_iter *i, void *mem, size_t n, enum way
 		return copy_from_user_partial(mem, i->ubase, n);
 	if (way == FROM_NOFAULT)
 		return copy_from_user_nofault(mem, i->ubase, n);
-	return clear_user(i->ubase, n) ? n : 0;
+	return clear_user_partial(i->ubase, n);
 }
 
 static inline size_t move_all(struct iov_iter *i, char *mem, size_t n, enum way way)

@@ -405,12 +405,13 @@ static int wait_for_partner(struct pipe_inode_info *pipe, unsigned *counter)
 	return wait_event_mutex(&pipe->rd_wait, &pipe->mutex, *counter != seen);
 }
 
-static int fifo_open_locked(struct file *file, struct pipe_inode_info *pipe)
+/* A pipe without a name, opened again through /proc/PID/fd, waits for nobody: who left may never come back. */
+static int fifo_open_locked(struct file *file, struct pipe_inode_info *pipe, bool named)
 {
 	bool nonblock = atomic_load(&file->f_flags) & O_NONBLOCK;
 	unsigned mode = file->f_mode & (FMODE_READ | FMODE_WRITE);
 
-	if (mode == FMODE_WRITE && nonblock && !pipe->readers)
+	if (named && mode == FMODE_WRITE && nonblock && !pipe->readers)
 		return -ENXIO;
 	if (mode & FMODE_READ) {
 		pipe->readers++;
@@ -422,6 +423,8 @@ static int fifo_open_locked(struct file *file, struct pipe_inode_info *pipe)
 	}
 	wake_up_all(&pipe->rd_wait);
 	wake_up_all(&pipe->wr_wait);
+	if (!named)
+		return 0;
 	if (mode == FMODE_READ && !pipe->writers && !nonblock)
 		return wait_for_partner(pipe, &pipe->w_counter);
 	if (mode == FMODE_WRITE && !pipe->readers)
@@ -453,7 +456,7 @@ static int fifo_open(struct inode *inode, struct file *file)
 	file->f_op = &pipe_fops;
 	file->private_data = pipe;
 	mutex_lock(&pipe->mutex);
-	err = fifo_open_locked(file, pipe);
+	err = fifo_open_locked(file, pipe, inode->i_fop == &fifo_fops);
 	if (err && err != -ENXIO)
 		drop_ends(file, pipe);
 	mutex_unlock(&pipe->mutex);

@@ -22,6 +22,19 @@ static struct mm_struct *file_mm(struct kiocb *iocb)
 	return mm;
 }
 
+/* Both show, and one changes, what is another's. */
+static int mem_open(struct inode *inode, struct file *file UNUSED)
+{
+	struct task_struct *task = proc_task(inode);
+	bool allowed;
+
+	if (!task)
+		return -ESRCH;
+	allowed = may_access_task(task, CAP_SYS_PTRACE);
+	put_task(task);
+	return allowed ? 0 : -EACCES;
+}
+
 /*
  * One page at most between the other program's memory and the caller's. Bytes moved, 0 at a hole,
  * -EFAULT.
@@ -89,6 +102,7 @@ static int64_t address_llseek(struct file *file, int64_t offset, int whence)
 }
 
 const struct file_operations proc_mem_fops = {
+        .open = mem_open,
         .read_iter = mem_read,
         .write_iter = mem_write,
         .llseek = address_llseek,
@@ -186,6 +200,7 @@ static int64_t pagemap_read(struct kiocb *iocb, struct iov_iter *to)
 }
 
 const struct file_operations proc_pagemap_fops = {
+        .open = mem_open,
         .read_iter = pagemap_read,
         .llseek = address_llseek,
 };

@@ -4,13 +4,16 @@
 #include "fs/internal.h"
 #include <quire/slab.h>
 
-#define MS_REC         16384u
-#define MS_SILENT      32768u
-#define MS_MOVE        8192u
-#define MS_PROPAGATION ((1u << 17) | (1u << 18) | (1u << 19) | (1u << 20))
-#define MS_KEPT        (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-#define MNT_DETACH     2u
-#define UMOUNT_KNOWN   15u
+#define MS_REC          16384u
+#define MS_SILENT       32768u
+#define MS_MOVE         8192u
+#define MS_PROPAGATION  ((1u << 17) | (1u << 18) | (1u << 19) | (1u << 20))
+#define MS_KEPT         (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define MNT_DETACH      2u
+#define MNT_FORCE       1u
+#define MNT_DETACH      2u
+#define UMOUNT_NOFOLLOW 8u
+#define UMOUNT_KNOWN    (MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)
 
 /* An optional string of the program: NULL, or for putname(). */
 static int optional_string(vaddr_t addr, char **out)
@@ -92,7 +95,7 @@ SYSCALL2(umount2, vaddr_t, path, uint32_t, flags)
 		return -EPERM;
 	if (flags & ~UMOUNT_KNOWN)
 		return -EINVAL;
-	err = user_path_at(AT_FDCWD, path, LOOKUP_FOLLOW, &where);
+	err = user_path_at(AT_FDCWD, path, flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &where);
 	if (err)
 		return err;
 	if (where == where->d_sb->s_root && where->d_sb->s_mountpoint)

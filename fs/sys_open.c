@@ -153,6 +153,8 @@ static int64_t setfl(struct file *file, uint32_t arg)
 {
 	uint32_t old = atomic_load(&file->f_flags);
 
+	if (arg & ~old & O_ASYNC)
+		return -EINVAL; /* nothing here sends SIGIO */
 	while (!atomic_compare_exchange_weak(&file->f_flags, &old,
 	                                     (old & ~SETFL_MASK) | (arg & SETFL_MASK)))
 		;

@@ -181,8 +181,10 @@ SYSCALL3(bind, int, fd, vaddr_t, addr, uint32_t, len)
 	if (!u)
 		return err;
 	err = get_address(&a, addr, len);
+	if (!err && a.un.sun_family != AF_UNIX)
+		err = -EINVAL;
 	if (!err)
-		err = unix_bind(u, &a);
+		err = a.len == sizeof(a.un.sun_family) ? unix_autobind(u) : unix_bind(u, &a);
 	fdput(f);
 	return err;
 }
@@ -324,8 +326,10 @@ static int64_t option_value(struct unix_sock *u, int name, uint32_t value[3], ui
 		value[0] = AF_UNIX;
 		return 0;
 	case SO_SNDBUF:
+		value[0] = u->sndbuf;
+		return 0;
 	case SO_RCVBUF:
-		value[0] = 208 * 1024;
+		value[0] = u->rcvbuf;
 		return 0;
 	case SO_ACCEPTCONN:
 		value[0] = u->state == UNIX_LISTENING;
@@ -363,6 +367,30 @@ SYSCALL5(getsockopt, int, fd, int, level, int, name, vaddr_t, to, vaddr_t, ulen)
 }
 
 /* Sizes of buffers are advice, and two options mean nothing in this family; what would change behaviour is refused. */
+/* Twice what was asked for, as on Linux, where half is for its own use; and within bounds. */
+static void set_buffer(uint32_t *buffer, uint32_t value)
+{
+	WRITE_ONCE(*buffer, MAX(2 * MIN(value, UNIX_BUFFER_MAX / 2), UNIX_BUFFER_MIN));
+}
+
+/* SO_REUSEADDR and SO_KEEPALIVE mean nothing to this family. */
+static int64_t set_option(struct unix_sock *u, int name, uint32_t value)
+{
+	switch (name) {
+	case SO_SNDBUF:
+		set_buffer(&u->sndbuf, value);
+		return 0;
+	case SO_RCVBUF:
+		set_buffer(&u->rcvbuf, value);
+		return 0;
+	case SO_REUSEADDR:
+	case SO_KEEPALIVE:
+		return 0;
+	default:
+		return -ENOPROTOOPT;
+	}
+}
+
 SYSCALL5(setsockopt, int, fd, int, level, int, name, vaddr_t, from, uint32_t, len)
 {
 	uint32_t value;
@@ -372,17 +400,16 @@ SYSCALL5(setsockopt, int, fd, int, level, int, name, vaddr_t, from, uint32_t, le
 
 	if (!u)
 		return err;
-	fdput(f);
 	if (level != SOL_SOCKET)
-		return -ENOTSUP;
-	if (len < 4)
-		return -EINVAL;
-	if (get_user_u32(&value, from))
-		return -EFAULT;
-	return name == SO_SNDBUF || name == SO_RCVBUF || name == SO_REUSEADDR ||
-	                       name == SO_KEEPALIVE
-	               ? 0
-	               : -ENOPROTOOPT;
+		err = -ENOTSUP;
+	else if (len < 4)
+		err = -EINVAL;
+	else if (get_user_u32(&value, from))
+		err = -EFAULT;
+	else
+		err = set_option(u, name, value);
+	fdput(f);
+	return err;
 }
 
 /* --- sending --------------------------------------------------------------------------------------------------------------- */

@@ -259,6 +259,7 @@ static int tmpfs_resize(struct inode *inode, uint64_t size)
 	if (size > 1ull << (32 + PAGE_SHIFT))
 		return -EFBIG;
 	if (size >= old) {
+		pagecache_isize_extended(&inode->i_data, old, size);
 		i_size_write(inode, size);
 		return 0;
 	}
@@ -387,8 +388,10 @@ static int64_t tmpfs_fallocate_locked(struct inode *inode, unsigned mode, uint64
 	err = allocate_range(inode, start, end);
 	if (err)
 		return err;
-	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode)) {
+		pagecache_isize_extended(&inode->i_data, i_size_read(inode), end);
 		i_size_write(inode, end);
+	}
 	inode->i_mtime = inode->i_ctime = file_time_now();
 	return 0;
 }

@@ -610,6 +610,7 @@ void fs_shutdown(void);
 struct boot_program {
 	char *argv, *env, *cwd, *shares;
 	size_t argv_len, env_len, shares_len;
+	struct file *stdin; /* a memory file, until descriptor 0 is opened; NULL: none came */
 };
 extern struct boot_program boot_program;
 

@@ -28,7 +28,8 @@ struct linux_binprm {
 	/* The result. */
 	struct mm_struct *mm;
 	vaddr_t stack_top, entry, sp;
-	bool secure; /* AT_SECURE */
+	uint32_t euid, egid; /* the program's effective ids: ours, or those of a set-user-ID file */
+	bool secure;         /* AT_SECURE: they are not the real ones */
 };
 
 /* Load the ELF file bprm->file into a new bprm->mm. 0; -ENOEXEC (not one, or broken), -ELIBBAD, -ENOMEM, ... Sleeps. */

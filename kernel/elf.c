@@ -105,8 +105,9 @@ static bool segment_valid(const struct elf64_phdr *p, uint64_t file_size)
 	vaddr_t end = mmu_user_end();
 
 	return p->p_filesz <= p->p_memsz && p->p_vaddr < end && p->p_memsz <= end - p->p_vaddr &&
-	       p->p_offset <= file_size && p->p_filesz <= file_size - p->p_offset &&
-	       (p->p_offset & (PAGE_SIZE - 1)) == (p->p_vaddr & (PAGE_SIZE - 1));
+	       (!p->p_filesz || /* nothing but zeros: its offset means nothing, and may lie behind a stripped file */
+	        (p->p_offset <= file_size && p->p_filesz <= file_size - p->p_offset &&
+	         (p->p_offset & (PAGE_SIZE - 1)) == (p->p_vaddr & (PAGE_SIZE - 1))));
 }
 
 static int check_segments(struct elf_image *elf)
@@ -362,9 +363,9 @@ static int make_stack(struct linux_binprm *bprm, const struct elf_image *elf,
 	        AT_FLAGS,       0,
 	        AT_ENTRY,       elf->bias + elf->ehdr.e_entry,
 	        AT_UID,         cred->uid,
-	        AT_EUID,        cred->euid,
+	        AT_EUID,        bprm->euid,
 	        AT_GID,         cred->gid,
-	        AT_EGID,        cred->egid,
+	        AT_EGID,        bprm->egid,
 	        AT_SECURE,      bprm->secure,
 	        AT_RANDOM,      0,
 	        AT_HWCAP2,      hwcap2(),

@@ -423,22 +423,33 @@ static void trace_rename(struct task_struct *task)
 	trace_task_rename((uint64_t)task->pid, comm[0], comm[1]);
 }
 
-/* Set-user-ID files, unless the program gave that up. */
-static void apply_file_ids(struct linux_binprm *bprm)
+/* Set-user-ID files, unless the program gave that up. The program is told of it in its auxv, so it is decided early. */
+static void choose_ids(struct linux_binprm *bprm)
 {
-	struct inode *inode = bprm->file->f_inode;
+	const struct inode *inode = bprm->file->f_inode;
+	const struct cred *cred = &current->cred;
+	bool may = !current->no_new_privs && !(bprm->file->f_dentry->d_sb->s_flags & MS_NOSUID);
+
+	bprm->euid = may && inode->i_mode & S_ISUID ? inode->i_uid : cred->euid;
+	bprm->egid = may && (inode->i_mode & (S_ISGID | 0010)) == (S_ISGID | 0010) ? inode->i_gid
+	                                                                           : cred->egid;
+	bprm->secure = bprm->euid != cred->uid || bprm->egid != cred->gid;
+}
+
+/* The capabilities follow the ids (capabilities(7)). */
+static void apply_ids(struct linux_binprm *bprm)
+{
+	const uint64_t all = (1ull << (CAP_LAST + 1)) - 1;
 	struct cred *cred = &current->cred;
 
-	if (current->no_new_privs)
-		return;
-	if (inode->i_mode & S_ISUID)
-		cred->euid = inode->i_uid;
-	if ((inode->i_mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
-		cred->egid = inode->i_gid;
+	task_lock(current);
+	cred->euid = bprm->euid;
+	cred->egid = bprm->egid;
 	cred->suid = cred->fsuid = cred->euid;
 	cred->sgid = cred->fsgid = cred->egid;
-	if (!cred->euid)
-		cred->cap_effective = cred->cap_permitted = (1ull << (CAP_LAST + 1)) - 1;
+	cred->cap_permitted = cred->uid && cred->euid ? 0 : all;
+	cred->cap_effective = cred->euid ? 0 : all;
+	task_unlock(current);
 }
 
 static void replace_mm(struct linux_binprm *bprm)
@@ -465,7 +476,7 @@ static void commit(struct linux_binprm *bprm)
 	const char *slash = strrchr(bprm->filename, '/');
 
 	replace_mm(bprm);
-	apply_file_ids(bprm);
+	apply_ids(bprm);
 	exit_itimers(task->signal);
 	flush_signal_handlers(task->sighand, false);
 	files_close_on_exec(task->files);
@@ -490,8 +501,10 @@ static int load_binary(struct linux_binprm *bprm)
 
 	while (!err && bprm->buf[0] == '#' && bprm->buf[1] == '!')
 		err = load_script(bprm);
-	if (!err)
+	if (!err) {
+		choose_ids(bprm);
 		err = load_elf_binary(bprm);
+	}
 	if (!err)
 		err = de_thread();
 	if (!err)

@@ -250,8 +250,17 @@ void schedule_dead(void)
 	port_panic("a dead task was scheduled");
 }
 
-static void end_of_group(struct task_struct *task)
+/* The last thread is leaving, and its code is the process's unless that was decided before. */
+static void end_of_group(struct task_struct *task, int code)
 {
+	struct signal_struct *sig = task->signal;
+	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+
+	if (!sig->group_exit) {
+		sig->group_exit = true;
+		sig->group_exit_code = code;
+	}
+	spin_unlock_irqrestore(&task->sighand->lock, state);
 	cancel_itimer_real(task->signal);
 	exit_itimers(task->signal);
 }
@@ -267,7 +276,7 @@ void do_exit(int code)
 	task->exit_code = code;
 	trace_sched_process_exit((uint64_t)task->pid, (uint64_t)(uint32_t)code);
 	if (group_dead)
-		end_of_group(task);
+		end_of_group(task, code);
 	exit_mm(task);
 	if (group_dead && task->signal->leader)
 		disassociate_ctty(true);

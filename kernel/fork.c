@@ -188,7 +188,7 @@ static struct task_struct *dup_task_struct(bool kthread)
 	atomic_store(&task->state, TASK_NEW);
 	init_links(task);
 	task->cred = parent->cred;
-	task->nice = parent->nice;
+	task->nice = parent->reset_on_fork ? MAX(parent->nice, 0) : parent->nice;
 	task->policy = parent->policy;
 	task->cpu = cpu_id();
 	task->cpus_allowed = kthread ? UINT64_MAX : parent->cpus_allowed;
@@ -319,9 +319,25 @@ static int check_clone_flags(uint64_t flags)
 	return 0;
 }
 
+/* Tasks of the user, threads and zombies included. */
+static unsigned tasks_of_user(uint32_t uid)
+{
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+	struct task_struct *p;
+	unsigned n = 0;
+
+	for_each_process(p) if (p->cred.uid == uid) n += p->signal->nr_threads;
+	spin_unlock_irqrestore(&tasklist_lock, state);
+	return n;
+}
+
+/* RLIMIT_NPROC, which does not bind root. */
 static bool too_many_processes(void)
 {
-	return !capable(CAP_SYS_RESOURCE) && nr_tasks() >= rlimit(RLIMIT_NPROC);
+	uint32_t uid = current->cred.uid;
+
+	return uid && !capable(CAP_SYS_RESOURCE) && !capable(CAP_SYS_ADMIN) &&
+	       tasks_of_user(uid) >= rlimit(RLIMIT_NPROC);
 }
 
 /* --- publishing ---------------------------------------------------------------------------------------- */

@@ -268,29 +268,33 @@ static int64_t futex_wait(vaddr_t addr, bool shared, uint32_t val, uint64_t dead
 	return past(deadline, real) ? -ETIMEDOUT : -ERESTARTSYS;
 }
 
-/* Relative waits go on with what was left: the deadline is kept. */
+/* After a signal without a handler a wait with a timeout goes on until its deadline; after a handler it is EINTR. */
+#define RESTART_SHARED 1u
+#define RESTART_REAL   2u
+
 static int64_t futex_wait_restart(struct task_struct *task)
 {
 	uint64_t *arg = task->restart.arg;
-	int64_t ret =
-	        futex_wait(arg[0], arg[1] & 1, (uint32_t)arg[2], arg[3], false, (uint32_t)arg[4]);
+	int64_t ret = futex_wait(arg[0], arg[1] & RESTART_SHARED, (uint32_t)arg[2], arg[3],
+	                         arg[1] & RESTART_REAL, (uint32_t)arg[4]);
 
 	return ret == -ERESTARTSYS ? -ERESTART_RESTARTBLOCK : ret;
 }
 
-static int64_t futex_wait_relative(vaddr_t addr, bool shared, uint32_t val, uint64_t deadline)
+static int64_t futex_wait_until(vaddr_t addr, bool shared, uint32_t val, uint64_t deadline,
+                                bool real, uint32_t bitset)
 {
-	int64_t ret = futex_wait(addr, shared, val, deadline, false, FUTEX_BITSET_MATCH_ANY);
+	int64_t ret = futex_wait(addr, shared, val, deadline, real, bitset);
 	struct task_struct *task = current;
 
 	if (ret != -ERESTARTSYS || deadline == UINT64_MAX)
 		return ret;
 	task->restart.fn = futex_wait_restart;
 	task->restart.arg[0] = addr;
-	task->restart.arg[1] = shared;
+	task->restart.arg[1] = (shared ? RESTART_SHARED : 0) | (real ? RESTART_REAL : 0);
 	task->restart.arg[2] = val;
 	task->restart.arg[3] = deadline;
-	task->restart.arg[4] = FUTEX_BITSET_MATCH_ANY;
+	task->restart.arg[4] = bitset;
 	return -ERESTART_RESTARTBLOCK;
 }
 
@@ -480,9 +484,7 @@ static int64_t do_futex_wait(int cmd, vaddr_t addr, bool shared, bool real, uint
 		if (cmd == FUTEX_WAIT)
 			deadline = deadline_after(deadline);
 	}
-	if (cmd == FUTEX_WAIT)
-		return futex_wait_relative(addr, shared, val, deadline);
-	return futex_wait(addr, shared, val, deadline, real, bitset);
+	return futex_wait_until(addr, shared, val, deadline, real, bitset);
 }
 
 SYSCALL6(futex, vaddr_t, addr, int, op, uint32_t, val, uint64_t, timeout, vaddr_t, addr2, uint32_t,
@@ -534,11 +536,15 @@ SYSCALL3(get_robust_list, int32_t, pid, vaddr_t, head, vaddr_t, len)
 {
 	struct task_struct *task = pid ? find_get_task_by_pid(pid) : get_task(current);
 	vaddr_t list;
+	bool allowed;
 
 	if (!task)
 		return -ESRCH;
 	list = task->robust_list;
+	allowed = may_access_task(task, CAP_SYS_PTRACE);
 	put_task(task);
+	if (!allowed)
+		return -EPERM;
 	if (put_user_u64(len, sizeof(struct robust_list_head)))
 		return -EFAULT;
 	return put_user_u64(head, list);

@@ -178,6 +178,16 @@ static int64_t abort_cred(int64_t err)
 	return err;
 }
 
+bool may_access_task(struct task_struct *task, unsigned cap)
+{
+	const struct cred *mine = &current->cred, *its = &task->cred;
+
+	if (task->signal == current->signal || capable(cap))
+		return true;
+	return mine->uid == its->uid && mine->uid == its->euid && mine->uid == its->suid &&
+	       mine->gid == its->gid && mine->gid == its->egid && mine->gid == its->sgid;
+}
+
 SYSCALL0(getuid)
 {
 	return current->cred.uid;

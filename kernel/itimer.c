@@ -8,10 +8,11 @@
  * A period shorter than PERIOD_MIN is kept on the clock, but looked at no more often: a program that asks for a nanosecond
  * does not keep the CPU in its timer's interrupt.
  *
- * A POSIX timer's signal is queued at most once; expiries meanwhile count as overruns, told when it is taken.
+ * A POSIX timer's signal is queued at most once; expiries meanwhile count as overruns, told when it is taken. Its memory is the
+ * timer's from the start: an expiry cannot fail.
  *
- * Locks: sighand->lock of the process guards all settings. A callback takes it, so timers are cancelled with
- * timer_cancel_sync() outside it, or found disarmed by the generation check in the callback.
+ * Locks: sighand->lock of the process guards all settings. A callback takes it, under tasklist_lock, which keeps the process
+ * and its sighand what they are meanwhile; so timers are cancelled with timer_cancel_sync() outside both.
  */
 #include "kernel/sched.h"
 #include "kernel/signal.h"
@@ -120,41 +121,49 @@ bool has_cpu_itimers(struct signal_struct *sig)
 	return READ_ONCE(sig->it[0].expires) | READ_ONCE(sig->it[1].expires);
 }
 
+/* sighand->lock held. */
 static uint64_t cpu_now(struct task_struct *task, unsigned which)
 {
 	uint64_t utime, stime;
 
-	thread_group_cputime(task, &utime, &stime);
+	thread_group_cputime_locked(task, &utime, &stime);
 	return which == 0 ? utime : utime + stime;
 }
 
+/* task is the running one: its sighand is replaced by itself alone, and not in an interrupt. */
 void run_cpu_itimers(struct task_struct *task)
 {
 	static const int signals[2] = {SIGVTALRM, SIGPROF};
-	struct signal_struct *sig = task->signal;
+	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct cpu_itimer *it = &sig->it[i];
+		struct kernel_siginfo info = {.si_signo = signals[i], .si_code = SI_KERNEL};
+		struct cpu_itimer *it = &task->signal->it[i];
 		uint64_t now;
 
-		if (!READ_ONCE(it->expires))
-			continue;
-		now = cpu_now(task, i);
-		if (now < it->expires)
+		if (!it->expires || (now = cpu_now(task, i)) < it->expires)
 			continue;
 		it->expires = it->interval ? now + it->interval : 0;
-		send_signal(signals[i], task);
+		if (!list_empty(
+		            &task->thread_node)) /* else it is leaving, and others run their own ticks */
+			send_signal_locked(task, &info, true);
 	}
+	spin_unlock_irqrestore(&task->sighand->lock, state);
+}
+
+static uint64_t cpu_left(const struct cpu_itimer *it, uint64_t now)
+{
+	return !it->expires ? 0 : it->expires > now ? it->expires - now : 1;
 }
 
 static void set_cpu_timer(unsigned which, uint64_t value, uint64_t interval, uint64_t *old_value,
                           uint64_t *old_interval)
 {
 	struct cpu_itimer *it = &current->signal->it[which];
-	uint64_t now = cpu_now(current, which);
 	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+	uint64_t now = cpu_now(current, which);
 
-	*old_value = !it->expires ? 0 : it->expires > now ? it->expires - now : 1;
+	*old_value = cpu_left(it, now);
 	*old_interval = it->interval;
 	it->expires = value ? now + value : 0;
 	it->interval = interval;
@@ -205,26 +214,30 @@ SYSCALL3(setitimer, int, which, vaddr_t, from, vaddr_t, to)
 SYSCALL2(getitimer, int, which, vaddr_t, to)
 {
 	struct signal_struct *sig = current->signal;
-	struct cpu_itimer *it;
-	uint64_t now;
+	uint64_t value, interval;
+	irq_state_t state;
 
-	if (which == ITIMER_REAL)
-		return put_itimerval(to, real_left(sig), sig->it_real_interval);
-	if (which != ITIMER_VIRTUAL && which != ITIMER_PROF)
+	if (which < ITIMER_REAL || which > ITIMER_PROF)
 		return -EINVAL;
-	it = &sig->it[which - 1];
-	now = cpu_now(current, (unsigned)which - 1);
-	return put_itimerval(to,
-	                     !it->expires        ? 0
-	                     : it->expires > now ? it->expires - now
-	                                         : 1,
-	                     it->interval);
+	state = spin_lock_irqsave(&current->sighand->lock);
+	if (which == ITIMER_REAL) {
+		value = real_left(sig);
+		interval = sig->it_real_interval;
+	} else {
+		struct cpu_itimer *it = &sig->it[which - 1];
+
+		value = cpu_left(it, cpu_now(current, (unsigned)which - 1));
+		interval = it->interval;
+	}
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	return put_itimerval(to, value, interval);
 }
 
 /* --- POSIX timers -------------------------------------------------------------------------------------------------- */
 
 #define SIGEV_SIGNAL    0
 #define SIGEV_NONE      1
+#define SIGEV_THREAD    2 /* the library's: a signal to the kernel */
 #define SIGEV_THREAD_ID 4
 #define TIMERS_MAX      1024
 #define CPU_CLOCK_POLL  (4 * NSEC_PER_MSEC)
@@ -240,23 +253,24 @@ struct posix_timer {
 	struct list_head link; /* (s) */
 	struct signal_struct *sig;
 	struct task_struct *target; /* held; SIGEV_THREAD_ID: that thread, else the leader */
+	struct task_struct *
+	        counted; /* held; of a CPU clock: whose time, and whether its alone. Of this process */
+	bool counted_alone;
 	int32_t id, clock;
 	int32_t notify, signo;
 	uint64_t value;
 	uint64_t interval;             /* (s) ns */
 	uint64_t expires;              /* (s) on its clock, ns; 0: off */
 	int64_t overrun, last_overrun; /* (s) */
-	bool queued;                   /* (s) its signal waits to be taken */
+	struct sigqueue *q;            /* (s) its signal */
 };
 
 static uint64_t timer_clock(struct posix_timer *t)
 {
 	uint64_t ns = 0;
 
-	if (t->clock == CLOCK_PROCESS_CPUTIME_ID)
-		return cpu_now(t->target, 1);
-	if (t->clock == CLOCK_THREAD_CPUTIME_ID)
-		return task_sched_runtime(t->target);
+	if (t->counted)
+		return t->counted_alone ? task_sched_runtime(t->counted) : cpu_now(t->counted, 1);
 	return clock_read(t->clock, &ns) ? 0 : ns;
 }
 
@@ -265,7 +279,7 @@ static void arm(struct posix_timer *t, uint64_t least)
 {
 	uint64_t now = timer_clock(t), wait = t->expires > now ? t->expires - now : 0;
 
-	if (t->clock == CLOCK_PROCESS_CPUTIME_ID || t->clock == CLOCK_THREAD_CPUTIME_ID)
+	if (t->counted)
 		least = CPU_CLOCK_POLL;
 	timer_add(&t->timer, deadline_after(MAX(wait, least)));
 }
@@ -276,23 +290,25 @@ static void send_timer_signal(struct posix_timer *t)
 
 	if (t->notify == SIGEV_NONE)
 		return;
-	if (t->queued) {
-		t->overrun++;
-		return;
-	}
+	if (t->notify == SIGEV_THREAD_ID && list_empty(&t->target->thread_node))
+		return; /* it has ended: what it would be sent is lost */
 	info.timer.si_tid = t->id;
 	info.timer.value = t->value;
-	t->queued = !send_signal_locked(t->target, &info, t->notify != SIGEV_THREAD_ID);
+	if (!send_timer_sigqueue_locked(t->q, t->target, &info, t->notify != SIGEV_THREAD_ID))
+		t->overrun++;
 }
 
 static void posix_timer_fn(struct timer_entry *timer)
 {
 	struct posix_timer *t = container_of(timer, struct posix_timer, timer);
-	irq_state_t state = spin_lock_irqsave(&t->target->sighand->lock);
-	uint64_t now = timer_clock(t);
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+	struct sighand_struct *sighand = sig_leader(t->sig)->sighand;
+	uint64_t now;
 
+	spin_lock(&sighand->lock);
 	if (!t->expires)
 		goto out;
+	now = timer_clock(t);
 	if (now >= t->expires) {
 		send_timer_signal(t);
 		if (t->interval) {
@@ -307,7 +323,8 @@ static void posix_timer_fn(struct timer_entry *timer)
 	if (t->expires)
 		arm(t, PERIOD_MIN);
 out:
-	spin_unlock_irqrestore(&t->target->sighand->lock, state);
+	spin_unlock(&sighand->lock);
+	spin_unlock_irqrestore(&tasklist_lock, state);
 }
 
 void posix_timer_dequeued(struct signal_struct *sig, struct kernel_siginfo *info)
@@ -317,7 +334,6 @@ void posix_timer_dequeued(struct signal_struct *sig, struct kernel_siginfo *info
 	list_for_each_entry(t, &sig->posix_timers, link) {
 		if (t->id != info->timer.si_tid)
 			continue;
-		t->queued = false;
 		t->last_overrun = t->overrun;
 		t->overrun = 0;
 		info->timer.si_overrun = (int32_t)MIN(t->last_overrun, INT32_MAX);
@@ -327,7 +343,16 @@ void posix_timer_dequeued(struct signal_struct *sig, struct kernel_siginfo *info
 
 static void free_posix_timer(struct posix_timer *t)
 {
-	put_task(t->target);
+	if (t->target)
+		put_task(t->target);
+	if (t->counted)
+		put_task(t->counted);
+	if (t->q) {
+		irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+
+		timer_sigqueue_free_locked(t->q, t->sig);
+		spin_unlock_irqrestore(&current->sighand->lock, state);
+	}
 	kfree(t);
 }
 
@@ -368,69 +393,102 @@ static struct posix_timer *find_timer(int32_t id)
 	return NULL;
 }
 
-static bool timer_clock_ok(int32_t clock)
+static bool in_this_process(const struct task_struct *task)
 {
-	return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME ||
-	       clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
+	return task && task->signal == current->signal;
 }
 
-/* Who gets the signal, with a reference; NULL: the event makes no sense. */
-static struct task_struct *timer_target(const struct sigevent *ev, int32_t clock)
+/* The clock: 0, or -EINVAL. Of CPU clocks only those of this process, whose lock is held when the timer is looked at. */
+static int set_timer_clock(struct posix_timer *t, int32_t clock)
 {
-	struct task_struct *task;
+	t->clock = clock;
+	if (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME)
+		return 0;
+	t->counted = cpu_clock_task(clock, &t->counted_alone);
+	return in_this_process(t->counted) ? 0 : -EINVAL;
+}
 
+/* Who gets the signal: 0, or -EINVAL, the event makes no sense. */
+static int set_timer_target(struct posix_timer *t, const struct sigevent *ev)
+{
+	t->notify = ev->notify;
+	t->signo = ev->signo;
+	t->value = ev->value;
 	if (ev->notify != SIGEV_NONE && !valid_signal(ev->signo))
-		return NULL;
-	if (ev->notify == SIGEV_NONE || ev->notify == SIGEV_SIGNAL)
-		return get_task(clock == CLOCK_THREAD_CPUTIME_ID ? current : current->group_leader);
-	if (ev->notify != SIGEV_THREAD_ID)
-		return NULL;
-	task = find_get_task_by_pid(ev->tid);
-	if (task && task->signal != current->signal) {
-		put_task(task);
-		return NULL;
-	}
-	return task;
+		return -EINVAL;
+	if (ev->notify == SIGEV_NONE || ev->notify == SIGEV_SIGNAL || ev->notify == SIGEV_THREAD)
+		t->target = get_task(current->group_leader);
+	else if (ev->notify == SIGEV_THREAD_ID)
+		t->target = find_get_task_by_pid(ev->tid);
+	return in_this_process(t->target) ? 0 : -EINVAL;
 }
 
-static void publish_timer(struct posix_timer *t)
+/* The timer gets its number, by which the process finds it; without an event that is its value too. 0 or -EAGAIN. */
+static int publish_timer(struct posix_timer *t, bool value_is_id)
 {
 	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+	struct signal_struct *sig = current->signal;
+	int err = -EAGAIN;
 
-	t->id = current->signal->next_timer_id++;
-	list_add_tail(&t->link, &current->signal->posix_timers);
+	if (list_count_nodes(&sig->posix_timers) < TIMERS_MAX) {
+		do {
+			t->id = sig->next_timer_id;
+			sig->next_timer_id = t->id == INT32_MAX ? 0 : t->id + 1;
+		} while (find_timer(t->id));
+		if (value_is_id)
+			t->value = (uint64_t)t->id;
+		list_add_tail(&t->link, &sig->posix_timers);
+		err = 0;
+	}
 	spin_unlock_irqrestore(&current->sighand->lock, state);
+	return err;
 }
 
-SYSCALL3(timer_create, int32_t, clock, vaddr_t, event, vaddr_t, id)
+static int delete_timer(int32_t id)
+{
+	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
+	struct posix_timer *t = find_timer(id);
+
+	if (t) {
+		list_del(&t->link);
+		t->expires = 0;
+	}
+	spin_unlock_irqrestore(&current->sighand->lock, state);
+	if (!t)
+		return -EINVAL;
+	destroy_posix_timer(t);
+	return 0;
+}
+
+SYSCALL3(timer_create, int32_t, clock, vaddr_t, event, vaddr_t, uid)
 {
 	struct sigevent ev = {.notify = SIGEV_SIGNAL, .signo = SIGALRM};
-	struct task_struct *target;
 	struct posix_timer *t;
+	int32_t id;
+	int err;
 
-	if (!timer_clock_ok(clock))
-		return -EINVAL;
 	if (event && copy_from_user(&ev, event, sizeof(ev)))
 		return -EFAULT;
-	if (list_count_nodes(&current->signal->posix_timers) >= TIMERS_MAX)
-		return -EAGAIN;
-	target = timer_target(&ev, clock);
-	if (!target)
-		return -EINVAL;
 	t = kzalloc(sizeof(*t), GFP_KERNEL);
-	if (!t) {
-		put_task(target);
+	if (!t)
 		return -EAGAIN;
-	}
 	timer_setup(&t->timer, posix_timer_fn);
 	t->sig = current->signal;
-	t->target = target;
-	t->clock = clock;
-	t->notify = ev.notify;
-	t->signo = ev.signo;
-	publish_timer(t);
-	t->value = event ? ev.value : (uint64_t)t->id;
-	return put_user_u32(id, (uint32_t)t->id);
+	t->q = timer_sigqueue_alloc(t->sig);
+	err = t->q ? set_timer_clock(t, clock) : -EAGAIN;
+	if (!err)
+		err = set_timer_target(t, &ev);
+	if (!err)
+		err = publish_timer(t, !event);
+	if (err) {
+		free_posix_timer(t);
+		return err;
+	}
+	id = READ_ONCE(t->id);
+	if (!put_user_u32(uid, (uint32_t)id))
+		return 0;
+	(void)delete_timer(id); /* unless another thread guessed the number and did */
+	return -EFAULT;
 }
 
 static void timer_left(struct posix_timer *t, struct itimerspec64 *out)
@@ -494,16 +552,5 @@ SYSCALL1(timer_getoverrun, int32_t, id)
 
 SYSCALL1(timer_delete, int32_t, id)
 {
-	irq_state_t state = spin_lock_irqsave(&current->sighand->lock);
-	struct posix_timer *t = find_timer(id);
-
-	if (t) {
-		list_del(&t->link);
-		t->expires = 0;
-	}
-	spin_unlock_irqrestore(&current->sighand->lock, state);
-	if (!t)
-		return -EINVAL;
-	destroy_posix_timer(t);
-	return 0;
+	return delete_timer(id);
 }

@@ -69,6 +69,19 @@ static NORETURN void boot_failed(int err)
 	power_off();
 }
 
+/* All who know a word have asked by now: a tunable misspelt is refused rather than ignored. */
+static void check_words(void)
+{
+	unsigned index;
+	const char *word = boot_unknown_word(&index);
+
+	if (!word)
+		return;
+	port_log("boot: %.*s: no parameter of this kernel", (int)strcspn(word, " "), word);
+	set_exit(QUIRE_EXIT_WORD, (int)index);
+	power_off();
+}
+
 /* Until init is the only process. What they fork meanwhile dies in the next round. */
 static void kill_everybody(void)
 {
@@ -151,8 +164,8 @@ static int exec_in_path(char **argv, char **env)
 	int err, result = -ENOENT;
 	char *full;
 
-	if (strchr(argv[0], '/'))
-		return kernel_execve(argv[0], argv, env);
+	if (!*argv[0] || strchr(argv[0], '/'))
+		return *argv[0] ? kernel_execve(argv[0], argv, env) : -ENOENT;
 	if (!path)
 		path = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
 	full = kmalloc(strlen(path) + strlen(argv[0]) + 4, GFP_KERNEL);
@@ -303,6 +316,7 @@ static void init_main(void *unused UNUSED)
 	err = fs_init();
 	if (err)
 		boot_failed(err);
+	check_words();
 	loadavg_init();
 	run_first_program();
 }

@@ -29,7 +29,7 @@
  * Locks: rq->lock (irqs off) is innermost but for a timer base's. Two queues are locked together only by trylock of
  * the second. task->cpu is stable under the lock of the queue that it names.
  */
-#include "kernel/sched.h"
+#include "kernel/runqueue.h"
 #include "kernel/exec.h"
 #include "kernel/time.h"
 #include "kernel/stack.h"
@@ -47,26 +47,9 @@
 #define NICE_0_WEIGHT 1024u
 #define IDLE_WEIGHT   3u
 
-struct CACHE_ALIGNED runqueue {
-	spinlock_t lock;
-	unsigned id;
-	struct cpu *cpu;
-	struct rb_root tree; /* runnable tasks but the running one */
-	struct rb_node *leftmost;
-	unsigned nr_running;   /* tree and the running task, idle not counted */
-	uint64_t min_vruntime; /* never goes back: where new and woken tasks start */
-	uint64_t next_balance;
-	struct task_struct *curr, *idle;
-
-	/* Between schedule() and finish_task_switch(). */
-	struct task_struct *prev;
-	struct mm_struct *drop_mm;
-	bool migrate_prev;
-};
-
-static struct runqueue *runqueues[QUIRE_MAX_CPUS];
-static _Atomic uint64_t idle_mask;   /* CPUs that have nothing to run: a hint */
-static _Atomic uint64_t online_mask; /* CPUs with a queue */
+struct runqueue *runqueues[QUIRE_MAX_CPUS];
+static _Atomic uint64_t idle_mask; /* CPUs that have nothing to run: a hint */
+_Atomic uint64_t online_mask;      /* CPUs with a queue */
 
 /* 1024 / 1.25^nice, rounded: a step of nice is a tenth of the CPU between two tasks. */
 static const uint32_t nice_weight[40] = {
@@ -75,8 +58,6 @@ static const uint32_t nice_weight[40] = {
         1024,  819,   655,   524,   419,   336,   268,   215,   172,   137,
         110,   88,    70,    56,    45,    36,    29,    23,    18,    15,
 };
-
-#define this_rq() (this_cpu_ptr()->rq)
 
 static inline uint32_t task_weight(const struct task_struct *task)
 {
@@ -90,7 +71,7 @@ static inline bool vruntime_before(uint64_t a, uint64_t b)
 
 /* --- the queue --------------------------------------------------------------------------------- */
 
-static void update_curr(struct runqueue *rq, uint64_t now)
+void update_curr(struct runqueue *rq, uint64_t now)
 {
 	struct task_struct *curr = rq->curr;
 	uint64_t delta = now - curr->exec_start;
@@ -124,7 +105,7 @@ static void update_min_vruntime(struct runqueue *rq)
 		rq->min_vruntime = v;
 }
 
-static void tree_insert(struct runqueue *rq, struct task_struct *task)
+void tree_insert(struct runqueue *rq, struct task_struct *task)
 {
 	struct rb_node **link = &rq->tree.rb_node, *parent = NULL;
 	bool left = true;
@@ -145,7 +126,7 @@ static void tree_insert(struct runqueue *rq, struct task_struct *task)
 	rb_insert_color(&task->run_node, &rq->tree);
 }
 
-static void tree_remove(struct runqueue *rq, struct task_struct *task)
+void tree_remove(struct runqueue *rq, struct task_struct *task)
 {
 	if (rq->leftmost == &task->run_node)
 		rq->leftmost = rb_next(&task->run_node);
@@ -163,7 +144,7 @@ static void place_task(struct runqueue *rq, struct task_struct *task)
 		task->vruntime = high;
 }
 
-static void kick_cpu(struct runqueue *rq)
+void kick_cpu(struct runqueue *rq)
 {
 	atomic_store_explicit(&rq->cpu->need_resched, 1, memory_order_release);
 	if (rq != this_rq())
@@ -225,7 +206,7 @@ static void activate_task(struct runqueue *rq, struct task_struct *task, bool wo
 		start_slice(rq);
 }
 
-static struct runqueue *task_rq_lock(struct task_struct *task, irq_state_t *state)
+struct runqueue *task_rq_lock(struct task_struct *task, irq_state_t *state)
 {
 	struct runqueue *rq;
 
@@ -258,15 +239,13 @@ static unsigned select_task_rq(struct task_struct *task)
 	return allowed ? (unsigned)__builtin_ctzll(allowed) : prev;
 }
 
-/* Off rq, which is locked; the task is in no tree. */
-static void begin_migration(struct runqueue *rq, struct task_struct *task)
+void begin_migration(struct runqueue *rq, struct task_struct *task)
 {
 	task->vruntime -= rq->min_vruntime;
 	atomic_store_explicit(&task->on_rq, MIGRATING, memory_order_relaxed);
 }
 
-/* To the queue where it should run now. Interrupts off, no queue locked. */
-static void finish_migration(struct task_struct *task, bool woken)
+void finish_migration(struct task_struct *task, bool woken)
 {
 	struct runqueue *to = runqueues[select_task_rq(task)];
 
@@ -577,86 +556,6 @@ void sched_tick(void)
 		start_slice(rq);
 	}
 	spin_unlock(&rq->lock);
-}
-
-/* --- attributes ---------------------------------------------------------------------------------- */
-
-/* With the task off the tree, if it was on it, so that its place can change. */
-static bool dequeue_for_change(struct runqueue *rq, struct task_struct *task)
-{
-	bool queued = task->on_rq == ON_RQ && rq->curr != task;
-
-	if (rq == this_rq() || rq->curr != task)
-		update_curr(rq, arch_clock_ns());
-	if (queued)
-		tree_remove(rq, task);
-	return queued;
-}
-
-int set_cpus_allowed(struct task_struct *task, uint64_t mask)
-{
-	irq_state_t state;
-	struct runqueue *rq;
-	bool here, moves = false;
-
-	if (!(mask & atomic_load(&online_mask)))
-		return -EINVAL;
-	rq = task_rq_lock(task, &state);
-	task->cpus_allowed = mask;
-	here = mask >> rq->id & 1;
-	if (!here && rq->curr == task) {
-		kick_cpu(rq);
-	} else if (!here && task->on_rq == ON_RQ) {
-		tree_remove(rq, task);
-		rq->nr_running--;
-		begin_migration(rq, task);
-		moves = true;
-	}
-	spin_unlock(&rq->lock);
-	if (moves)
-		finish_migration(task, false);
-	irq_restore(state);
-	if (task == current)
-		port_cond_resched();
-	return 0;
-}
-
-/* Weight and order change together, with the task off the tree. */
-static void change_weight(struct task_struct *task, int nice, int policy)
-{
-	irq_state_t state;
-	struct runqueue *rq = task_rq_lock(task, &state);
-	bool queued = dequeue_for_change(rq, task);
-
-	task->nice = nice;
-	task->policy = policy;
-	if (queued)
-		tree_insert(rq, task);
-	spin_unlock(&rq->lock);
-	irq_restore(state);
-}
-
-void set_user_nice(struct task_struct *task, int nice)
-{
-	change_weight(task, nice, task->policy);
-}
-
-void set_task_policy(struct task_struct *task, int policy)
-{
-	change_weight(task, task->nice, policy);
-}
-
-uint64_t task_sched_runtime(struct task_struct *task)
-{
-	irq_state_t state;
-	struct runqueue *rq = task_rq_lock(task, &state);
-	uint64_t sum = task->sum_exec, now = arch_clock_ns();
-
-	if (rq->curr == task && (int64_t)(now - task->exec_start) > 0)
-		sum += now - task->exec_start;
-	spin_unlock(&rq->lock);
-	irq_restore(state);
-	return sum;
 }
 
 /* --- CPUs ---------------------------------------------------------------------------------------- */

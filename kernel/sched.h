@@ -10,7 +10,7 @@
 
 #include "kernel/task.h"
 
-/* One CPU's queue; kernel/sched.c alone looks inside. */
+/* One CPU's queue; the scheduler alone looks inside (runqueue.h). */
 struct runqueue;
 
 /* This CPU's run queue and idle task: before anything sleeps. Once for each CPU. */
@@ -63,7 +63,7 @@ void signal_wake_up(struct task_struct *task);
 /* Change what the scheduler knows of a task. 0 or -EINVAL (no allowed CPU runs). */
 MUST_USE int set_cpus_allowed(struct task_struct *task, uint64_t mask);
 void set_user_nice(struct task_struct *task, int nice);
-void set_task_policy(struct task_struct *task, int policy);
+void set_task_policy(struct task_struct *task, int policy, bool reset_on_fork);
 
 /* sum_exec now, also while it runs. */
 uint64_t task_sched_runtime(struct task_struct *task);

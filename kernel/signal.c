@@ -18,6 +18,7 @@
 struct sigqueue {
 	struct list_head link;
 	struct kernel_siginfo info;
+	bool owned; /* a timer's: it is not freed when it is taken */
 };
 
 static struct kmem_cache *sigqueue_cache;
@@ -36,8 +37,46 @@ void signal_init(void)
 
 static void free_sigqueue(struct sigqueue *q, struct signal_struct *sig)
 {
+	if (q->owned) {
+		INIT_LIST_HEAD(&q->link);
+		return;
+	}
 	atomic_fetch_sub(&sig->nr_sigqueue, 1);
 	kmem_cache_free(sigqueue_cache, q);
+}
+
+static struct sigqueue *alloc_sigqueue(struct signal_struct *sig, gfp_t gfp)
+{
+	struct sigqueue *q = kmem_cache_alloc(sigqueue_cache, gfp);
+
+	if (q) {
+		atomic_fetch_add(&sig->nr_sigqueue, 1);
+		q->owned = false;
+	}
+	return q;
+}
+
+static bool may_queue(struct signal_struct *sig)
+{
+	return atomic_load(&sig->nr_sigqueue) < READ_ONCE(sig->rlim[RLIMIT_SIGPENDING].rlim_cur);
+}
+
+struct sigqueue *timer_sigqueue_alloc(struct signal_struct *sig)
+{
+	struct sigqueue *q = may_queue(sig) ? alloc_sigqueue(sig, GFP_KERNEL) : NULL;
+
+	if (q) {
+		q->owned = true;
+		INIT_LIST_HEAD(&q->link);
+	}
+	return q;
+}
+
+void timer_sigqueue_free_locked(struct sigqueue *q, struct signal_struct *sig)
+{
+	q->owned = false; /* what waits is still taken, and freed then */
+	if (list_empty(&q->link))
+		free_sigqueue(q, sig);
 }
 
 void flush_signal_queue(struct list_head *queue, uint64_t *mask, struct signal_struct *sig)
@@ -226,33 +265,56 @@ static void complete_signal(struct task_struct *task, int signo, bool group)
 	signal_wake_up(t);
 }
 
+/* What is done about stops even if the signal itself is ignored; then: is it? */
+static bool prepare_signal(struct task_struct *task, int signo)
+{
+	if ((SIG_STOP_MASK | sigmask(SIGCONT)) & sigmask(signo))
+		prepare_job_signal(task, signo);
+	return !sig_ignored(task, signo);
+}
+
+/* The signal becomes pending; with q's information, or (NULL) without. */
+static void add_signal(struct task_struct *task, struct sigqueue *q, int signo, bool group)
+{
+	struct signal_struct *sig = task->signal;
+
+	if (q)
+		list_add_tail(&q->link, group ? &sig->shared_pending : &task->pending);
+	*(group ? &sig->shared_pending_mask : &task->pending_mask) |= sigmask(signo);
+	wake_up_all(&signalfd_wait);
+	complete_signal(task, signo, group);
+}
+
 int send_signal_locked(struct task_struct *task, const struct kernel_siginfo *info, bool group)
 {
 	struct signal_struct *sig = task->signal;
 	int signo = info->si_signo;
-	uint64_t *mask = group ? &sig->shared_pending_mask : &task->pending_mask;
+	const uint64_t *pending = group ? &sig->shared_pending_mask : &task->pending_mask;
 	struct sigqueue *q = NULL;
 
-	if ((SIG_STOP_MASK | sigmask(SIGCONT)) & sigmask(signo))
-		prepare_job_signal(task, signo);
-	if (sig_ignored(task, signo) || (signo < SIGRTMIN && *mask & sigmask(signo)))
+	if (!prepare_signal(task, signo) || (signo < SIGRTMIN && *pending & sigmask(signo)))
 		return 0;
 	if (signo != SIGKILL) {
-		bool room = atomic_load(&sig->nr_sigqueue) < task_rlimit(task, RLIMIT_SIGPENDING);
-
-		q = room || signo < SIGRTMIN ? kmem_cache_alloc(sigqueue_cache, GFP_ATOMIC) : NULL;
+		q = may_queue(sig) || signo < SIGRTMIN ? alloc_sigqueue(sig, GFP_ATOMIC) : NULL;
 		if (!q && signo >= SIGRTMIN && info->si_code != SI_USER)
 			return -EAGAIN; /* else it is delivered without its information, as Linux */
 	}
-	if (q) {
-		atomic_fetch_add(&sig->nr_sigqueue, 1);
+	if (q)
 		q->info = *info;
-		list_add_tail(&q->link, group ? &sig->shared_pending : &task->pending);
-	}
-	*mask |= sigmask(signo);
-	wake_up_all(&signalfd_wait);
-	complete_signal(task, signo, group);
+	add_signal(task, q, signo, group);
 	return 0;
+}
+
+bool send_timer_sigqueue_locked(struct sigqueue *q, struct task_struct *task,
+                                const struct kernel_siginfo *info, bool group)
+{
+	if (!list_empty(&q->link))
+		return false;
+	if (!prepare_signal(task, info->si_signo))
+		return true;
+	q->info = *info;
+	add_signal(task, q, info->si_signo, group);
+	return true;
 }
 
 int send_signal_info(struct task_struct *task, const struct kernel_siginfo *info, bool group)
@@ -413,9 +475,9 @@ more:
 		return;
 	*info = found->info;
 	list_del(&found->link);
-	free_sigqueue(found, sig);
-	if (info->si_code == SI_TIMER)
+	if (found->owned)
 		posix_timer_dequeued(sig, info);
+	free_sigqueue(found, sig);
 }
 
 static int next_signal(uint64_t pending)

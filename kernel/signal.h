@@ -240,6 +240,15 @@ void set_waiting_for(uint64_t set);
 void zap_other_threads_locked(struct task_struct *task);
 /* The running thread is leaving: what it was chosen to take goes to another. */
 void exit_signals(struct task_struct *task);
+/*
+ * A timer's signal, whose memory is there beforehand: NULL when the process may queue no more, or no memory. Sent it is queued at most
+ * once: false, it still is, and the timer counts an overrun. Freed it is still taken if it is queued. sighand->lock held but to allocate.
+ */
+struct sigqueue;
+struct sigqueue *timer_sigqueue_alloc(struct signal_struct *sig);
+bool send_timer_sigqueue_locked(struct sigqueue *q, struct task_struct *task,
+                                const struct kernel_siginfo *info, bool group);
+void timer_sigqueue_free_locked(struct sigqueue *q, struct signal_struct *sig);
 /* Hand the overrun count of a POSIX timer's signal over (kernel/itimer.c); sighand->lock held. */
 void posix_timer_dequeued(struct signal_struct *sig, struct kernel_siginfo *info);
 void signal_init(void);

@@ -242,13 +242,14 @@ static int64_t process_vm_rw(int32_t pid, struct iov_walk local, struct iov_walk
 	task = find_get_task_by_pid(pid);
 	if (!task)
 		return -ESRCH;
-	mm = get_task_mm(task);
+	mm = may_access_task(task, CAP_SYS_PTRACE) ? get_task_mm(task) : ERR_PTR(-EPERM);
 	put_task(task);
-	if (!mm)
-		return -ESRCH;
+	if (!mm || IS_ERR(mm))
+		return mm ? PTR_ERR(mm) : -ESRCH;
 	buf = kmalloc(RW_CHUNK, GFP_KERNEL);
 	n = buf ? 0 : -ENOMEM;
-	while (buf && (n = move_piece(mm, &local, &remote, buf, write)) > 0)
+	while (buf && !port_fatal_signal_pending() &&
+	       (n = move_piece(mm, &local, &remote, buf, write)) > 0)
 		done += n;
 	kfree(buf);
 	mmput(mm);

@@ -78,6 +78,7 @@ static int64_t set_scheduler(int32_t pid, int policy, vaddr_t param)
 {
 	struct task_struct *task;
 	uint32_t priority;
+	bool reset;
 	int64_t err = 0;
 
 	if (!param || pid < 0)
@@ -87,13 +88,14 @@ static int64_t set_scheduler(int32_t pid, int policy, vaddr_t param)
 	task = get_thread(pid);
 	if (!task)
 		return -ESRCH;
+	reset = policy < 0 ? task->reset_on_fork : policy & SCHED_RESET_ON_FORK;
 	policy = policy < 0 ? task->policy : policy & ~SCHED_RESET_ON_FORK;
 	if (!policy_exists(policy) || priority)
 		err = -EINVAL;
-	else if (!may_change(task))
+	else if (!may_change(task) || (task->reset_on_fork && !reset && !capable(CAP_SYS_NICE)))
 		err = -EPERM;
 	else
-		set_task_policy(task, policy);
+		set_task_policy(task, policy, reset);
 	put_task(task);
 	return err;
 }
@@ -115,7 +117,7 @@ SYSCALL1(sched_getscheduler, int32_t, pid)
 
 	if (!task)
 		return pid < 0 ? -EINVAL : -ESRCH;
-	policy = task->policy;
+	policy = task->policy | (task->reset_on_fork ? SCHED_RESET_ON_FORK : 0);
 	put_task(task);
 	return policy;
 }

@@ -93,6 +93,7 @@ struct task_struct {
 	uint32_t ticks_sys; /*     the proportion in which sum_exec is shown as utime and stime */
 	int nice;           /* (r) -20..19 */
 	int policy;         /* (r) SCHED_OTHER, SCHED_BATCH, SCHED_IDLE */
+	bool reset_on_fork; /* (r) SCHED_RESET_ON_FORK: children are nice 0 at best */
 	unsigned cpu;       /* (r) its run queue: where it runs or last ran */
 	uint64_t cpus_allowed;  /* (r) */
 	_Atomic uint8_t on_rq;  /* (r) enum on_rq */
@@ -299,6 +300,8 @@ char task_state_char(struct task_struct *task);
 /* CPU time of a thread or of a process with its dead threads, ns. tasklist_lock not held. */
 void task_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime);
 void thread_group_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime);
+void thread_group_cputime_locked(struct task_struct *task, uint64_t *utime,
+                                 uint64_t *stime); /* sighand->lock held */
 /* Children that were waited for. */
 void children_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime);
 /* Faults of a process, dead threads included; of reaped children. */
@@ -329,11 +332,15 @@ static inline bool capable(unsigned cap)
 #define CAP_SETPCAP      8
 #define CAP_IPC_LOCK     14
 #define CAP_SYS_CHROOT   18
+#define CAP_SYS_PTRACE   19
 #define CAP_SYS_ADMIN    21
 #define CAP_SYS_NICE     23
 #define CAP_SYS_RESOURCE 24
 #define CAP_SYS_TIME     25
 #define CAP_LAST         40
+
+/* May the running task look into task, or change its memory or limits: its own process, one of the same user, or `cap`? */
+bool may_access_task(struct task_struct *task, unsigned cap);
 
 /* Process groups and sessions (kernel/ids.c); tasklist_lock held. */
 bool pgrp_exists_locked(int32_t pgid, int32_t sid);

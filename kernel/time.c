@@ -120,23 +120,32 @@ static uint64_t process_cpu_ns(struct task_struct *task)
 }
 
 /* A negative clock id holds ~pid << 3, a bit for "thread", and which clock: 2 is the scheduler's. */
-static int cpu_clock_read(int32_t clock, uint64_t *ns)
+struct task_struct *cpu_clock_task(int32_t clock, bool *thread)
 {
-	int32_t pid = ~(clock >> 3);
-	bool thread = clock & 4;
+	int32_t pid = clock < 0 ? ~(clock >> 3) : 0;
 	struct task_struct *task;
 
-	if ((clock & 3) == 3)
-		return -EINVAL;
+	if (clock < 0 ? (clock & 3) == 3
+	              : clock != CLOCK_PROCESS_CPUTIME_ID && clock != CLOCK_THREAD_CPUTIME_ID)
+		return NULL;
+	*thread = clock < 0 ? clock & 4 : clock == CLOCK_THREAD_CPUTIME_ID;
 	if (!pid)
-		task = get_task(thread ? current : current->group_leader);
-	else
-		task = thread ? find_get_task_by_pid(pid) : find_get_process(pid);
-	if (!task || !task->signal) {
-		if (task)
-			put_task(task);
-		return -EINVAL;
+		return get_task(*thread ? current : current->group_leader);
+	task = *thread ? find_get_task_by_pid(pid) : find_get_process(pid);
+	if (task && !task->signal) {
+		put_task(task);
+		return NULL;
 	}
+	return task;
+}
+
+static int cpu_clock_read(int32_t clock, uint64_t *ns)
+{
+	bool thread;
+	struct task_struct *task = cpu_clock_task(clock, &thread);
+
+	if (!task)
+		return -EINVAL;
 	*ns = thread ? task_sched_runtime(task) : process_cpu_ns(task);
 	put_task(task);
 	return 0;
@@ -207,30 +216,36 @@ SYSCALL2(clock_settime, int32_t, clock, vaddr_t, from)
 	return 0;
 }
 
+/* Minutes west of UTC, and what nobody uses any more: kept for those who ask. */
+static int32_t zone[2];
+
 SYSCALL2(gettimeofday, vaddr_t, tv, vaddr_t, tz)
 {
 	struct timeval64 now = ns_to_timeval(ktime_get_real_ns());
 	int err = tv ? put_timeval_user(tv, &now) : 0;
 
-	return err || !tz ? err : clear_user(tz, 8); /* UTC */
+	return err || !tz ? err : copy_to_user(tz, zone, sizeof(zone));
 }
 
 SYSCALL2(settimeofday, vaddr_t, tv, vaddr_t, tz)
 {
 	struct timeval64 t;
-	int32_t zone[2];
-	int err;
+	int32_t new_zone[2];
+	int err = tv ? get_timeval_user(&t, tv) : 0;
 
-	if (tz && copy_from_user(zone, tz, sizeof(zone)))
-		return -EFAULT;
-	if (!tv)
-		return 0;
-	err = get_timeval_user(&t, tv);
 	if (err)
 		return err;
+	if (tz && copy_from_user(new_zone, tz, sizeof(new_zone)))
+		return -EFAULT;
 	if (!capable(CAP_SYS_TIME))
 		return -EPERM;
-	set_real_ns((uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_usec * NSEC_PER_USEC);
+	if (tz && (new_zone[0] > 15 * 60 || new_zone[0] < -15 * 60))
+		return -EINVAL;
+	if (tz)
+		memcpy(zone, new_zone, sizeof(zone));
+	if (tv)
+		set_real_ns((uint64_t)t.tv_sec * NSEC_PER_SEC +
+		            (uint64_t)t.tv_usec * NSEC_PER_USEC);
 	return 0;
 }
 

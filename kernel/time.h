@@ -86,6 +86,8 @@ uint64_t real_to_mono_ns(uint64_t real); /* saturates */
 struct timespec64 current_time(void);    /* for inodes */
 /* Reads a clock by its ABI number, also negative ones of processes. 0 or -EINVAL. */
 MUST_USE int clock_read(int32_t clock, uint64_t *ns);
+/* Whose CPU time the clock counts, with a reference: of the thread alone, or of its process. NULL: no such clock. */
+struct task_struct *cpu_clock_task(int32_t clock, bool *thread);
 void timekeeping_init(void); /* wallclock= */
 
 /* CLOCK_REALTIME was set: those who sleep for an absolute real time look again (timerfd, nanosleep). */

@@ -21,6 +21,7 @@ MUST_USE int clear_user(vaddr_t to, size_t n);
 /* Bytes that could not be copied (0 = all): for read and write, which report how far they came. */
 MUST_USE size_t copy_from_user_partial(void *to, vaddr_t from, size_t n);
 MUST_USE size_t copy_to_user_partial(vaddr_t to, const void *from, size_t n);
+MUST_USE size_t clear_user_partial(vaddr_t to, size_t n);
 
 /* A string with its NUL into buf. Its length, -EFAULT, or -ENAMETOOLONG when there is no NUL in size bytes. */
 MUST_USE int64_t strncpy_from_user(char *buf, vaddr_t from, size_t size);

@@ -67,9 +67,8 @@ void task_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime)
 	split_cputime(task_sched_runtime(task), task->ticks_user, task->ticks_sys, utime, stime);
 }
 
-void thread_group_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime)
+void thread_group_cputime_locked(struct task_struct *task, uint64_t *utime, uint64_t *stime)
 {
-	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
 	struct task_struct *t;
 
 	*utime = task->signal->dead.utime;
@@ -81,6 +80,13 @@ void thread_group_cputime(struct task_struct *task, uint64_t *utime, uint64_t *s
 		*utime += u;
 		*stime += s;
 	}
+}
+
+void thread_group_cputime(struct task_struct *task, uint64_t *utime, uint64_t *stime)
+{
+	irq_state_t state = spin_lock_irqsave(&task->sighand->lock);
+
+	thread_group_cputime_locked(task, utime, stime);
 	spin_unlock_irqrestore(&task->sighand->lock, state);
 }
 

@@ -68,6 +68,23 @@ void *radix_tree_lookup(const struct radix_tree_root *root, uint64_t index)
 	return p;
 }
 
+void radix_tree_lookup_range(const struct radix_tree_root *root, uint64_t first, unsigned n,
+                             void **items)
+{
+	while (n) {
+		const unsigned slot = slot_of(first, 0), here = MIN(n, RADIX_TREE_MAP_SIZE - slot);
+		const struct radix_tree_node *leaf = root->height ? find_leaf(root, first) : NULL;
+
+		for (unsigned i = 0; i < here; i++)
+			items[i] = leaf ? leaf->slots[slot + i] : NULL;
+		if (!root->height && !first)
+			items[0] = root->top;
+		items += here;
+		first += here;
+		n -= here;
+	}
+}
+
 void **radix_tree_lookup_slot(struct radix_tree_root *root, uint64_t index)
 {
 	struct radix_tree_node *leaf;
@@ -288,7 +305,7 @@ uint64_t radix_tree_delete_range(struct radix_tree_root *root, uint64_t first, u
 	uint64_t index, n = 0;
 	void *item;
 
-	radix_tree_for_each (item, root, index, first, last) {
+	radix_tree_for_each(item, root, index, first, last) {
 		radix_tree_delete(root, index);
 		if (drop)
 			drop(ctx, index, item);

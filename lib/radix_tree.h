@@ -109,6 +109,10 @@ MUST_USE int radix_tree_insert(struct radix_tree_root *root, uint64_t index, voi
 /* The item at index, or NULL. */
 void *radix_tree_lookup(const struct radix_tree_root *root, uint64_t index);
 
+/* The items of n indices from first on, which do not wrap, go to items[]; NULL where nothing is. One search for each 64. */
+void radix_tree_lookup_range(const struct radix_tree_root *root, uint64_t first, unsigned n,
+                             void **items);
+
 /*
  * The place of the item at index, or NULL when nothing is there. A non-NULL item may be stored
  * through it, and keeps the tags; the place is valid until the tree is next changed.

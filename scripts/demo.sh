@@ -8,6 +8,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 text=$PWD/${B:-build}/demo.txt # not in /tmp: a guest has its own
+if ! { : >"$text"; } 2>/dev/null; then
+	echo "quire: cannot write $text: run as a user who may" >&2
+	exit 125
+fi
 trap 'rm -f "$text" "$text.more"' EXIT INT TERM
 find /usr/share/doc /usr/share/perl /usr/share/perl5 /usr/lib/python3* /usr/share/common-licenses \
 	-type f \( -name copyright -o -name '*.pod' -o -name '*.pm' -o -name '*.py' -o -name 'GPL*' \) -size -400k \

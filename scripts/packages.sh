@@ -1,11 +1,11 @@
 #!/bin/sh
-# packages.sh run|test - make sure that what packages.txt names for that purpose is installed.
+# packages.sh run|test|bench - make sure that what packages.txt names for that purpose is installed.
 #
 # As root: installs what is missing. Else: prints the one command that would, and fails.
 # (apt-get update is run only when something is missing.)
 set -u
 cd "$(dirname "$0")/.." || exit 1
-purpose=${1:?usage: packages.sh run|test}
+purpose=${1:?usage: packages.sh run|test|bench}
 missing=
 while read -r package file uses; do
 	case $package in ''|'#'*) continue ;; esac

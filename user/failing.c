@@ -33,6 +33,7 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LONG "a-name-that-is-too-long-to-lie-in-the-dentry-itself-and-needs-memory-of-its-own"
@@ -232,6 +233,59 @@ static void socket_pair(void)
 		close(s[0]);
 		close(s[1]);
 	}
+}
+
+static void send_fd(int over, int fd)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {buf, 1};
+	struct msghdr m = {.msg_iov = &iov,
+	                   .msg_iovlen = 1,
+	                   .msg_control = &control,
+	                   .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	use(sendmsg(over, &m, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* Sockets that nobody can reach when their descriptors are closed: in their own queue, and in each other's. */
+static void socket_cycles(void)
+{
+	int a[2], b[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0)
+		return;
+	send_fd(a[0], a[1]);
+	send_fd(a[0], a[0]);
+	send_fd(a[1], a[0]);
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, b) == 0) {
+		send_fd(a[0], b[1]);
+		send_fd(b[0], a[1]);
+		close(b[0]);
+		close(b[1]);
+	}
+	close(a[0]);
+	close(a[1]);
+}
+
+/* A listener that lies in the queue of a connection that it never accepted. */
+static void listener_cycle(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "\0failing"};
+	int s = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	if (s >= 0 && c >= 0 && bind(s, (struct sockaddr *)&a, 10) == 0 && listen(s, 5) == 0 &&
+	    connect(c, (struct sockaddr *)&a, 10) == 0)
+		send_fd(c, s);
+	shut(c);
+	shut(s);
 }
 
 static void socket_names(void)
@@ -444,16 +498,177 @@ static void mappings(void)
 	close(fd);
 }
 
+/* A call said that it worked, and it had not. */
+static void dishonest(const char *what)
+{
+	printf("FAILED %s: success without the work\n", what);
+}
+
+static void wait_for(const char *what, pid_t pid, int right)
+{
+	int status;
+
+	if (pid < 0)
+		return;
+	if (waitpid(pid, &status, 0) != pid)
+		dishonest(what);
+	else if (WIFEXITED(status) ? WEXITSTATUS(status) != right && WEXITSTATUS(status) != 1
+	                           : WTERMSIG(status) != SIGKILL)
+		printf("FAILED %s: status %#x\n", what, (unsigned)status);
+}
+
+/* The new program says whether it got what it was given: 0, else 3. 1: execve failed. */
+static void exec_child(const char *path, char *big)
+{
+	char *argv[] = {(char *)self, "leaf", big, NULL}, *envp[] = {"A=1", big, NULL};
+
+	execve(path, argv, envp);
+	_exit(1);
+}
+
 static void run_program(void)
 {
 	pid_t pid = fork();
 
+	if (pid == 0)
+		exec_child(self, "small");
+	wait_for("exec", pid, 0);
+}
+
+/* By vfork: pages that the parent writes after a fork it must copy, and it dies where it gets no memory for that. */
+static void run_big(void)
+{
+	static char big[100000];
+	pid_t pid;
+
+	if (!big[0])
+		memset(big, 'b', sizeof(big) - 1);
+	pid = vfork();
+	if (pid == 0)
+		exec_child(self, big);
+	wait_for("exec of long arguments", pid, 0);
+}
+
+static void run_script(void)
+{
+	int fd = open("/tmp/script", O_CREAT | O_TRUNC | O_WRONLY, 0755);
+	pid_t pid;
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	n = snprintf(buf, 200, "#!%s leaf\n", self);
+	n -= write(fd, buf, (size_t)n);
+	memset(buf, 'x', 200);
+	close(fd);
+	pid = n ? -1 : vfork();
 	if (pid == 0) {
-		execl(self, self, "leaf", (char *)NULL);
+		execl("/tmp/script", "script", (char *)NULL);
 		_exit(1);
 	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	wait_for("exec of a script", pid, 0);
+	unlink("/tmp/script");
+}
+
+static int child_main(void *arg)
+{
+	(void)arg;
+	return 7;
+}
+
+/* (fork is run_program's.) */
+static void clones(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	char *top = stack + sizeof(stack);
+
+	wait_for("vfork", clone(child_main, top, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL), 7);
+	wait_for("sharing clone",
+	         clone(child_main, top,
+	               CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | SIGCHLD,
+	               NULL),
+	         7);
+}
+
+static volatile int thread_gone;
+
+static int thread_main(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void thread(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int flags = CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD |
+	            CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
+
+	thread_gone = 1;
+	if (clone(thread_main, stack + sizeof(stack), flags, NULL, NULL, NULL, &thread_gone) < 0)
+		return;
+	while (thread_gone)
+		syscall(SYS_futex, &thread_gone, 0, 1, &(struct timespec){0, 1000000}, NULL, 0);
+}
+
+static void queued_signals(void)
+{
+	union sigval v;
+	siginfo_t info;
+	sigset_t set;
+	int sent = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (v.sival_int = 1; v.sival_int < 4; v.sival_int++)
+		if (sigqueue(getpid(), SIGRTMIN, v) == 0)
+			sent |= 1 << v.sival_int;
+	if (kill(getpid(), SIGUSR1) == 0)
+		sent |= 1;
+	while (sigtimedwait(&set, &info, &(struct timespec){0, 0}) > 0)
+		sent &= ~(info.si_signo == SIGUSR1 ? 1 : 1 << info.si_value.sival_int);
+	if (sent)
+		dishonest("sigqueue");
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void timers(void)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+	struct itimerspec t = {.it_value = {0, 1}};
+	int clocks[] = {CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID};
+	sigset_t set;
+	timer_t id;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (int i = 0; i < 2; i++) {
+		if (timer_create(clocks[i], &ev, &id))
+			continue;
+		if (timer_settime(id, 0, &t, NULL) ||
+		    sigtimedwait(&set, NULL, &(struct timespec){5, 0}) != SIGRTMIN)
+			dishonest("timer");
+		timer_delete(id);
+	}
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void futexes(void)
+{
+	int *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct timespec soon = {0, 100000};
+
+	if (word == MAP_FAILED)
+		return;
+	use(syscall(SYS_futex, word, 0 /* WAIT */, 0, &soon, NULL, 0));
+	use(syscall(SYS_futex, word + 1, 0 /* WAIT */, 1, &soon, NULL, 0));
+	use(syscall(SYS_futex, word, 1 /* WAKE */, 1, NULL, NULL, 0));
+	use(syscall(SYS_futex, word, 3 /* REQUEUE */, 1, 1, word + 9, 0));
+	use(syscall(SYS_futex, word, 5 /* WAKE_OP */, 1, 1, word + 2, 1 << 28));
+	munmap(word, 4096);
 }
 
 static const struct scenario {
@@ -468,6 +683,8 @@ static const struct scenario {
         {"pipes", pipes},
         {"fifo", fifo},
         {"socketpair", socket_pair},
+        {"socket_cycles", socket_cycles},
+        {"listener_cycle", listener_cycle},
         {"socket_names", socket_names},
         {"news", news},
         {"polls", polls},
@@ -481,6 +698,13 @@ static const struct scenario {
         {"memory_files", memory_files},
         {"mappings", mappings},
         {"run_program", run_program},
+        {"run_big", run_big},
+        {"run_script", run_script},
+        {"clones", clones},
+        {"thread", thread},
+        {"queued_signals", queued_signals},
+        {"timers", timers},
+        {"futexes", futexes},
 };
 
 /* --- counting -------------------------------------------------------------------------------------------- */
@@ -570,13 +794,21 @@ static int run_scenario(const struct scenario *s)
 	return 0;
 }
 
+/* What exec_child() started: the argument and the environment must be alike. A script has neither. */
+static int leaf(int argc, char **argv, char **envp)
+{
+	if (argc == 3 && !strcmp(argv[2], "/tmp/script"))
+		return 0;
+	return argc == 3 && envp[1] && !strcmp(argv[2], envp[1]) && !envp[2] ? 0 : 3;
+}
+
 int main(int argc, char **argv)
 {
 	int bad = 0;
 
 	self = argv[0];
 	if (argc > 1 && !strcmp(argv[1], "leaf"))
-		return 0;
+		return leaf(argc, argv, environ);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	memset(buf, 'x', sizeof(buf));
 	mlockall(MCL_CURRENT | MCL_FUTURE);

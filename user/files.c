@@ -330,7 +330,8 @@ static void paths_of_descriptors(void)
 static void waiting(void)
 {
 	struct epoll_event ev = {.events = EPOLLIN};
-	int ep = epoll_create1(0), file = open("/dev/null", O_RDONLY), p[2], last, depth;
+	int ep = epoll_create1(0), other = epoll_create1(0), file = open("/dev/null", O_RDONLY);
+	int p[2], last, depth;
 	struct pollfd fds[3];
 	fd_set set;
 
@@ -345,6 +346,17 @@ static void waiting(void)
 	SAY(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], NULL));
 	SAY(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev));
 	SAY(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev));
+	ev.events = EPOLLIN | EPOLLEXCLUSIVE;
+	SAY(epoll_ctl(ep, EPOLL_CTL_MOD, p[0], &ev));
+	SAY(epoll_ctl(ep, EPOLL_CTL_ADD, other, &ev));
+	SAY(epoll_ctl(ep, EPOLL_CTL_ADD, p[1], &ev));
+	ev.events |= EPOLLRDHUP;
+	SAY(epoll_ctl(ep, EPOLL_CTL_ADD, p[1], &ev));
+	ev.events = EPOLLEXCLUSIVE | EPOLLET;
+	SAY(epoll_ctl(ep, EPOLL_CTL_ADD, p[1], &ev));
+	ev.events = EPOLLIN;
+	SAY(epoll_ctl(ep, EPOLL_CTL_MOD, p[1], &ev));
+	SAY(epoll_ctl(ep, EPOLL_CTL_DEL, p[1], &ev));
 	SAY(epoll_wait(ep, &ev, 0, 0));
 	SAY(epoll_wait(ep, &ev, 1, 0));
 	SAY(write(p[1], "x", 1));
@@ -380,6 +392,7 @@ static void waiting(void)
 	SAY(select(0, NULL, NULL, NULL, &(struct timeval){-1, 0}));
 	shut(p[0]);
 	shut(ep);
+	shut(other);
 	shut(file);
 }
 
@@ -434,6 +447,29 @@ static void sockets(void)
 	SAY(send(c, "x", 1, MSG_NOSIGNAL));
 	SAY(unlink("sock"));
 	shut(c);
+}
+
+/* A bind without a name gives one. */
+static void autobind(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(a);
+	int s = socket(AF_UNIX, SOCK_DGRAM, 0), other = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	a.sun_family = AF_UNSPEC;
+	SAY(bind(s, (struct sockaddr *)&a, sizeof(a.sun_family)));
+	a.sun_family = AF_UNIX;
+	SAY(bind(s, (struct sockaddr *)&a, sizeof(a.sun_family)));
+	SAY(bind(s, (struct sockaddr *)&a, sizeof(a.sun_family)));
+	SAY(bind(other, (struct sockaddr *)&a, sizeof(a.sun_family)));
+	SAY(getsockname(s, (struct sockaddr *)&a, &len));
+	SAY(len);
+	SAY(a.sun_path[0]);
+	SAY(strspn(a.sun_path + 1, "0123456789abcdef"));
+	SAY(sendto(other, "x", 1, 0, (struct sockaddr *)&a, len));
+	SAY(recv(s, buf, 10, MSG_DONTWAIT));
+	shut(s);
+	shut(other);
 }
 
 /* --- sockets that travel in sockets ------------------------------------------------------------------------------ */
@@ -576,6 +612,7 @@ int main(void)
 	paths_of_descriptors();
 	waiting();
 	sockets();
+	autobind();
 	nested_sockets();
 	self_write();
 	many();

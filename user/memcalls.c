@@ -293,7 +293,46 @@ static void test_madvise(void)
 	SAY(mprotect(p + 4 * P, P, PROT_READ));
 	SAY(madvise(p + 4 * P, P, MADV_POPULATE_WRITE));
 	SAY(madvise(p + 4 * P, P, MADV_POPULATE_READ));
+	mprotect(p + 4 * P, P, PROT_WRITE);
+	SAY(madvise(p + 4 * P, P, MADV_POPULATE_READ));
+	SAY(madvise(p + 4 * P, P, MADV_POPULATE_WRITE));
 	munmap(p, 6 * P), munmap(f, 2 * P), close(fd);
+}
+
+/* What a mapping wrote behind the end of a file does not come to light when the file grows. */
+static void test_growing(void)
+{
+	int fd = open(".", O_TMPFILE | O_RDWR, 0600);
+	char *p;
+
+	puts("-- a file grows by zeros");
+	SAY(ftruncate(fd, 100));
+	p = map(NULL, 2 * P, RW, MAP_SHARED, fd, 0);
+	memset(p, 'x', P);
+	SAY(ftruncate(fd, 200));
+	printf("%d %d\n", p[99], p[100]);
+	memset(p, 'y', P);
+	SAY(pwrite(fd, "z", 1, 300));
+	printf("%d %d %d %d\n", p[199], p[200], p[299], p[300]);
+	memset(p, 'w', P);
+	SAY(ftruncate(fd, 2 * P));
+	printf("%d %d %d\n", p[300], p[301], p[P - 1]);
+	munmap(p, 2 * P), close(fd);
+}
+
+/* A read of a hole into memory that ends early says how far it came. */
+static void test_partial_read(void)
+{
+	int fd = memfd_create("hole", 0);
+	char *p = fresh(2);
+
+	puts("-- reading a hole up to the end of memory");
+	SAY(ftruncate(fd, 2 * P));
+	SAY(munmap(p + P, P));
+	SAY(pread(fd, p + P - 100, 2 * P, 0));
+	SAY(pread(fd, p + P - 1001, 2 * P, P - 10));
+	SAY(pread(fd, p + P, P, 0));
+	munmap(p, P), close(fd);
 }
 
 static void test_residence(void)
@@ -440,6 +479,8 @@ int main(void)
 	test_mprotect();
 	test_mremap();
 	test_madvise();
+	test_growing();
+	test_partial_read();
 	test_residence();
 	test_brk();
 	test_faults();

@@ -167,5 +167,7 @@ extern struct boot_info boot_info;
 int64_t boot_param(const char *key, char *buf, size_t size);
 /* The number in key=N, or fallback. */
 uint64_t boot_param_u64(const char *key, uint64_t fallback);
+/* The first word that nobody has asked for yet, and its number from 0; NULL when there is none. */
+const char *boot_unknown_word(unsigned *index);
 
 #endif

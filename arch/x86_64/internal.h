@@ -208,6 +208,7 @@ void apic_eoi(void);
 void apic_send(unsigned cpu, unsigned vector);
 void apic_nmi_others(void);
 void apic_init_others(void);
+bool others_must_stop(void); /* smp.c: arch_stop_others() was called */
 void apic_start_others(void);
 void apic_timer_start(uint32_t count);
 uint32_t apic_timer_count(void);

@@ -35,6 +35,8 @@ struct hvm_memory {
 struct machine quire_machine;
 struct boot_info boot_info;
 static char cmdline[CMDLINE_MAX];
+static _Atomic uint64_t
+        asked_for[CMDLINE_MAX / 64]; /* a bit where a word begins that boot_param was asked for */
 
 /* The page at 1 MB (header.h). */
 __attribute__((section(".header"), aligned(4096))) struct quire_header quire_header = {
@@ -55,7 +57,9 @@ int64_t boot_param(const char *key, char *buf, size_t size)
 		size_t word = strcspn(s, " ");
 
 		if (word >= n && !memcmp(s, key, n) && (word == n || s[n] == '=')) {
-			size_t from = MIN(n + 1, word), len = word - from;
+			size_t from = MIN(n + 1, word), len = word - from, at = s - cmdline;
+
+			atomic_fetch_or(&asked_for[at / 64], 1ull << at % 64);
 
 			if (size) {
 				memcpy(buf, s + from, MIN(len, size - 1));
@@ -67,6 +71,24 @@ int64_t boot_param(const char *key, char *buf, size_t size)
 		s += strspn(s, " ");
 	}
 	return -ENOENT;
+}
+
+const char *boot_unknown_word(unsigned *index)
+{
+	static const char device[] =
+	        "virtio_mmio.device="; /* of the driver, which looks for itself */
+
+	*index = 0;
+	for (const char *s = cmdline; *s; (*index)++) {
+		size_t at = s - cmdline;
+
+		if (!(atomic_load(&asked_for[at / 64]) >> at % 64 & 1) &&
+		    strncmp(s, device, sizeof(device) - 1))
+			return s;
+		s += strcspn(s, " ");
+		s += strspn(s, " ");
+	}
+	return NULL;
 }
 
 uint64_t boot_param_u64(const char *key, uint64_t fallback)

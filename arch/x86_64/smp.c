@@ -113,8 +113,16 @@ void arch_call_cpus(uint64_t mask, void (*fn)(void *arg), void *arg)
 		wait_for_calls(self);
 }
 
+static _Atomic bool stopping;
+
+bool others_must_stop(void)
+{
+	return atomic_load(&stopping);
+}
+
 void arch_stop_others(void)
 {
+	atomic_store(&stopping, true);
 	if (machine()->nr_cpus > 1)
 		apic_nmi_others();
 }

@@ -260,9 +260,14 @@ void debug_kernel(struct pt_regs *regs)
 	regs->eflags &= ~(uint64_t)RFLAGS_TF;
 }
 
-/* Sent by a CPU that panics or ends the machine. */
+/*
+ * From a CPU that panics or ends the machine: the end. From anything else (a watchdog, the monitor's "nmi"): nothing here knows
+ * what it means, and the machine goes on. It may have hit any code, with any lock held, so it is not logged.
+ */
 void nmi_interrupt(struct pt_regs *regs UNUSED)
 {
+	if (!others_must_stop())
+		return;
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }

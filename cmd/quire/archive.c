@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "cmd/quire/archive.h"
 #include "cmd/quire/closure.h"
+#include "cmd/quire/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 extern char **environ;
 
@@ -143,10 +142,10 @@ static const char *private_directory(const char *guest)
 /* Share a directory that the guest's own ones would hide, unless it can be seen already. */
 static void share_hidden(struct archive *a, char *host)
 {
-	const char *guest = host ? below(host, a->share) : NULL, *private;
+	const char *guest = host ? below(host, a->share) : NULL, *own;
 
-	private = guest ? private_directory(guest) : NULL;
-	if (!private || !strcmp(guest, private))
+	own = guest ? private_directory(guest) : NULL;
+	if (!own || !strcmp(guest, own))
 		return free(host);
 	for (unsigned i = 0; i < a->nr_shares; i++)
 		if (below(host, a->shares[i].host))
@@ -171,12 +170,12 @@ static char *program_directory(const char *root, const char *program)
 const char *archive_hidden_by(const struct options *o)
 {
 	char *dir = o->root || o->deterministic ? NULL : program_directory("/", o->program[0]);
-	const char *private = dir ? private_directory(dir) : NULL;
+	const char *own = dir ? private_directory(dir) : NULL;
 
-	if (private && (strcmp(dir, private) || access(o->program[0], F_OK)))
-	private = NULL;
+	if (own && (strcmp(dir, own) || access(o->program[0], F_OK)))
+		own = NULL;
 	free(dir);
-	return private;
+	return own;
 }
 
 static void add_strings(struct cpio *c, const char *name, char *const *words)

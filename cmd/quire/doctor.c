@@ -27,7 +27,7 @@ static void find_qemu(struct facts *f)
 	char *argv[] = {NULL, (char *)"--version", NULL};
 
 	buf_add(&f->version, "", 0);
-	f->qemu = argv[0] = process_find(QEMU_PROGRAM, getenv("PATH"));
+	f->qemu = argv[0] = process_find(QEMU_PROGRAM, search_path());
 	if (!f->qemu)
 		return;
 	f->qemu_starts = process_output(f->qemu, argv, &f->version) == 0;
@@ -50,7 +50,7 @@ static bool installed(const char *file)
 
 	if (file[0] == '/')
 		return access(file, F_OK) == 0;
-	path = process_find(file, getenv("PATH"));
+	path = process_find(file, search_path());
 	free(path);
 	return path != NULL;
 }

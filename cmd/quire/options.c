@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEM_DEFAULT   (256ull << 20)
-#define MEM_MAX       (1ull << 40)
+#define MEM_DEFAULT (256ull << 20)
+#define MEM_MAX \
+	(64ull  \
+	 << 30) /* the descriptors of more do not fit below 1 GB, where the kernel makes them */
 #define TRACE_LIVE    (64ull << 20)  /* the command empties the rings while the guest runs */
 #define TRACE_AT_REST (256ull << 20) /* it may not: see trace.h */
 #define TRACE_MIN     (64ull << 10)
@@ -16,8 +18,10 @@
 
 static void set_mem(struct options *o, const char *v)
 {
-	if (!parse_size(v, &o->mem) || !o->mem || o->mem > MEM_MAX)
+	if (!parse_size(v, &o->mem) || !o->mem)
 		die("--mem %s is not a size of memory: write 64M, 1G or the like", v);
+	if (o->mem > MEM_MAX)
+		die("--mem %s is more than a guest can have: write at most --mem 64G", v);
 }
 
 static void set_cpus(struct options *o, const char *v)

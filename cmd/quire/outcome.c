@@ -4,6 +4,7 @@
 #include "cmd/quire/outcome.h"
 #include "cmd/quire/archive.h"
 #include "cmd/quire/kernel.h"
+#include "cmd/quire/stats.h"
 #include "cmd/quire/symbols.h"
 
 #include <errno.h>
@@ -83,7 +84,31 @@ static int too_small(const struct options *o, int32_t kib)
 	return EXIT_QUIRE;
 }
 
-static int kernel_status(const struct options *o, const struct guest *g)
+/* A program that the kernel killed for want of memory cannot say so itself. */
+static int killed(const struct options *o, const struct guest *g, int sig)
+{
+	char have[24];
+
+	if (sig == SIGKILL && stats_counter(g, "oom_kill"))
+		say("%s was killed: the guest ran out of memory: write more than --mem %s",
+		    program_name(o), size_text(o->mem, have));
+	return EXIT_SIGNALLED + sig;
+}
+
+/* The command's own words are known to its own kernel, so the word is one of --set, or the kernel another. */
+static int unknown_word(const struct options *o, const struct vm *vm, int32_t index)
+{
+	uint64_t i = (uint64_t)(uint32_t)index - vm->first_tunable;
+
+	if (i < o->set.n)
+		say("--set %s: this kernel has no such tunable: leave it out", o->set.v[i]);
+	else
+		say("the kernel does not know word %d of its command line: rebuild kernel and command",
+		    index);
+	return EXIT_QUIRE;
+}
+
+static int kernel_status(const struct options *o, const struct guest *g, const struct vm *vm)
 {
 	const struct quire_header *h = guest_header(g);
 
@@ -95,11 +120,13 @@ static int kernel_status(const struct options *o, const struct guest *g)
 	case QUIRE_EXIT_STATUS:
 		return h->exit_code & 0xff;
 	case QUIRE_EXIT_SIGNAL:
-		return EXIT_SIGNALLED + (h->exit_code & 0x7f);
+		return killed(o, g, h->exit_code & 0x7f);
 	case QUIRE_EXIT_EXEC:
 		return not_started(o, h->exit_code);
 	case QUIRE_EXIT_MEMORY:
 		return too_small(o, h->exit_code);
+	case QUIRE_EXIT_WORD:
+		return unknown_word(o, vm, h->exit_code);
 	default:
 		say("the kernel ended with an unknown result (%u): rebuild kernel and command",
 		    h->exit_kind);
@@ -136,7 +163,7 @@ int outcome_status(const struct options *o, const struct guest *g, const struct 
 	int code = WIFEXITED(r->status) ? WEXITSTATUS(r->status) : -1;
 
 	if (code == QEMU_RUN_OVER)
-		return kernel_status(o, g);
+		return kernel_status(o, g, vm);
 	if (code == QEMU_PANIC) {
 		say("the kernel panicked%s", o->log ? "" : "; its log:");
 		print_log(o, g, vm);

@@ -4,6 +4,7 @@
  */
 #include "cmd/quire/closure.h"
 #include "cmd/quire/commands.h"
+#include "cmd/quire/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +50,7 @@ int cmd_pack(char **words)
 {
 	const char *out = NULL;
 	struct cpio archive;
-	struct closure c = {.archive = &archive, .path = getenv("PATH")};
+	struct closure c = {.archive = &archive, .path = search_path()};
 	int fd, i = 0;
 
 	for (; words[i] && words[i][0] == '-' && strcmp(words[i], "--"); i++) {

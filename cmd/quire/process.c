@@ -20,6 +20,13 @@
 
 extern char **environ;
 
+const char *search_path(void)
+{
+	const char *path = getenv("PATH");
+
+	return path ? path : DEFAULT_PATH;
+}
+
 static bool executable(const char *path)
 {
 	struct stat st;

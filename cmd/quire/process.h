@@ -6,6 +6,12 @@
 
 #include "cmd/quire/util.h"
 
+/* Where programs are looked for when the environment does not say. */
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* PATH, or where it is not set the usual directories. */
+const char *search_path(void);
+
 /*
  * The path of an executable: name itself if it has a slash, else the first in the
  * colon-separated path. Allocated; NULL with errno ENOENT or EACCES.

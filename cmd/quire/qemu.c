@@ -20,6 +20,7 @@
 
 #define FIXED_SEED      0x5175697265ull
 #define FIXED_WALLCLOCK 1700000000
+#define WORDS_MAX       3584 /* the kernel keeps 4095 bytes, and QEMU appends a word for each device */
 
 struct launch {
 	struct strings argv;
@@ -32,7 +33,7 @@ struct launch {
 
 char *qemu_find(void)
 {
-	char *path = process_find(QEMU_PROGRAM, getenv("PATH"));
+	char *path = process_find(QEMU_PROGRAM, search_path());
 
 	if (!path)
 		die(QEMU_PROGRAM " not found: apt-get install qemu-system-x86");
@@ -164,9 +165,18 @@ static void add_streams(struct launch *l, struct vm *vm, const struct options *o
 	strings_addf(&l->argv, "chardev:s%u", STREAM_SERIAL);
 }
 
+static unsigned count_words(const char *line)
+{
+	unsigned n = *line != '\0';
+
+	for (; *line; line++)
+		n += *line == ' ';
+	return n;
+}
+
 /* The kernel's command line: doc/boot-protocol.md. */
-static void add_words(struct launch *l, const struct options *o, const struct guest *g,
-                      const struct archive *a, const struct boot_words *w)
+static void add_words(struct launch *l, struct vm *vm, const struct options *o,
+                      const struct guest *g, const struct archive *a, const struct boot_words *w)
 {
 	struct buf b = {0};
 	struct timespec now = {.tv_sec = FIXED_WALLCLOCK};
@@ -192,8 +202,12 @@ static void add_words(struct launch *l, const struct options *o, const struct gu
 		buf_printf(&b, " log");
 	if (o->selftest)
 		buf_printf(&b, " selftest%s%s", *o->selftest ? "=" : "", o->selftest);
+	vm->first_tunable = count_words(b.data);
 	for (size_t i = 0; i < o->set.n; i++)
 		buf_printf(&b, " %s", o->set.v[i]);
+	if (b.len > WORDS_MAX)
+		die("the tunables of --set are %zu bytes too long: leave some out",
+		    b.len - WORDS_MAX);
 	add(l, "-append", b.data);
 	buf_free(&b);
 }
@@ -217,7 +231,7 @@ void qemu_start(struct vm *vm, const char *qemu, const char *kernel, const struc
 	add(&l, "-kernel", kernel);
 	add(&l, "-initrd", NULL);
 	strings_addf(&l.argv, "/dev/fd/%d", inherit(&l, a->fd));
-	add_words(&l, o, g, a, w);
+	add_words(&l, vm, o, g, a, w);
 	vm->pid = process_start(qemu, l.argv.v, l.fds, l.nr_fds, vm->messages);
 	if (vm->pid < 0)
 		die("cannot start %s: %s", qemu, strerror(-vm->pid));

@@ -20,7 +20,8 @@ struct vm {
 	 */
 	int stream[NR_STREAMS];
 	bool is_file[NR_STREAMS];
-	int messages; /* a memory file: what QEMU itself printed */
+	int messages;           /* a memory file: what QEMU itself printed */
+	unsigned first_tunable; /* words of the kernel's command line before those of --set */
 };
 
 /* What the kernel's command line says beyond the options. */

@@ -98,7 +98,7 @@ static void print_stats(const struct options *o, const struct guest *g, int stat
 static int run(struct options *o, const struct clock_mark *start, const bool open_fds[3])
 {
 	char *qemu = qemu_find(), *kernel;
-	struct tracer *tracer = o->trace ? tracer_open(o->trace) : NULL;
+	struct tracer *tracer;
 	struct relay_result result;
 	struct boot_words words = {0};
 	struct archive archive;
@@ -109,6 +109,8 @@ static int run(struct options *o, const struct clock_mark *start, const bool ope
 	archive_make(&archive, o, run_stdin(o, open_fds));
 	kernel = kernel_find(o->kernel);
 	check_memory(o, kernel, archive.size);
+	tracer = o->trace ? tracer_open(o->trace)
+	                  : NULL; /* an older trace there goes only when nothing is amiss */
 	guest_create(&guest, o->mem, o->trace ? o->trace_size : 0, archive.size);
 	choose_stdio(words.stdio, o, open_fds);
 	if (words.stdio[0] == 't' && !terminal_size(&words.rows, &words.columns))

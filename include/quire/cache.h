@@ -117,6 +117,12 @@ MUST_USE int filemap_write_and_wait_range(struct address_space *mapping, uint64_
  */
 void truncate_pagecache(struct address_space *mapping, uint64_t new_size);
 
+/*
+ * The file is about to end at to instead of from: what mappings wrote behind the old end, into the last page, is not to become
+ * its contents (POSIX: a file grows by zeros). Sleeps.
+ */
+void pagecache_isize_extended(struct address_space *mapping, uint64_t from, uint64_t to);
+
 /* Free whole pages in the hole [start, end) of bytes, zero partial ones (fallocate PUNCH_HOLE). As above. */
 void truncate_pagecache_range(struct address_space *mapping, uint64_t start, uint64_t end);
 

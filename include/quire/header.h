@@ -41,6 +41,7 @@ enum quire_exit_kind {
 	QUIRE_EXIT_SIGNAL = 2, /* exit_code: the signal that ended it */
 	QUIRE_EXIT_EXEC = 3,   /* it could not be started; exit_code: the errno, positive */
 	QUIRE_EXIT_MEMORY = 4, /* memory too small to boot; exit_code: KiB that would do */
+	QUIRE_EXIT_WORD = 5,   /* a word of the command line means nothing; exit_code: which, from 0 */
 };
 
 /* Where the frames are, in pages. Sampled by the kernel at the points named below. */

@@ -140,6 +140,7 @@ struct mm_struct {
 	unsigned nr_spare_tables;    /* page_table_lock */
 	refcount_t mm_users;         /* (a) tasks that run in it; the last mmput empties it */
 	refcount_t mm_count;         /* (a) others that need the struct; mm_users counts as one */
+	_Atomic uint32_t gathers;    /* (a) mmu_gathers at work: mm/pt/gather.c */
 	uint32_t id;                 /* (i) for events */
 	unsigned map_count;          /* (m) */
 	vaddr_t mmap_base;           /* (i) top of the area that mmap fills downwards */

@@ -104,23 +104,24 @@ unsigned filemap_lock_cached(struct address_space *mapping, uint64_t first, unsi
                              struct page **pages)
 {
 	const uint64_t end = PAGES_OF(atomic_load_explicit(&mapping->i_size, memory_order_acquire));
+	const unsigned inside = first < end ? (unsigned)MIN(n, end - first) : 0;
 	unsigned found = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		pages[i] = NULL;
-	if (first >= end)
-		return 0;
 	spin_lock(&mapping->tree_lock);
-	for (uint64_t i = 0; i < n && first + i < end; i++) {
-		struct page *page = radix_tree_lookup(&mapping->i_pages, first + i);
-
-		if (!page || !page_flag(page, PG_uptodate) || !trylock_page(page))
+	radix_tree_lookup_range(&mapping->i_pages, first, inside, (void **)pages);
+	for (unsigned i = 0; i < inside; i++) {
+		if (!pages[i])
 			continue;
-		get_page(page);
-		pages[i] = page;
+		if (!page_flag(pages[i], PG_uptodate) || !trylock_page(pages[i])) {
+			pages[i] = NULL;
+			continue;
+		}
+		get_page(pages[i]);
 		found++;
 	}
 	spin_unlock(&mapping->tree_lock);
+	for (unsigned i = inside; i < n; i++)
+		pages[i] = NULL;
 	return found;
 }
 

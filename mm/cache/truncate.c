@@ -8,6 +8,9 @@
  *     fault first:     it maps the page; we find page_mapcount() > 0 under the lock, and unmap once more
  *     truncation first: the fault sees mapping == NULL or the new i_size, and gives SIGBUS or looks again
  *
+ * A private copy that such a fault made is not found by the page. So where copies must go too, all mappings of
+ * the range go once more when the pages have left: by then nobody makes another.
+ *
  * A page that somebody else still holds (a read under way, a futex) just lives on without a file.
  */
 #include "lib/string.h"
@@ -73,7 +76,10 @@ static void truncate_pages(struct address_space *mapping, uint64_t first, uint64
 	}
 }
 
-/* Zero bytes [from, to) of the page at index, if it is in memory. */
+/*
+ * Zero bytes [from, to) of the page at index, if it is in memory. The store has zeros there too, so this does not make the page
+ * newer than its store.
+ */
 static void zero_partial(struct address_space *mapping, uint64_t index, size_t from, size_t to)
 {
 	struct page *page = find_get_page(mapping, index);
@@ -81,10 +87,8 @@ static void zero_partial(struct address_space *mapping, uint64_t index, size_t f
 	if (!page)
 		return;
 	lock_page(page);
-	if (page_mapping(page) == mapping && page_flag(page, PG_uptodate)) {
+	if (page_mapping(page) == mapping && page_flag(page, PG_uptodate))
 		memset((char *)page_address(page) + from, 0, to - from);
-		set_page_dirty(page);
-	}
 	unlock_page(page);
 	put_page(page);
 }
@@ -108,6 +112,8 @@ static void truncate_range(struct address_space *mapping, uint64_t start, uint64
 		return;
 	unmap_mapping_range(mapping, first, stop - 1, even_cows);
 	truncate_pages(mapping, first, stop - 1);
+	if (even_cows)
+		unmap_mapping_range(mapping, first, stop - 1, true);
 }
 
 void truncate_pagecache(struct address_space *mapping, uint64_t new_size)
@@ -118,6 +124,14 @@ void truncate_pagecache(struct address_space *mapping, uint64_t new_size)
 void truncate_pagecache_range(struct address_space *mapping, uint64_t start, uint64_t end)
 {
 	truncate_range(mapping, start, end, false);
+}
+
+void pagecache_isize_extended(struct address_space *mapping, uint64_t from, uint64_t to)
+{
+	const uint64_t head = from % PAGE_SIZE;
+
+	if (head && to > from)
+		zero_partial(mapping, from / PAGE_SIZE, head, MIN(PAGE_SIZE, head + (to - from)));
 }
 
 /* Nobody else has it or wants it: out it goes. New references come only through the tree, whose lock is held. */

@@ -42,14 +42,16 @@ static bool clean_one(struct rmap_walk *walk, struct page *page UNUSED, struct v
 	return true;
 }
 
-/* Make all entries of a locked page read-only and clean; true if one was dirty. Sleeps. */
+/*
+ * Make all entries of a locked page read-only and clean; true if one was dirty. Sleeps. A map count of 0 is no
+ * reason to leave the walk out: zap.c lowers it before it flushes, and the walk waits for the flush at the table's lock.
+ */
 static bool page_mkclean(struct page *page)
 {
 	bool dirty = false;
 	struct rmap_walk walk = {.visit = clean_one, .ctx = &dirty};
 
-	if (page_mapcount(page))
-		rmap_walk(page, &walk);
+	rmap_walk(page, &walk);
 	return dirty;
 }
 

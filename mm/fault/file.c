@@ -155,7 +155,10 @@ static enum fault_result map_file_page(struct vm_fault *vmf)
 	return FAULT_DONE;
 }
 
-/* A private write: the page is copied before anything is mapped. */
+/*
+ * A private write: the page is copied before anything is mapped. Its lock is kept until the copy is mapped, so that
+ * truncation, which takes the lock on its way, finds the copy behind the file's end when it looks again.
+ */
 static enum fault_result map_copy(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -171,7 +174,6 @@ static enum fault_result map_copy(struct vm_fault *vmf)
 	if (!page)
 		goto out;
 	copy_page(page_address(copy), page_address(page));
-	unlock_page(page);
 	pt_lock(vmf->pte);
 	if (likely(pte_none(pte_read(vmf->pte)))) {
 		page_add_new_anon_rmap(copy, vma, vmf->addr);
@@ -184,6 +186,7 @@ static enum fault_result map_copy(struct vm_fault *vmf)
 		copy = NULL;
 	}
 	pt_unlock(vmf->pte);
+	unlock_page(page);
 	put_page(page);
 out:
 	if (copy)

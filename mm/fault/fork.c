@@ -49,8 +49,14 @@ static void copy_table(struct mm_struct *mm, pte_t *to, pte_t *from, vaddr_t add
 	for (; addr != end; addr += PAGE_SIZE, to++, from++) {
 		pte_t entry = pte_read(from);
 
-		if (!pte_present(entry))
+		if (unlikely(!pte_present(entry))) {
+			const size_t gap = pt_gap(from, addr, end);
+
+			addr += gap * PAGE_SIZE;
+			from += gap;
+			to += gap;
 			continue;
+		}
 		entry = pte_mkold(share_entry(from, entry));
 		if (likely(!pte_special(entry)))
 			rss[share_page(pfn_to_page(pte_pfn(entry)))]++;
@@ -74,7 +80,7 @@ int copy_page_range(struct vm_area_struct *dst, struct vm_area_struct *src)
 
 	for (; (from = pt_next_leaf(space, &addr, src->vm_end)); addr = next) {
 		next = pt_leaf_end(addr, src->vm_end);
-		if (!atomic_load_explicit(&pt_page(from)->pt_entries, memory_order_relaxed))
+		if (pt_is_empty(from))
 			continue;
 		to = pt_alloc(dst->vm_mm, addr);
 		if (!to)

@@ -62,6 +62,16 @@ int get_user_page(struct mm_struct *mm, vaddr_t addr, unsigned access, struct pa
 	}
 }
 
+/* Write-back may have come between finding the page, which marked it, and writing to it. */
+static void mark_written(struct page *page)
+{
+	if (PageAnon(page))
+		return;
+	lock_page(page);
+	set_page_dirty(page);
+	unlock_page(page);
+}
+
 size_t access_remote_vm(struct mm_struct *mm, vaddr_t addr, void *buf, size_t len, bool write)
 {
 	size_t done = 0;
@@ -76,6 +86,8 @@ size_t access_remote_vm(struct mm_struct *mm, vaddr_t addr, void *buf, size_t le
 			break;
 		kernel = (char *)page_address(page) + offset;
 		memcpy(write ? kernel : mine, write ? mine : kernel, n);
+		if (write)
+			mark_written(page);
 		put_page(page);
 		done += n;
 	}

@@ -62,7 +62,7 @@ int move_page_tables(struct vm_area_struct *vma, vaddr_t old, struct vm_area_str
 		next = pt_leaf_end(from, end);
 		/* The piece ends where either table ends. */
 		next = from + MIN(next - from, pt_leaf_end(to, to + (next - from)) - to);
-		if (!atomic_load_explicit(&pt_page(src)->pt_entries, memory_order_relaxed))
+		if (pt_is_empty(src))
 			continue;
 		dst = pt_alloc(new_vma->vm_mm, to);
 		if (!dst)

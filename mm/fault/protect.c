@@ -4,7 +4,8 @@
  * Each entry is changed by compare and exchange, for hardware may set young or dirty in it. Where the area allows
  * writing, an entry may be made writable at once if a write fault would find nothing to do: a private page
  * with one owner, a shared page already dirty. That saves a fault for each page of a heap whose protection is
- * taken away and given back. One flush for the whole range, if anything changed.
+ * taken away and given back. One flush for the whole range, if anything changed, or if an entry that has gone may not have
+ * been flushed by who took it.
  */
 #include "mm/fault/fault.h"
 
@@ -40,16 +41,23 @@ static bool protect_entry(const struct vm_area_struct *vma, pte_t *pte)
 void change_protection(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 {
 	struct mmu_space *space = &vma->vm_mm->space;
-	vaddr_t addr = start, next, low = end, high = start;
+	vaddr_t next, low = end, high = start;
 	pte_t *pte;
 
-	for (; (pte = pt_next_leaf(space, &addr, end)); addr = next) {
-		next = pt_leaf_end(addr, end);
-		if (!atomic_load_explicit(&pt_page(pte)->pt_entries, memory_order_relaxed))
+	for (; (pte = pt_next_leaf(space, &start, end)); start = next) {
+		next = pt_leaf_end(start, end);
+		if (pt_is_empty(pte))
 			continue;
 		pt_lock(pte);
-		for (vaddr_t va = addr; va != next; va += PAGE_SIZE, pte++) {
-			if (pte_none(pte_read(pte)) || !protect_entry(vma, pte))
+		for (vaddr_t va = start; va != next; va += PAGE_SIZE, pte++) {
+			if (pte_none(pte_read(pte))) {
+				const size_t gap = pt_gap(pte, va, next);
+
+				va += gap * PAGE_SIZE;
+				pte += gap;
+				continue;
+			}
+			if (!protect_entry(vma, pte))
 				continue;
 			mmu_update(space, va, pte_read(pte));
 			low = MIN(low, va);
@@ -57,6 +65,8 @@ void change_protection(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 		}
 		pt_unlock(pte - 1);
 	}
-	if (low < high)
+	if (unlikely(mm_tlb_flush_pending(vma->vm_mm)))
+		mmu_flush_space(space);
+	else if (low < high)
 		mmu_flush_range(space, low, high);
 }

@@ -62,8 +62,18 @@ static bool keeps_private_copy(pte_t entry)
 	return pte_present(entry) && (pte_special(entry) || PageAnon(pfn_to_page(pte_pfn(entry))));
 }
 
+/* The most that was resident at once (VmHWM, ru_maxrss) is known when it gets less. */
+static void note_hiwater_rss(struct mm_struct *mm)
+{
+	const uint64_t rss = mm_rss(mm);
+
+	if (rss > atomic_load_explicit(&mm->hiwater_rss, memory_order_relaxed))
+		atomic_store_explicit(&mm->hiwater_rss, rss, memory_order_relaxed);
+}
+
 static void zap_account(struct mm_struct *mm, const struct zap_sums *sums)
 {
+	note_hiwater_rss(mm);
 	for (unsigned i = 0; i < NR_MM_COUNTERS; i++)
 		if (sums->rss[i])
 			add_mm_counter(mm, (enum rss_counter)i, sums->rss[i]);
@@ -83,7 +93,14 @@ static void zap_table(struct mmu_gather *tlb, struct vm_area_struct *vma, pte_t 
 	for (; addr != end; addr += PAGE_SIZE, pte++) {
 		pte_t entry = pte_read(pte);
 
-		if (pte_none(entry) || (only_file && keeps_private_copy(entry)))
+		if (pte_none(entry)) {
+			const size_t gap = pt_gap(pte, addr, end);
+
+			addr += gap * PAGE_SIZE;
+			pte += gap;
+			continue;
+		}
+		if (unlikely(only_file) && keeps_private_copy(entry))
 			continue;
 		zap_entry(tlb, vma, pte, addr, &sums);
 		if (sums.entries == live)
@@ -106,7 +123,7 @@ void zap_range(struct mmu_gather *tlb, struct vm_area_struct *vma, vaddr_t start
 
 	for (; (pte = pt_next_leaf(&tlb->mm->space, &start, end)); start = next) {
 		next = pt_leaf_end(start, end);
-		if (atomic_load_explicit(&pt_page(pte)->pt_entries, memory_order_relaxed))
+		if (!pt_is_empty(pte))
 			zap_table(tlb, vma, pte, start, next, only_file);
 	}
 }

@@ -128,7 +128,7 @@ static void *ioremap_caller(phys_t phys, size_t size, unsigned bits, const void 
 		return NULL;
 	}
 	vmap_area_publish(area);
-	return (char *)area->start + offset;
+	return (char *)(uintptr_t)area->start + offset;
 }
 
 void *ioremap(phys_t phys, size_t size)

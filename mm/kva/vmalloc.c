@@ -226,7 +226,7 @@ static void *try_vmalloc(const struct vmap_request *request)
 		return NULL;
 	if (likely(populate(area, request->frames_gfp))) {
 		vmap_area_publish(area);
-		return (void *)area->start;
+		return (void *)(uintptr_t)area->start;
 	}
 	free_area(area);
 	return NULL;

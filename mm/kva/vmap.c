@@ -38,7 +38,7 @@ void *vmap(struct page **pages, unsigned n, unsigned mmu_bits)
 		return NULL;
 	}
 	vmap_area_publish(area);
-	return (void *)area->start;
+	return (void *)(uintptr_t)area->start;
 }
 
 void vunmap(void *addr)

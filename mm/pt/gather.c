@@ -9,6 +9,11 @@
  *     mmu_gather: local[32] -full-> batch[0] (512) -full-> batch[1] ... batch[7] -full-> flush, free, again
  *
  * Invariant: whatever is in a batch is unreachable through the tables and covered by [start, end).
+ *
+ * Two at once. Under mmap_lock held for reading, or without it for truncation, several threads clear entries of one space. Who finds
+ * an entry none that another has cleared, and not yet flushed, must not say that it is gone: his program could still
+ * write to the old page. So gathers are counted, from before their first look at an entry to after their last flush; who ends and
+ * is not alone flushes everything.
  */
 #include "mm/pt/pt.h"
 
@@ -27,6 +32,7 @@ void tlb_gather_mmu(struct mmu_gather *tlb, struct mm_struct *mm)
 	tlb->nr_batches = 0;
 	tlb->tables = PFN_NONE_N;
 	gather_reset(tlb);
+	atomic_fetch_add(&mm->gathers, 1);
 }
 
 void tlb_flush_mmu_tlbonly(struct mmu_gather *tlb)
@@ -69,7 +75,10 @@ void tlb_flush_mmu(struct mmu_gather *tlb)
 
 void tlb_finish_mmu(struct mmu_gather *tlb)
 {
+	if (unlikely(atomic_load(&tlb->mm->gathers) > 1))
+		tlb_gather_range(tlb, 0, tlb->mm->task_size);
 	tlb_flush_mmu(tlb);
+	atomic_fetch_sub(&tlb->mm->gathers, 1);
 }
 
 void tlb_next_batch(struct mmu_gather *tlb)

@@ -211,6 +211,20 @@ pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end)
 	return NULL;
 }
 
+size_t pt_gap_long(pte_t *pte, vaddr_t addr, vaddr_t end)
+{
+	const size_t n = ((end - addr) >> PAGE_SHIFT) - 1;
+	size_t i = 0;
+
+	for (pte++; n - i >= 4; i += 4)
+		if (pte_read(pte + i).v | pte_read(pte + i + 1).v | pte_read(pte + i + 2).v |
+		    pte_read(pte + i + 3).v)
+			break;
+	while (i < n && pte_none(pte_read(pte + i)))
+		i++;
+	return i;
+}
+
 void pt_free_table(struct page *page)
 {
 	__page_clear_flags(page, 1u << PG_table);
@@ -319,6 +333,8 @@ const char *pt_check_mm(struct mm_struct *mm)
 	const pfn_t guess = PFN(atomic_load(&mm->leaf_guess));
 	uint32_t spare = mm->spare_tables;
 
+	if (atomic_load(&mm->gathers))
+		return "pt: a gather was not finished";
 	if (guess.n) {
 		pte_t *entry = pt_lookup(&mm->space, pfn_to_page(guess)->private & ~1ull);
 

@@ -82,7 +82,16 @@ static inline void pt_count(pte_t *entry, int32_t n)
 	_Atomic int32_t *count = &pt_page(entry)->pt_entries;
 
 	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n,
-	                      memory_order_relaxed);
+	                      memory_order_release);
+}
+
+/*
+ * Has the entry's table none at all? A look without ptl, that spares empty tables the work; who made it empty has counted his
+ * gather before (gather.c).
+ */
+static inline bool pt_is_empty(const pte_t *entry)
+{
+	return atomic_load_explicit(&pt_page(entry)->pt_entries, memory_order_acquire) == 0;
 }
 
 /*
@@ -144,6 +153,22 @@ void pt_free_table(struct page *table); /* unlinked, flushed */
  */
 pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end);
 
+/*
+ * How many entries behind pte, which is addr's and none, are none too, up to the first that is not and to end; at the end
+ * of a range perhaps fewer than there are. Most tables are mostly empty; a loop over entries passes by them four at a time:
+ *
+ *     for (; addr != end; addr += PAGE_SIZE, pte++)
+ *             if (pte_none(pte_read(pte)))
+ *                     gap = pt_gap(pte, addr, end), addr += gap * PAGE_SIZE, pte += gap;
+ *             else ...
+ */
+size_t pt_gap_long(pte_t *pte, vaddr_t addr, vaddr_t end);
+
+static inline size_t pt_gap(pte_t *pte, vaddr_t addr, vaddr_t end)
+{
+	return end - addr > 4 * PAGE_SIZE ? pt_gap_long(pte, addr, end) : 0;
+}
+
 /* Put an entry where there was none. ptl held. */
 static inline void pt_install(struct mmu_space *space, vaddr_t va, pte_t *entry, pte_t new_entry)
 {
@@ -182,6 +207,7 @@ struct mmu_gather {
 	struct page *local[GATHER_LOCAL];
 };
 
+/* Before the first look at an entry; each is ended by tlb_finish_mmu. */
 void tlb_gather_mmu(struct mmu_gather *tlb, struct mm_struct *mm);
 
 /* The flush must cover [start, end): entries there were present and have been cleared or restricted. */
@@ -191,6 +217,12 @@ static inline void tlb_gather_range(struct mmu_gather *tlb, vaddr_t start, vaddr
 		tlb->start = start;
 	if (end > tlb->end)
 		tlb->end = end;
+}
+
+/* Is somebody clearing entries of mm who may not have flushed yet? Who has found entries gone then flushes all (gather.c). */
+static inline bool mm_tlb_flush_pending(struct mm_struct *mm)
+{
+	return atomic_load(&mm->gathers) != 0;
 }
 
 void tlb_next_batch(struct mmu_gather *tlb);
@@ -205,9 +237,11 @@ static inline void tlb_remove_page(struct mmu_gather *tlb, struct page *page)
 
 void tlb_remove_table(struct mmu_gather *tlb, struct page *table); /* unlinked, empty */
 void tlb_flush_mmu_tlbonly(
-        struct mmu_gather *tlb);             /* flush now, free later: dirty data must stay ahead */
-void tlb_flush_mmu(struct mmu_gather *tlb);  /* flush and free what has been gathered */
-void tlb_finish_mmu(struct mmu_gather *tlb); /* the same, at the end */
+        struct mmu_gather *tlb);            /* flush now, free later: dirty data must stay ahead */
+void tlb_flush_mmu(struct mmu_gather *tlb); /* flush and free what has been gathered */
+void tlb_finish_mmu(
+        struct mmu_gather *
+                tlb); /* the same, at the end; what others have cleared in the space is flushed too */
 
 /*
  * Free the tables of [start, end) that lie entirely in [floor, ceiling): the hole between the neighbouring
@@ -248,6 +282,6 @@ bool pt_kernel_frame(vaddr_t va, pfn_t *pfn);
 
 /* Tables of the user half: pt_entries, flags, no shared table; *tables counts them without the root. Quiet space. */
 const char *pt_check(struct mmu_space *space, uint64_t *tables);
-const char *pt_check_mm(struct mm_struct *mm); /* leaf_guess and the spare tables. Quiet space. */
+const char *pt_check_mm(struct mm_struct *mm); /* gathers, leaf_guess, spare tables. Quiet space. */
 
 #endif

@@ -12,6 +12,10 @@
 #include <quire/errno.h>
 #include "mm/space/space.h"
 
+/* Where MAP_32BIT looks: mmap(2), "the first 2 Gigabytes"; the lower one is left to programs' images. */
+#define MAP_32BIT_START 0x40000000ull
+#define MAP_32BIT_END   0x80000000ull
+
 #define vma_of(node) rb_entry(node, struct vm_area_struct, vm_rb)
 
 static bool subtree_fits(const struct rb_node *node, uint64_t length)
@@ -130,14 +134,14 @@ int64_t vm_unmapped_area_bottomup(struct mm_struct *mm, const struct vm_unmapped
 	return (int64_t)addr;
 }
 
-/* Is [addr, addr + len) free, guard gaps of stacks included? */
-static bool range_is_free(struct mm_struct *mm, vaddr_t addr, uint64_t len)
+/* Does [addr, addr + len) end at limit, and is it free, guard gaps of stacks included? */
+static bool range_is_free(struct mm_struct *mm, vaddr_t addr, uint64_t len, vaddr_t limit)
 {
-	struct vm_area_struct *prev, *vma;
+	struct vm_area_struct *vma;
 
-	if (addr < MMAP_MIN_ADDR || addr > mm->task_size - len)
+	if (addr < MMAP_MIN_ADDR || len > limit || addr > limit - len)
 		return false;
-	vma = find_vma_prev(mm, addr, &prev);
+	vma = find_vma(mm, addr);
 	return !vma || addr + len <= vm_start_gap(vma);
 }
 
@@ -159,14 +163,14 @@ int64_t get_unmapped_area(struct mm_struct *mm, vaddr_t addr, uint64_t len, int 
 			return -EEXIST;
 		return (int64_t)addr;
 	}
+	addr = PAGE_ALIGN(addr);
+	if (addr && range_is_free(mm, addr, len, flags & MAP_32BIT ? MAP_32BIT_END : mm->task_size))
+		return (int64_t)addr;
 	if (flags & MAP_32BIT) {
-		info.low = 0x40000000;
-		info.high = 0x80000000;
+		info.low = MAP_32BIT_START;
+		info.high = MAP_32BIT_END;
 		return vm_unmapped_area_bottomup(mm, &info);
 	}
-	addr = PAGE_ALIGN(addr);
-	if (addr && range_is_free(mm, addr, len))
-		return (int64_t)addr;
 	found = vm_unmapped_area_topdown(mm, &info);
 	if (found >= 0)
 		return found;

@@ -12,13 +12,16 @@ static bool exceeds(uint64_t have, uint64_t more, uint64_t limit_bytes)
 	return limit_bytes != UINT64_MAX && have + more > limit_bytes >> PAGE_SHIFT;
 }
 
+bool may_have_data(struct mm_struct *mm, uint64_t flags, uint64_t pages)
+{
+	if ((flags & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) != VM_WRITE)
+		return true;
+	return !exceeds(mm->data_vm, pages, mm->limits.data);
+}
+
 bool may_expand_vm(struct mm_struct *mm, uint64_t flags, uint64_t pages)
 {
-	if (exceeds(mm->total_vm, pages, mm->limits.as))
-		return false;
-	if ((flags & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) == VM_WRITE)
-		return !exceeds(mm->data_vm, pages, mm->limits.data);
-	return true;
+	return !exceeds(mm->total_vm, pages, mm->limits.as) && may_have_data(mm, flags, pages);
 }
 
 bool overcommit_refuses(uint64_t pages)

@@ -124,9 +124,10 @@ static int madvise_remove(struct vm_area_struct *vma, vaddr_t start, vaddr_t end
 	return 0;
 }
 
+/* Asks what the area was made for, not what the hardware would let through (vma_permits). */
 static int madvise_populate(struct vm_area_struct *vma, vaddr_t start, vaddr_t end, bool write)
 {
-	if (!vma_permits(vma, write ? FAULT_WRITE : FAULT_READ))
+	if (!(vma->vm_flags & (write ? VM_WRITE : VM_READ)))
 		return -EINVAL;
 	return populate_vma_range(vma, start, end, write);
 }

@@ -23,9 +23,7 @@ static int mprotect_area(struct vm_area_struct **vmap, vaddr_t start, vaddr_t en
 	if (flags == old)
 		return 0;
 	if ((flags & VM_WRITE) && !(old & VM_WRITE) && is_cow_mapping(flags)) {
-		if (!may_expand_vm(mm, flags, 0) ||
-		    (mm->limits.data != UINT64_MAX && !(flags & VM_GROWSDOWN) &&
-		     mm->data_vm + pages > mm->limits.data >> PAGE_SHIFT))
+		if (!may_have_data(mm, flags, pages))
 			return -ENOMEM;
 		if (!(flags & VM_NORESERVE) && overcommit_refuses(pages))
 			return -ENOMEM;

@@ -208,7 +208,7 @@ int64_t do_mremap(struct mm_struct *mm, vaddr_t old, uint64_t old_len, uint64_t 
 		return -EINVAL;
 	if ((flags & MREMAP_FIXED) && !(flags & MREMAP_MAYMOVE))
 		return -EINVAL;
-	if ((flags & MREMAP_DONTUNMAP) && (!(flags & MREMAP_MAYMOVE) || m.old_len != m.new_len))
+	if ((flags & MREMAP_DONTUNMAP) && (!(flags & MREMAP_MAYMOVE) || old_len != new_len))
 		return -EINVAL;
 	if ((old & (PAGE_SIZE - 1)) || !m.new_len || m.old_len < old_len)
 		return -EINVAL;

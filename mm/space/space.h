@@ -161,6 +161,8 @@ int64_t get_unmapped_area(struct mm_struct *mm, vaddr_t addr, uint64_t len, int 
 
 /* limits.c: what a process may have. */
 bool may_expand_vm(struct mm_struct *mm, uint64_t flags, uint64_t pages);
+bool may_have_data(struct mm_struct *mm, uint64_t flags,
+                   uint64_t pages); /* of an area of these flags */
 bool overcommit_refuses(
         uint64_t pages); /* vm.overcommit_memory = 0: one request larger than all memory */
 int may_lock(struct mm_struct *mm, uint64_t pages); /* 0, -EPERM, -EAGAIN */

@@ -76,10 +76,25 @@ static inline bool vma_gap_compute(struct rb_node *node)
 	return true;
 }
 
+/* A hole that grew can only raise the summaries above; one that shrank has them computed anew. */
 void vma_gap_update(struct vm_area_struct *vma)
 {
-	if (vma)
-		rb_propagate(&vma->vm_rb, vma_gap_compute);
+	struct rb_node *node;
+	uint64_t before, gap;
+
+	if (!vma)
+		return;
+	before = vma->rb_subtree_gap;
+	if (!vma_gap_compute(&vma->vm_rb))
+		return;
+	gap = vma->rb_subtree_gap;
+	node = rb_parent(&vma->vm_rb);
+	if (gap < before) {
+		rb_propagate(node, vma_gap_compute);
+		return;
+	}
+	for (; node && subtree_gap(node) < gap; node = rb_parent(node))
+		vma_of(node)->rb_subtree_gap = gap;
 }
 
 struct vm_area_struct *find_vma(struct mm_struct *mm, vaddr_t addr)

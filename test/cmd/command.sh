@@ -73,6 +73,9 @@ says 125 'takes no value' "$Q" run --stats=yes -- ls
 for size in 0 -1 12Q 1MM M 99999999999999999999 2000000T ''; do
 	says 125 '--mem' "$Q" run --mem "$size" -- ls
 done
+says 125 'at most --mem 64G' "$Q" run --mem 65G -- ls
+mapfile -t many < <(for i in {1..400}; do printf -- '--set\nmany.of.them%s=1\n' $i; done)
+says 125 'of --set are [0-9]+ bytes too long' run "${many[@]}" -- ls
 for n in 0 9 -1 two 1x; do
 	says 125 '--cpus' "$Q" run --cpus "$n" -- ls
 done
@@ -92,6 +95,7 @@ says 125 'it is no ELF file' "$Q" run --kernel /etc/passwd -- ls
 says 125 'No such file' "$Q" run --kernel /nonexistent -- ls
 says 125 'too small to load .*write at least --mem 2M' run --mem 1M -- ls
 says 125 'apt-get install qemu-system-x86' env PATH=/nonexistent "$Q" run --kernel "$K" -- ls
+ok 'QEMU is found without a PATH' env -u PATH "$Q" run --kernel "$K" -- x
 says 125 '--trace /nonexistent/dir' run --trace /nonexistent/dir -- ls
 says 125 "nothing to pack" "$Q" pack -o "$T/x"
 says 125 'cannot pack /nonexistent: No such file' "$Q" pack -o "$T/x" -- /nonexistent
@@ -115,6 +119,8 @@ says 127 'x/y: No such file or directory$' run --set test.end=exec,2 -- x/y
 says 126 'x: Permission denied$' run --set test.end=exec,13 -- x
 says 126 'x: Exec format error$' run --set test.end=exec,8 -- x
 says 125 '--mem 256M is too small to boot: write --mem 300M' run --set test.end=memory,307200 -- x
+says 125 '--set no.such=1: this kernel has no such tunable' run --set test.end=word,7 --set no.such=1 -- x
+says 125 'does not know word 0 of its command line' run --set test.end=word,0 -- x
 says 125 'the kernel ended without a result' "$Q" run --kernel "$K" --set test.end=silent -- x
 err=$(run --set test.end=panic -- x 2>&1)
 ok 'a panic' test $? = 125
@@ -254,6 +260,10 @@ ok 'lines of ftrace' eval 'grep -qE "^            gram-1       \[001\] \.\.\.\.\
 run --deterministic --trace "$T/t1" --set test.do=trace,1000 -- /bin/true
 run --deterministic --trace "$T/t2" --set test.do=trace,1000 -- /bin/true
 ok 'the same run twice is the same trace' cmp "$T/t1/trace.txt" "$T/t2/trace.txt"
+
+lines=$(wc -l <"$T/t1/trace.txt")
+says 125 '--root /nonexistent' run --trace "$T/t1" --root /nonexistent -- x
+ok 'a run that cannot begin leaves an older trace alone' test "$(wc -l <"$T/t1/trace.txt")" = "$lines"
 
 # --- nothing is left ---
 ok 'no QEMU outlives its command' eval '! pgrep -f "$K" >/dev/null'

@@ -467,6 +467,8 @@ static NORETURN void end(void)
 		header.exit_kind = QUIRE_EXIT_EXEC;
 	if (starts(how, "memory"))
 		header.exit_kind = QUIRE_EXIT_MEMORY;
+	if (starts(how, "word"))
+		header.exit_kind = QUIRE_EXIT_WORD;
 	if (*how && header.exit_kind != QUIRE_EXIT_STATUS)
 		header.exit_code = (int32_t)number(after_comma(how));
 	if (starts(how, "reset"))

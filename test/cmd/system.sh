@@ -44,7 +44,14 @@ run 137 'killed' run -- /bin/sh -c 'kill -9 $$'
 run 143 'terminated' run -- /bin/sh -c 'kill $$'
 run 139 'a bad pointer' run -- /bin/sh -c 'kill -SEGV $$'
 run 127 'no such program' run -- /nonexistent/program
+run 127 'an empty name' run -- ''
 run 127 'not in PATH' run -- no-such-program-anywhere
+mkdir -p "$work/setid"
+cp /bin/cat "$work/setid/cat"
+if [ "$(id -u)" = 0 ]; then
+	chown 65534 "$work/setid/cat" && chmod 4755 "$work/setid/cat"
+	check 'set-user-ID: ids and capabilities as on Linux' [ "$(quire run -- "$work/setid/cat" /proc/self/status | grep -E '^(Uid|CapEff)')" = "$("$work/setid/cat" /proc/self/status | grep -E '^(Uid|CapEff)')" ]
+fi
 run 126 'a directory' run -- /etc
 run 126 'not executable' run -- /etc/passwd
 printf '\177ELF garbage that is no program' >"$work/garbage"
@@ -91,6 +98,9 @@ run 125 'no program' run
 run 125 'too many CPUs' run --cpus 9 -- /bin/true
 run 125 'unreadable root' run --root /nonexistent -- /bin/true
 run 125 'no archive' run --root /bin/true -- /bin/true
+run 125 'no such tunable' run --set no.such=1 -- /bin/true
+check 'is named' grep -q -- '--set no.such=1' "$work/err"
+run 125 'a word of the command itself as a tunable' run --set ncpus=3 -- /bin/true
 run 125 'no kernel' run --kernel /nonexistent -- /bin/true
 run 125 'too little memory' run --mem 1M -- /bin/true
 check 'says how much memory is needed' grep -Eq '[0-9]+ ?(K|M|Ki|Mi)' "$work/err"
@@ -101,6 +111,10 @@ check 'no QEMU' run_without_qemu
 # --- tiny machines
 run 0 'a static program in 4 MB' run --mem 4M --cpus 1 -- "$B/user/null"
 check 'a shell in 8 MB' [ "$(quire run --mem 8M --cpus 1 -- /bin/busybox sh -c 'echo $((6 * 7))')" = 42 ]
+
+quire run --mem 4M --cpus 1 -- /bin/busybox sh -c 'x=0123456789; while :; do x=$x$x; done' 2>"$work/err"; got=$?
+check "killed for want of memory: $got, $(cat "$work/err")" [ $got = 137 ]
+check 'says why' grep -q '^quire: .*ran out of memory' "$work/err"
 
 # --- accounts
 for cpus in 1 2 4; do
@@ -118,10 +132,13 @@ check 'a trace of some length' [ "$(wc -l <"$work/trace1/trace.txt")" -gt 1000 ]
 check 'the same trace twice' cmp -s "$work/trace1/trace.txt" "$work/trace2/trace.txt"
 check 'the same output twice' cmp -s "$work/out1" "$work/out2"
 check 'nothing lost' [ ! -s "$work/err1" ]
+check 'the input of a deterministic run' [ "$(seq 100000 | timeout 60 ./quire run --deterministic --stats -- md5sum 2>"$work/err")" = "$(seq 100000 | md5sum)" ]
+check 'whose memory comes back' grep -q 'every frame is accounted for' "$work/err"
+check 'no input at all' [ -z "$(quire run --deterministic -- cat)" ]
 check 'every line is an event' [ -z "$(grep -v '^#' "$work/trace1/trace.txt" | grep -Ev '^ *.*-[0-9]+ +\[[0-9]+\] [^ ]+ +[0-9]+\.[0-9]+: [a-z_]+: ' | head -1)" ]
 quire run --cpus 2 --trace "$work/trace3" -- /bin/sh -c 'i=0; while [ $i -lt 200 ]; do (exit 0); i=$((i + 1)); done' 2>"$work/err"
 check 'a live trace on two CPUs has faults' [ "$(grep -c 'page_fault_user' "$work/trace3/trace.txt")" -gt 200 ]
-check 'in order of time' awk '!/^#/ && match($0, /[0-9]+\.[0-9]+:/) {t = substr($0, RSTART, RLENGTH - 1); if (t < last) exit 1; last = t + 0}' "$work/trace3/trace.txt"
+check 'in order of time' awk '!/^#/ && match($0, /[0-9]+\.[0-9]+:/) {t = substr($0, RSTART, RLENGTH - 1) + 0; if (t < last) exit 1; last = t}' "$work/trace3/trace.txt"
 
 # --- archives and folders
 mkdir -p "$work/root/bin" "$work/root/data"

@@ -135,13 +135,13 @@ static void check_walk(uint64_t first, uint64_t last, unsigned tag)
 	void *item;
 
 	if (tag == RADIX_TREE_PRESENT) {
-		radix_tree_for_each (item, &s.root, index, first, last) {
+		radix_tree_for_each(item, &s.root, index, first, last) {
 			while (i < ENTRIES && (!has(i, tag) || entries[i].index < first))
 				i++;
 			CHECK(i < ENTRIES && entries[i++].index == index && item == item_of(index));
 		}
 	} else {
-		radix_tree_for_each_tagged (item, &s.root, index, first, last, tag) {
+		radix_tree_for_each_tagged(item, &s.root, index, first, last, tag) {
 			while (i < ENTRIES && (!has(i, tag) || entries[i].index < first))
 				i++;
 			CHECK(i < ENTRIES && entries[i++].index == index && item == item_of(index));
@@ -177,6 +177,20 @@ static void check_holes(uint64_t from, uint64_t span)
 	CHECK_EQ(index, found ? want : last);
 }
 
+#define RANGE 100u
+
+static void check_range(uint64_t first, unsigned n)
+{
+	void *items[RANGE + 1];
+
+	first = MIN(first, UINT64_MAX - n);
+	items[n] = &s;
+	radix_tree_lookup_range(&s.root, first, n, items);
+	for (unsigned i = 0; i < n; i++)
+		CHECK_EQ(items[i], model_full(first + i) ? item_of(first + i) : NULL);
+	CHECK_EQ(items[n], &s);
+}
+
 static void check_all(struct random *r)
 {
 	unsigned tag = (unsigned)random_below(r, RADIX_TREE_NR_MARKS);
@@ -187,6 +201,7 @@ static void check_all(struct random *r)
 	CHECK_SOUND(radix_tree_check(&s.root));
 	CHECK_CALL(check_lookups());
 	CHECK_CALL(check_gang(first, (unsigned)random_below(r, ENTRIES + 1), tag));
+	CHECK_CALL(check_range(first, (unsigned)random_below(r, RANGE + 1)));
 	CHECK_CALL(check_walk(MIN(first, last), MAX(first, last), tag));
 	CHECK_CALL(check_holes(first, random_below(r, 20)));
 	for (unsigned i = 0; i < ENTRIES; i++)

@@ -64,6 +64,9 @@ UNIT_TEST(mmap_places)
 	CHECK_EQ(do_mmap(mm, VM_PAGE(10) + 5, PAGE_SIZE, RW, ANON, NULL, 0), (int64_t)VM_PAGE(10));
 	a = do_mmap(mm, 0, PAGE_SIZE, RW, ANON | MAP_32BIT, NULL, 0);
 	CHECK(a >= 0x40000000 && a < 0x80000000ll);
+	CHECK_EQ(do_mmap(mm, 0x30000000, PAGE_SIZE, RW, ANON | MAP_32BIT, NULL, 0), 0x30000000);
+	a = do_mmap(mm, 0x7ffff000, 2 * PAGE_SIZE, RW, ANON | MAP_32BIT, NULL, 0);
+	CHECK(a >= 0x40000000 && a <= 0x7fffe000ll);
 	CHECK_EQ(do_munmap(mm, (vaddr_t)b, 8 * PAGE_SIZE), 0);
 	CHECK_EQ(vm_map(mm, 0, 3, RW, ANON), (int64_t)(VM_TOP - 3 * PAGE_SIZE));
 	space_end();
@@ -162,6 +165,9 @@ UNIT_TEST(mremap_leaves_or_doubles)
 	CHECK_GT(at, 0);
 	CHECK_EQ(vm_get(mm, (vaddr_t)at + PAGE_SIZE), 5);
 	CHECK_EQ(vm_get(mm, VM_PAGE(1)), 0);
+	CHECK_EQ(do_mremap(mm, VM_PAGE(0), 3 * PAGE_SIZE, 3 * PAGE_SIZE - 1,
+	                   MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0),
+	         -EINVAL);
 	do_mmap(mm, VM_PAGE(20), 4 * PAGE_SIZE, RW, MAP_SHARED | MAP_FIXED, &file.file, 2);
 	CHECK_EQ(vm_write(mm, VM_PAGE(21), 77), 0);
 	at = do_mremap(mm, VM_PAGE(20), 0, 4 * PAGE_SIZE, MREMAP_MAYMOVE, 0);
@@ -291,6 +297,10 @@ UNIT_TEST(limits_refuse)
 	CHECK_EQ(vm_map(mm, VM_PAGE(20), 1, PROT_READ, ANON), -ENOMEM);
 	/* Replacing counts once. */
 	CHECK_EQ(vm_map(mm, VM_PAGE(10), 5, PROT_READ, ANON), (int64_t)VM_PAGE(10));
+	/* A limit that came later takes nothing away. */
+	CHECK_EQ(do_mprotect(mm, VM_PAGE(0), PAGE_SIZE, PROT_READ), 0);
+	mm->limits.as = PAGE_SIZE;
+	CHECK_EQ(do_mprotect(mm, VM_PAGE(0), PAGE_SIZE, RW), 0);
 	space_end();
 }
 

@@ -1,0 +1,232 @@
+/*
+ * frames.c - single frames and blocks: what getting and putting one costs, in nanoseconds.
+ *
+ *     frames            by Quire's alloc_pages in a hosted machine
+ *     frames malloc     the same sequences by aligned_alloc(4096 << order), of whatever library is loaded
+ *
+ * Each row is one sequence, run again and again in steady state; the least of ROUNDS rounds counts, since
+ * whatever else the host does only adds. "array stack" is the least that taking a number off a list can cost.
+ * bench/frames.sh runs this for all peers and prints ratios.
+ */
+#define _GNU_SOURCE
+#include "host/host.h"
+#include "lib/random.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ROUNDS      15
+#define FEW         32     /* fits into a CPU's lists */
+#define MANY        100000 /* does not */
+#define MACHINE_RAM (1024ull << 20)
+
+struct allocator {
+	void *(*get)(unsigned order);
+	void (*put)(void *block, unsigned order);
+};
+
+static void *quire_get(unsigned order)
+{
+	return alloc_pages(GFP_KERNEL, order);
+}
+
+static void quire_put(void *block, unsigned order)
+{
+	__free_pages(block, order);
+}
+
+static void *malloc_get(unsigned order)
+{
+	return aligned_alloc(PAGE_SIZE, PAGE_SIZE << order);
+}
+
+static void malloc_put(void *block, unsigned order)
+{
+	(void)order;
+	free(block);
+}
+
+static void *stack[MANY];
+static unsigned stack_top;
+
+static void *stack_get(unsigned order)
+{
+	(void)order;
+	return stack[--stack_top];
+}
+
+static void stack_put(void *block, unsigned order)
+{
+	(void)order;
+	stack[stack_top++] = block;
+}
+
+static double now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* What asking for the time costs. */
+static double clock_cost(void)
+{
+	double best = 1e18;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		double start = now_ns();
+
+		best = MIN(best, now_ns() - start);
+	}
+	return best;
+}
+
+struct sequence {
+	const char *name;
+	unsigned n, order, repeat;
+	bool shuffled; /* put in random order */
+};
+
+static const struct sequence sequences[] = {
+        {"order 0, 32 at a time", FEW, 0, 4000, false},
+        {"order 0, 100000 at a time", MANY, 0, 1, false},
+        {"order 0, 100000, random frees", MANY, 0, 1, true},
+        {"order 9, 32 at a time", FEW, 9, 200, false},
+        {"order 9, 256, random frees", 256, 9, 20, true},
+};
+
+struct costs {
+	double get, put; /* ns each */
+};
+
+static void shuffle(void **block, unsigned n, uint64_t seed)
+{
+	struct random rnd;
+
+	random_seed(&rnd, seed);
+	for (unsigned i = n - 1; i > 0; i--) {
+		unsigned j = (unsigned)random_below(&rnd, i + 1);
+		void *swap = block[i];
+
+		block[i] = block[j];
+		block[j] = swap;
+	}
+}
+
+/* Get n, then put n, `repeat` times: the sum of each half. */
+static struct costs run_round(const struct allocator *a, const struct sequence *s, void **block)
+{
+	struct costs sum = {0, 0};
+
+	for (unsigned r = 0; r < s->repeat; r++) {
+		double start = now_ns(), middle;
+
+		for (unsigned i = 0; i < s->n; i++) {
+			block[i] = a->get(s->order);
+			if (!block[i])
+				abort();
+		}
+		middle = now_ns();
+		sum.get += middle - start;
+		if (s->shuffled)
+			shuffle(block, s->n, r);
+		middle = now_ns();
+		for (unsigned i = s->n; i-- > 0;)
+			a->put(block[i], s->order);
+		sum.put += now_ns() - middle;
+	}
+	return sum;
+}
+
+static struct costs measure(const struct allocator *a, const struct sequence *s)
+{
+	void **block = malloc(s->n * sizeof(*block));
+	struct costs best = {1e18, 1e18};
+	double operations = (double)s->n * s->repeat, clock = clock_cost() / s->n;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct costs c = run_round(a, s, block);
+
+		best.get = MIN(best.get, c.get);
+		best.put = MIN(best.put, c.put);
+	}
+	free(block);
+	return (struct costs){best.get / operations - clock, best.put / operations - clock};
+}
+
+/* --- two CPUs ----------------------------------------------------------------------------------------------- */
+
+struct pair {
+	const struct allocator *a;
+	pthread_barrier_t *barrier;
+	struct costs costs;
+};
+
+static void on_cpu(void *arg)
+{
+	struct pair *p = arg;
+
+	pthread_barrier_wait(p->barrier);
+	p->costs = measure(p->a, &sequences[0]);
+}
+
+static void *on_thread(void *arg)
+{
+	on_cpu(arg);
+	return NULL;
+}
+
+/* The slower of two that run at once. */
+static struct costs measure_two(const struct allocator *a, struct host_machine *h)
+{
+	pthread_barrier_t barrier;
+	struct pair p[2] = {{a, &barrier, {0, 0}}, {a, &barrier, {0, 0}}};
+	pthread_t thread;
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	if (h) {
+		struct host_task *task = host_run_on(h, 1, on_cpu, &p[1]);
+
+		on_cpu(&p[0]);
+		host_join(task);
+	} else {
+		pthread_create(&thread, NULL, on_thread, &p[1]);
+		on_cpu(&p[0]);
+		pthread_join(thread, NULL);
+	}
+	return (struct costs){MAX(p[0].costs.get, p[1].costs.get),
+	                      MAX(p[0].costs.put, p[1].costs.put)};
+}
+
+static void print(const char *name, struct costs c)
+{
+	printf("%s|%.2f|%.2f\n", name, c.get, c.put);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct allocator quire = {quire_get, quire_put},
+	                              libc = {malloc_get, malloc_put},
+	                              array = {stack_get, stack_put};
+	bool use_malloc = argc > 1 && argv[1][0] == 'm';
+	const struct allocator *a = use_malloc ? &libc : &quire;
+	struct host_machine *h = NULL;
+
+	if (!use_malloc) {
+		h = host_create(&(struct host_config){.ram = MACHINE_RAM, .cpus = 2, .seed = 1});
+		if (!h)
+			return 1;
+		while (stack_top < FEW)
+			stack_put(stack, 0);
+		print("array stack", measure(&array, &sequences[0]));
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(sequences); i++)
+		print(sequences[i].name, measure(a, &sequences[i]));
+	print("order 0, 32, on each of 2 CPUs", measure_two(a, h));
+	if (h)
+		host_destroy(h);
+	return 0;
+}

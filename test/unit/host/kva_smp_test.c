@@ -4,7 +4,7 @@
  */
 #include "host/internal.h"
 #include "mm/kva/internal.h"
-#include "test/unit/mm/kva/fragment.h"
+#include "test/unit/mm/kva/frames.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>

@@ -154,10 +154,11 @@ static void one_operation(struct random *r)
 UNIT_TEST(places_are_those_of_the_model)
 {
 	uint64_t until = port_now_ns() + TIME;
+	const struct kva_state *k = kva_state();
 	struct random *r = unit_random();
 	unsigned n;
 
-	model = (struct model){.base = ALIGN_UP(kva_state()->start, 1u << 21) + (512u << 20)};
+	model = (struct model){.base = ALIGN_UP(k->start + (k->end - k->start) / 2, 1u << 21)};
 	vm_unmap_aliases();
 	for (n = 0; n < OPS; n++) {
 		CHECK_CALL(one_operation(r));

@@ -4,6 +4,7 @@
 #include "mm/kva/internal.h"
 #include "mm/pt/pt.h"
 #include "lib/string.h"
+#include "test/unit/mm/kva/frames.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -28,7 +29,7 @@ UNIT_TEST(contents_and_frames)
 		struct page *page = vmalloc_to_page(p + i * 1024);
 
 		CHECK(page);
-		CHECK_EQ(*(uint32_t *)page_address(page), i * 1024);
+		CHECK_EQ((uint32_t)first_word(page), i * 1024);
 	}
 	CHECK_EQ(vmalloc_to_page(p + 101 * 1024), NULL); /* the guard */
 	CHECK_SOUND(kva_check());

@@ -1,12 +1,14 @@
 /*
- * fragment.h - free memory cut into small blocks, on purpose.
+ * frames.h - frames for tests of kernel addresses: free memory cut into small blocks on purpose, and a look at a
+ * frame that need not have an address in the direct map.
  */
-#ifndef TEST_KVA_FRAGMENT_H
-#define TEST_KVA_FRAGMENT_H
+#ifndef TEST_KVA_FRAMES_H
+#define TEST_KVA_FRAMES_H
 
 #include "test/unit/unit.h"
 
 #include <quire/frame.h>
+#include <quire/kva.h>
 
 struct fragments {
 	uint32_t taken; /* frames held, linked by lru.next */
@@ -18,7 +20,7 @@ static inline void fragment_memory(struct fragments *f, unsigned order)
 	struct page *page;
 
 	f->taken = PFN_NONE_N;
-	while ((page = alloc_page(GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN))) {
+	while ((page = alloc_page(__GFP_HIGHMEM | GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN))) {
 		page->lru.next = f->taken;
 		f->taken = page_to_pfn(page).n;
 	}
@@ -43,6 +45,15 @@ static inline void unfragment_memory(struct fragments *f)
 		__free_page(page);
 	}
 	drain_all_pages();
+}
+
+/* The first word of a frame, by a mapping of its own. */
+static inline uint64_t first_word(struct page *page)
+{
+	uint64_t *p = vmap(&page, 1, MMU_READ), word = p ? *p : UINT64_MAX;
+
+	vunmap(p);
+	return word;
 }
 
 #endif

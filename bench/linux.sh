@@ -21,6 +21,6 @@ cp "$program" "$peer/root/program"
 [ -e "$peer/root/dev/console" ] || mknod "$peer/root/dev/console" c 5 1
 (cd "$peer/root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc) >"$peer/root.cpio"
 timeout 600 qemu-system-x86_64 -M pc -accel tcg -icount shift=0,sleep=off -cpu "${CPU:-qemu64}" -smp 1 -m 256 \
-	-kernel "$peer"/boot/vmlinuz-* -initrd "$peer/root.cpio" -append 'console=ttyS0 quiet mitigations=off' \
+	-kernel "$peer"/boot/vmlinuz-* -initrd "$peer/root.cpio" -append "console=ttyS0 quiet mitigations=off ${APPEND:-}" \
 	-nodefaults -no-user-config -display none -serial stdio -no-reboot \
 	-device isa-debug-exit,iobase=0xf4,iosize=0x04 </dev/null | tr -d '\r' || [ $? = 33 ]

@@ -137,7 +137,7 @@ static void show_kernel_memory(struct seq_file *m)
 	show_kb(m, "Committed_AS:", committed_pages());
 	seq_printf(m, "VmallocTotal:   %8lu kB\n", (uint64_t)((VMALLOC_END - VMALLOC_START) >> 10));
 	show_kb(m, "VmallocUsed:", vmalloc_used_pages());
-	show_kb(m, "VmallocChunk:", 0);
+	seq_printf(m, "VmallocChunk:   %8lu kB\n", pages_to_kb(vmalloc_chunk_pages()));
 	show_kb(m, "Percpu:", PAGES_OF(sizeof(struct cpu)) * machine()->nr_cpus);
 }
 
@@ -244,20 +244,37 @@ static int slabinfo_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-static void vmalloc_line(vaddr_t start, size_t size, unsigned pages, void *ctx)
+/* As Linux without a symbol table: the caller by its address. */
+static void vmalloc_line(struct seq_file *m, const struct vmalloc_info *info)
 {
-	struct seq_file *m = ctx;
+	static const char *const kinds[] = {" vmalloc", " vmap", " ioremap"};
 
-	seq_printf(m, "0x%016lx-0x%016lx %7lu", start, start + size, size);
-	if (pages)
-		seq_printf(m, " pages=%u vmalloc N0=%u\n", pages, pages);
-	else
-		seq_puts(m, " ioremap\n");
+	seq_printf(m, "0x%016lx-0x%016lx %7lu", info->start, info->end, info->end - info->start);
+	if (info->kind == VMALLOC_UNPURGED) {
+		seq_puts(m, " unpurged vm_area\n");
+		return;
+	}
+	seq_printf(m, " 0x%lx", (unsigned long)info->caller);
+	if (info->kind == VMALLOC_ALLOC)
+		seq_printf(m, " pages=%lu", info->pages);
+	if (info->kind == VMALLOC_IOREMAP)
+		seq_printf(m, " phys=0x%016lx", info->phys.a);
+	seq_puts(m, kinds[info->kind]);
+	for (unsigned i = 0; i < MAX_NUMNODES; i++)
+		if (info->on_node[i])
+			seq_printf(m, " N%u=%u", i, info->on_node[i]);
+	seq_putc(m, '\n');
 }
 
+/* What waits for a flush comes last, as on Linux. */
 static int vmallocinfo_show(struct seq_file *m, void *unused UNUSED)
 {
-	vmalloc_for_each(vmalloc_line, m);
+	struct vmalloc_info info;
+
+	for (unsigned unpurged = 0; unpurged < 2; unpurged++)
+		for (vaddr_t from = 0; vmalloc_info_next(from, &info); from = info.end)
+			if ((info.kind == VMALLOC_UNPURGED) == unpurged)
+				vmalloc_line(m, &info);
 	return 0;
 }
 

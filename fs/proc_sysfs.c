@@ -1,9 +1,11 @@
 /*
- * proc_sysfs.c - a small /sys: the CPUs and the one memory node, where tools look for them.
+ * proc_sysfs.c - a small /sys: the CPUs and the one memory node, where tools look for them; and
+ * kernel/debug/page_tables/kernel, what the kernel's page tables map.
  */
 #include "fs/proc.h"
 #include "lib/format.h"
 
+#include "arch/x86_64/arch.h"
 #include <quire/machine.h>
 
 #define SYSFS_MAGIC 0x62656572
@@ -136,6 +138,29 @@ static int make_node_dir(struct dentry *system)
 	return sub ? proc_create_files(sub, node0, ARRAY_SIZE(node0)) : -ENOMEM;
 }
 
+static void page_tables_line(void *m, const char *text)
+{
+	seq_puts(m, text);
+}
+
+static int page_tables_show(struct seq_file *m, void *unused UNUSED)
+{
+	kernel_map_dump(page_tables_line, m);
+	return 0;
+}
+
+static int make_debug_dir(struct dentry *root)
+{
+	static const struct proc_file files[] = {{"kernel", page_tables_show, 0400}};
+	struct dentry *dir = simple_mkdir(root, "kernel", 0755);
+
+	if (dir)
+		dir = simple_mkdir(dir, "debug", 0700);
+	if (dir)
+		dir = simple_mkdir(dir, "page_tables", 0755);
+	return dir ? proc_create_files(dir, files, ARRAY_SIZE(files)) : -ENOMEM;
+}
+
 static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
                             const char *data UNUSED)
 {
@@ -148,7 +173,9 @@ static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
 	if (!system)
 		return -ENOMEM;
 	err = make_cpu_dir(system);
-	return err ? err : make_node_dir(system);
+	if (!err)
+		err = make_node_dir(system);
+	return err ? err : make_debug_dir(sb->s_root);
 }
 
 static struct file_system_type sysfs_type = {

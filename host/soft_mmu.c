@@ -274,15 +274,16 @@ void mmu_flush_local_page(struct mmu_space *s, vaddr_t va)
 
 /* --- kernel addresses ---------------------------------------------------------------------------- */
 
-void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e)
+void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e, unsigned level)
 {
 	struct host_machine *h = this_host();
 	int prot = PROT_READ | (pte_write(e) ? PROT_WRITE : 0);
+	size_t size = (size_t)1 << mmu_shift(level);
 	off_t offset = (off_t)pfn_to_phys(pte_pfn(e)).a;
 
 	(void)s;
 	pthread_mutex_lock(&h->kva_lock);
-	if (mmap((void *)va, PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, h->fd, offset) == MAP_FAILED)
+	if (mmap((void *)(uintptr_t)va, size, prot, MAP_SHARED | MAP_FIXED, h->fd, offset) == MAP_FAILED)
 		port_panic("the process has no room for another kernel mapping at %#lx", (long)va);
 	pthread_mutex_unlock(&h->kva_lock);
 }
@@ -295,6 +296,20 @@ static void forget_kernel(vaddr_t start, vaddr_t end)
 		port_panic("cannot unmap kernel addresses at %#lx", (long)start);
 }
 
+/* The level whose entry decides about a kernel address: a leaf, or the lowest there is. */
+static unsigned deciding_entry(struct mmu_space *s, vaddr_t va, pte_t *e)
+{
+	pfn_t table = s->root;
+	unsigned level = mmu_levels();
+
+	for (;; level--) {
+		*e = pte_read(table_entry(table, va, level));
+		if (!pte_is_table(*e, level))
+			return level;
+		table = pte_pfn(*e);
+	}
+}
+
 /* What is mapped in the range stays: a flush of hardware would load it again at the next access. */
 void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
 {
@@ -302,13 +317,15 @@ void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
 	vaddr_t from = start;
 
 	pthread_mutex_lock(&h->kva_lock);
-	for (vaddr_t va = start; va < end; va += PAGE_SIZE) {
-		pte_t *entry = walk(&h->kernel_space, va);
+	for (vaddr_t va = start, next; va < end; va = next) {
+		pte_t e;
+		unsigned level = deciding_entry(&h->kernel_space, va, &e);
 
-		if (!entry || !pte_present(pte_read(entry)))
+		next = (va | (((vaddr_t)1 << mmu_shift(level)) - 1)) + 1;
+		if (!pte_present(e))
 			continue;
 		forget_kernel(from, va);
-		from = va + PAGE_SIZE;
+		from = next;
 	}
 	forget_kernel(from, end);
 	pthread_mutex_unlock(&h->kva_lock);

@@ -17,6 +17,7 @@
 #include "kernel/sched.h"
 #include "kernel/shm.h"
 #include "kernel/signal.h"
+#include "kernel/stack.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
@@ -280,6 +281,7 @@ void do_exit(int code)
 	if (group_dead && task->signal->leader)
 		disassociate_ctty(true);
 	exit_files_fs(task);
+	stack_trim();
 	exit_signals(task);
 	exit_notify(task, group_dead, &dead);
 	/* From here on nothing may sleep: the state is no longer RUNNING. */

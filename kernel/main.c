@@ -332,6 +332,14 @@ static void make_init(void)
 	wake_up_new_task(task);
 }
 
+static void check_kernel_map(void)
+{
+	const char *broken = kernel_map_check();
+
+	if (broken)
+		port_panic("boot: the kernel's memory map is not as planned: %s", broken);
+}
+
 /* seed=HEX: of the manager's own choices; the random pool takes it too. */
 static void set_seed(void)
 {
@@ -347,6 +355,7 @@ void kernel_main(void)
 	log_init();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);
+	check_kernel_map();
 	set_seed();
 	fork_init();
 	signal_init();

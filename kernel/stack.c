@@ -4,13 +4,17 @@
  * vmalloc leaves an unmapped page behind each area, and none of its areas is the first of its range without one
  * before it, so running off the low end of a stack meets a hole: a double fault with a message instead of
  * somebody else's memory. A free stack's first word links it.
+ *
+ * What is over the CPUs' stores waits for a fork; when many tasks have ended, the next that ends gives back those of
+ * the ones before it, while it may still sleep.
  */
 #include "kernel/stack.h"
 #include "kernel/sched.h"
 #include <quire/kva.h>
 #include <quire/slab.h>
 
-#define STORE_MAX 4u /* for each CPU: forks and exits that alternate never reach vmalloc */
+#define STORE_MAX   4u  /* for each CPU: forks and exits that alternate never reach vmalloc */
+#define SURPLUS_MAX 16u /* on top of that, for all */
 
 static struct {
 	void *first;
@@ -19,6 +23,7 @@ static struct {
 
 static spinlock_t surplus_lock;
 static void *surplus;
+static unsigned nr_surplus;
 
 void *stack_alloc(void)
 {
@@ -32,17 +37,28 @@ void *stack_alloc(void)
 	}
 	spin_lock(&surplus_lock);
 	stack = surplus;
-	if (stack)
+	if (stack) {
 		surplus = *(void **)stack;
+		nr_surplus--;
+	}
 	spin_unlock(&surplus_lock);
 	if (stack)
 		return stack;
-	stack = vmalloc(KSTACK_SIZE);
+	stack = vmalloc_range(KSTACK_SIZE, VMALLOC_START, KSTACK_AREA_END, GFP_KERNEL);
 	if (stack) {
 		frame_account(FRAME_VMALLOC, -(int64_t)PAGES_OF(KSTACK_SIZE));
 		frame_account(FRAME_KSTACK, (int64_t)PAGES_OF(KSTACK_SIZE));
 	}
 	return stack;
+}
+
+static void add_surplus(void *stack)
+{
+	spin_lock(&surplus_lock);
+	*(void **)stack = surplus;
+	surplus = stack;
+	nr_surplus++;
+	spin_unlock(&surplus_lock);
 }
 
 void stack_free(void *stack)
@@ -57,10 +73,7 @@ void stack_free(void *stack)
 		store[cpu].n++;
 		return;
 	}
-	spin_lock(&surplus_lock);
-	*(void **)stack = surplus;
-	surplus = stack;
-	spin_unlock(&surplus_lock);
+	add_surplus(stack);
 }
 
 static void release(void *list)
@@ -75,17 +88,22 @@ static void release(void *list)
 	}
 }
 
-void stack_trim(void)
+static void release_surplus(void)
 {
 	void *list;
 
-	if (!READ_ONCE(surplus))
-		return;
 	spin_lock(&surplus_lock);
 	list = surplus;
 	surplus = NULL;
+	nr_surplus = 0;
 	spin_unlock(&surplus_lock);
 	release(list);
+}
+
+void stack_trim(void)
+{
+	if (unlikely(READ_ONCE(nr_surplus) > SURPLUS_MAX))
+		release_surplus();
 }
 
 /* On each CPU, in interrupt context: only while no task but the caller exists. */
@@ -97,10 +115,7 @@ static void empty_store(void *unused UNUSED)
 		void *stack = store[cpu].first;
 
 		store[cpu].first = *(void **)stack;
-		spin_lock(&surplus_lock);
-		*(void **)stack = surplus;
-		surplus = stack;
-		spin_unlock(&surplus_lock);
+		add_surplus(stack);
 	}
 	store[cpu].n = 0;
 }
@@ -110,5 +125,5 @@ void stack_drain(void)
 	uint64_t mask = cpus_online();
 
 	port_call_cpus(mask, empty_store, NULL);
-	stack_trim();
+	release_surplus();
 }

@@ -11,7 +11,7 @@
 
 void *stack_alloc(void);      /* NULL: no memory. Sleeps. */
 void stack_free(void *stack); /* any context but an interrupt; does not sleep */
-void stack_trim(void);        /* give back what is over the CPUs' stores. Sleeps. */
+void stack_trim(void);        /* give back what is over the CPUs' stores, if it is much. Sleeps. */
 void stack_drain(void); /* give back all: at the end, when no task but the caller exists. Sleeps. */
 
 #endif

@@ -10,9 +10,6 @@
 #include "arch/x86_64/internal.h"
 #include <quire/errno.h>
 
-#define APIC_PHYS   0xfee00000u
-#define IOAPIC_PHYS 0xfec00000u
-
 #define APIC_ID          0x20
 #define APIC_EOI         0xb0
 #define APIC_SVR         0xf0
@@ -87,8 +84,8 @@ void apic_init(void)
 {
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
-	apic = (volatile uint32_t *)fixmap_set(0, PHYS(APIC_PHYS));
-	ioapic = (volatile uint32_t *)fixmap_set(1, PHYS(IOAPIC_PHYS));
+	apic = (volatile uint32_t *)fix_to_virt(FIX_APIC_BASE);
+	ioapic = (volatile uint32_t *)fix_to_virt(FIX_IO_APIC_BASE_0);
 	apic_init_cpu();
 	if (!x86.tsc_deadline) {
 		apic_timer_start(UINT32_MAX);

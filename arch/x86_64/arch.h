@@ -25,7 +25,19 @@ static inline struct task_struct *get_current(void)
 #define VMALLOC_END      0xffffe90000000000ull
 #define VMEMMAP_START    0xffffea0000000000ull /* mem_map */
 #define KERNEL_START     0xffffffff80000000ull /* the image; physical 0 + this */
-#define FIXMAP_START     0xffffffffff000000ull
+#define KERNEL_END       0xffffffffa0000000ull /* 512 MB */
+#define FIXADDR_TOP      0xffffffffff7ff000ull /* the fixmap's first page; the others lie below */
+
+/*
+ * Kernel stacks lie where the master table had its top-level entry before the first program: a stack that a program's
+ * tables do not know could not even take the fault that would mend it.
+ */
+#define KSTACK_AREA_END (VMALLOC_START + (1ull << 39))
+
+/* The kernel's memory map (kernel_map.c): NULL, or what is wrong with it. */
+const char *kernel_map_check(void);
+/* All of it as the tables have it, a line of text at a time, in the form of Linux's page_tables/kernel. */
+void kernel_map_dump(void (*line)(void *ctx, const char *text), void *ctx);
 
 /* --- threads --------------------------------------------------------------------------------- */
 

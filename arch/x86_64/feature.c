@@ -5,11 +5,32 @@
  * boot.S), no kernel execution of the program's pages (SMEP), no access to them but between stac and clac
  * (SMAP), no descriptor-table addresses for programs (UMIP). SSE, and AVX where it is.
  *
- * Source: Intel SDM vol. 2, CPUID; vol. 3, 2.5.
+ * How memory may be cached is said by three bits of an entry, which choose one of eight types from a register
+ * (PAT). Linux's choice of the eight, so that the two bits that mean the same in entries of every level do for
+ * all that mmu.h knows; those that a CPU has after reset at 0, 2 and 3 stay:
+ *
+ *     PCD PWT    0   1    2    3        with the PAT bit, unused    4   5   6    7
+ *                WB  WC  UC-   UC                                   WB  WP  UC-  WT
+ *
+ * All CPUs must agree, so each sets it before it uses an entry that differs from the one after reset.
+ *
+ * Source: Intel SDM vol. 2, CPUID; vol. 3, 2.5, 11.12.
  */
 #include "arch/x86_64/internal.h"
 
 struct x86_features x86;
+
+#define PAT_UC       0ull
+#define PAT_WC       1ull
+#define PAT_WT       4ull
+#define PAT_WP       5ull
+#define PAT_WB       6ull
+#define PAT_UC_MINUS 7ull
+
+#define PAT_LAYOUT                                                                                \
+	(PAT_WB | PAT_WC << 8 | PAT_UC_MINUS << 16 | PAT_UC << 24 | PAT_WB << 32 | PAT_WP << 40 | \
+	 PAT_UC_MINUS << 48 | PAT_WT << 56)
+static_assert(PAT_LAYOUT == 0x0407050600070106, "Linux's");
 
 /* x87, SSE, AVX. Components beyond are left off, so no one uses them. */
 #define XCR0_WANTED 7u
@@ -47,6 +68,8 @@ void detect_features(void)
 	uint32_t max = cpuid(0, 0).eax, max_ext = cpuid(0x80000000, 0).eax;
 	struct cpuid one = cpuid(1, 0), seven = {0};
 
+	if (!(one.edx >> 16 & 1))
+		port_panic("boot: this CPU has no PAT");
 	if (max >= 7)
 		seven = cpuid(7, 0);
 	x86.gigabyte_pages = cpuid(0x80000001, 0).edx >> 26 & 1;
@@ -77,6 +100,7 @@ void enable_features(void)
 	if (x86.xsave)
 		cr4 |= CR4_OSXSAVE;
 	write_cr4(cr4);
+	wrmsr(MSR_PAT, PAT_LAYOUT);
 	fpu_init_cpu();
 }
 

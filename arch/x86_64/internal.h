@@ -175,7 +175,27 @@ static inline phys_t image_to_phys(const void *p)
 /* paging.c: the final page tables and mem_map; the boot CPU moves to them. */
 void paging_init(void);
 void drop_boot_memory(void);
-vaddr_t fixmap_set(unsigned i, phys_t phys); /* device registers at page i of the fixmap */
+void map_page(vaddr_t va, uint64_t phys, uint64_t prot); /* boot only */
+
+#define PTE_KERNEL (PTE_P | PTE_W | PTE_A | PTE_D | PTE_G | PTE_NX) /* data: no execution */
+
+/* fixmap.c: device registers that are needed before anything can be allocated, each at an address known when compiling. */
+enum fixed_addresses { FIX_APIC_BASE, FIX_IO_APIC_BASE_0, NR_FIXED_ADDRESSES };
+
+#define FIXADDR_START (FIXADDR_TOP - (NR_FIXED_ADDRESSES - 1) * PAGE_SIZE)
+
+static inline vaddr_t fix_to_virt(enum fixed_addresses i)
+{
+	return FIXADDR_TOP - i * PAGE_SIZE;
+}
+
+void fixmap_init(void);
+const char *fixmap_check(void);
+
+/* kernel_map.c: what a kernel address leads to, at which level; none where nothing is mapped. Any context. */
+pte_t kernel_map_entry(vaddr_t va, unsigned *level);
+/* The table of the lowest level for va, where no table is ever taken away; NULL: there is none. */
+const pte_t *kernel_map_leaf_table(vaddr_t va);
 
 /* trap.c: is ip among the instructions that may fault on a program's behalf? */
 bool kernel_fixup(struct pt_regs *regs);

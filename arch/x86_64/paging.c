@@ -7,7 +7,7 @@
  *   VMEMMAP_START     32 bytes for each frame of physical addresses
  *   KERNEL_START      the image in 4 KB pages: header and data writable, text executable, constants neither;
  *                     a hole below the boot stack
- *   FIXMAP_START      interrupt controllers, uncached (apic.c)
+ *   FIXADDR_START     interrupt controllers, uncached (fixmap.c)
  *
  * mem_map is an array over all physical addresses up to the end of RAM, holes included, but memory is spent only for
  * pages of it that describe RAM. The descriptors of whole pages in a hole (3 GB to 4 GB, above all) are one
@@ -22,7 +22,7 @@
 #define SIZE_2M 0x200000ull
 #define SIZE_1G 0x40000000ull
 
-#define PROT_RW (PTE_P | PTE_W | PTE_A | PTE_D | PTE_G | PTE_NX)
+#define PROT_RW PTE_KERNEL
 #define PROT_RO (PTE_P | PTE_A | PTE_G | PTE_NX)
 #define PROT_RX (PTE_P | PTE_A | PTE_G)
 
@@ -70,7 +70,7 @@ static pte_t *entry_of(vaddr_t va, unsigned level)
 	return &table[mmu_index(va, level)];
 }
 
-static void map_page(vaddr_t va, uint64_t phys, uint64_t prot)
+void map_page(vaddr_t va, uint64_t phys, uint64_t prot)
 {
 	entry_of(va, 1)->v = phys | prot;
 }
@@ -219,18 +219,9 @@ void paging_init(void)
 	map_image();
 	map_mem_map();
 	entry_of(VMALLOC_START, 3);
-	entry_of(FIXMAP_START, 1);
+	fixmap_init();
 	mmu_init(phys_to_pfn(image_to_phys(kernel_root)));
 	write_cr3(image_to_phys(kernel_root).a);
-}
-
-/* Addresses of device registers, page i of the fixmap. */
-vaddr_t fixmap_set(unsigned i, phys_t phys)
-{
-	vaddr_t va = FIXMAP_START + i * PAGE_SIZE;
-
-	map_page(va, phys.a, PROT_RW | PTE_PCD | PTE_PWT);
-	return va;
 }
 
 /* The boot tables and the page where further CPUs started: memory like any other from now on. */

@@ -152,7 +152,7 @@ void start_secondary(uint32_t n)
 static bool prepare(unsigned n)
 {
 	struct cpu_block *block = alloc_pages_exact(sizeof(*block), GFP_KERNEL | __GFP_ZERO);
-	char *stack = vmalloc(KSTACK_SIZE);
+	char *stack = vmalloc_range(KSTACK_SIZE, VMALLOC_START, KSTACK_AREA_END, GFP_KERNEL);
 
 	if (!block || !stack) {
 		if (block)

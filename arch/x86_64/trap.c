@@ -11,6 +11,7 @@
 #include "arch/x86_64/internal.h"
 #include "kernel/signal.h"
 #include "kernel/task.h"
+#include <quire/kva.h>
 #include <quire/mm.h>
 
 /* Bits of a page fault's error code. */
@@ -147,25 +148,12 @@ void page_fault_user(struct pt_regs *regs, vaddr_t addr, uint64_t error)
 		do_user_fault(regs, addr, fault_access(error));
 }
 
-/* A top-level entry of the kernel half that was made after this space was: take it over. */
-static bool sync_kernel_root(vaddr_t addr)
-{
-	pte_t *kernel = phys_to_virt(pfn_to_phys(mmu_kernel_space()->root));
-	pte_t *mine = phys_to_virt(PHYS(read_cr3() & PTE_ADDR));
-	unsigned i = mmu_index(addr, mmu_levels());
-
-	if (i < mmu_user_entries() || pte_none(kernel[i]) || !pte_none(mine[i]))
-		return false;
-	pte_set(&mine[i], kernel[i]);
-	return true;
-}
-
 /* Interrupts off. */
 void page_fault_kernel(struct pt_regs *regs, vaddr_t addr, uint64_t error)
 {
 	trace_page_fault_kernel(addr, regs->rip, error);
 	if (addr >= mmu_user_end()) {
-		if (!(error & PF_PRESENT) && sync_kernel_root(addr))
+		if (!(error & PF_PRESENT) && pt_sync_kernel_root(this_cpu_ptr()->space, addr))
 			return;
 	} else if (in_uaccess(regs->rip) && (regs->eflags & RFLAGS_IF)) {
 		bool handled;

@@ -99,6 +99,12 @@ static inline pte_t pte_make_table(pfn_t pfn)
 	return (pte_t){(uint64_t)pfn.n << 32 | HPTE_TABLE};
 }
 
+/* Any leaf may stand at level 2: what is no table is a page. */
+static inline pte_t pte_mkhuge(pte_t e)
+{
+	return e;
+}
+
 static inline bool pte_none(pte_t e)
 {
 	return e.v == 0;
@@ -193,12 +199,17 @@ static inline bool pte_cmpxchg(pte_t *entry, pte_t *old, pte_t e)
 }
 
 /* Kernel addresses are addresses of this process: a new translation becomes a mapping of it. host/soft_mmu.c */
-void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e);
+void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e, unsigned level);
 
 static inline void mmu_update(struct mmu_space *s, vaddr_t va, pte_t e)
 {
 	if (va >= mmu_user_end())
-		host_mmu_update(s, va, e);
+		host_mmu_update(s, va, e, 1);
+}
+
+static inline void mmu_update_huge(struct mmu_space *s, vaddr_t va, pte_t e)
+{
+	host_mmu_update(s, va, e, 2);
 }
 
 #endif

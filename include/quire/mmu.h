@@ -39,6 +39,8 @@
  *   bool pte_cmpxchg(pte_t *, pte_t *old, pte_t new)
  *   void mmu_update(struct mmu_space *, vaddr_t, pte_t)  an entry became present: an MMU that does
  *                                          not walk the tree may fill its cache. Nothing on x86-64.
+ *   pte_t pte_mkhuge(pte_t)                the leaf that pte_make() made, for level 2: a large page
+ *   void mmu_update_huge(struct mmu_space *, vaddr_t, pte_t)  as mmu_update, of a leaf of level 2
  *
  * "special": a frame that is mapped without being counted or reverse-mapped (the zero page).
  */
@@ -53,16 +55,21 @@ enum mmu_bits {
 	MMU_WRITE = 2,
 	MMU_EXEC = 4,
 	MMU_USER = 8,
-	MMU_GLOBAL = 16,   /* the same in all spaces: survives a switch */
-	MMU_UNCACHED = 32, /* device registers */
+	MMU_GLOBAL = 16, /* the same in all spaces: survives a switch */
+	/* Device memory; at most one of these. Ordinary memory is cached, and has no other mapping than such. */
+	MMU_UNCACHED = 32,       /* strictly: every access happens, in order */
+	MMU_UNCACHED_MINUS = 64, /* likewise, unless firmware has declared it write-combining */
+	MMU_WRITE_COMBINING = 128,
 };
+#define MMU_CACHE_BITS (MMU_UNCACHED | MMU_UNCACHED_MINUS | MMU_WRITE_COMBINING)
 
 /* The part of an address space that the hardware knows. Lives in mm_struct. */
 struct mmu_space {
-	pfn_t root;           /* frame of the top-level table */
+	pfn_t root;            /* frame of the top-level table */
 	_Atomic uint64_t cpus; /* CPUs that may hold translations of it; bit i = CPU i */
-	_Atomic uint64_t generation; /* goes up with each flush: for lazily switched CPUs and ASIDs */
-	uint64_t asid;        /* the MMU's own */
+	_Atomic uint64_t
+	        generation; /* goes up with each flush: for lazily switched CPUs and ASIDs */
+	uint64_t asid;      /* the MMU's own */
 };
 
 #include <quire_mmu.h>

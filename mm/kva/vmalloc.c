@@ -1,22 +1,49 @@
 /*
- * vmalloc.c - memory that is contiguous only in kernel addresses, and other mappings there.
+ * vmalloc.c - memory that is contiguous only in kernel addresses.
+ *
+ *     addresses   |   |   |   |   |   |  2 MB  |  2 MB  |   |g|     g: guard, never mapped
+ *                   |    \ /    |   |      |        |     |
+ *                   |     X     |   |      |        |     |
+ *     frames      [ ] ... [ ][ ] ... [ ]  [ order 9 ] ... [ ]
  *
  * Single frames, from wherever they come, mapped side by side: so 64 MB are had although no two free frames
- * are neighbours. The area keeps its frames in a list through their descriptors, which takes no memory of its own.
- * Frames are freed as soon as their entries are gone; a stale translation reaches them only through a pointer
- * that must not be used any more. The addresses are not given out again before the flush (area.c).
+ * are neighbours. Where an area covers a large page's addresses from end to end and a block of that size is free, the block
+ * is taken instead: one entry and one TLB slot in place of 512. Nobody waits for such a block and nothing is rounded up
+ * to it.
+ *
+ * The area keeps its frames in a list through their descriptors, which takes no memory of its own: a single frame, or
+ * the head of a large page, which is a compound page. Frames are freed as soon as their entries are gone; a
+ * stale translation reaches them only through a pointer that must not be used any more. The addresses are not
+ * given out again before the flush (purge.c).
+ *
+ * High memory will do, where there is such: its frames get an address here.
+ *
+ * Mapping and unmapping sleep: tables are allocated, other CPUs are waited for. Who cannot sleep leaves the area
+ * to vfree_atomic(), which links it through its first word, and the next caller that can sleep frees it.
+ *
+ * Source: lectures 001 (Noncontiguous memory), 002 (vmalloc), 004.
  */
 #include "mm/kva/internal.h"
 #include "mm/pt/pt.h"
 
 #define VMALLOC_BATCH 32u /* frames mapped or freed in one go: 256 bytes of stack */
 
+static struct page *alloc_pages_huge(gfp_t gfp)
+{
+	const gfp_t retry = __GFP_NOFAIL | __GFP_RETRY_MAYFAIL | __GFP_DIRECT_RECLAIM;
+	unsigned order = mmu_shift(PT_HUGE) - PAGE_SHIFT;
+
+	return order < MAX_ORDER ? alloc_pages((gfp & ~retry) | __GFP_COMP | __GFP_NOWARN, order)
+	                         : NULL;
+}
+
+/* --- freeing ------------------------------------------------------------------------------------- */
+
 static void free_frames(struct page_list *frames)
 {
 	struct page *batch[VMALLOC_BATCH];
 	unsigned n = 0;
 
-	frame_account(FRAME_VMALLOC, -(int64_t)frames->count);
 	for (uint32_t pfn = frames->first; pfn != PFN_NONE_N;) {
 		batch[n] = pfn_to_page(PFN(pfn));
 		pfn = batch[n++]->lru.next;
@@ -26,6 +53,116 @@ static void free_frames(struct page_list *frames)
 		}
 	}
 	page_list_init(frames);
+}
+
+/* Entries first, then frames, then, some time, the addresses. */
+static void free_area(struct vmap_area *area)
+{
+	pt_unmap_kernel(area->start, area->nr_mapped);
+	frame_account(FRAME_VMALLOC, -(int64_t)area->nr_mapped);
+	atomic_fetch_sub_explicit(&kva_state()->nr_vmalloc_pages, area->nr_mapped,
+	                          memory_order_relaxed);
+	free_frames(&area->frames);
+	vmap_area_free_lazy(area);
+}
+
+static void free_at(void *addr)
+{
+	free_area(vmap_area_take(addr, 1u << VMALLOC_ALLOC, "vfree"));
+}
+
+static NOINLINE void free_deferred(struct kva_state *k)
+{
+	void *addr = atomic_exchange_explicit(&k->deferred, NULL, memory_order_acquire);
+
+	while (addr) {
+		void *next = *(void **)addr;
+
+		free_at(addr);
+		addr = next;
+	}
+}
+
+/* What is left over from those who could not sleep. */
+static void take_over_deferred(void)
+{
+	struct kva_state *k = kva_state();
+
+	if (unlikely(atomic_load_explicit(&k->deferred, memory_order_relaxed)))
+		free_deferred(k);
+}
+
+void vfree_atomic(void *addr)
+{
+	struct kva_state *k = kva_state();
+	void *first = atomic_load_explicit(&k->deferred, memory_order_relaxed);
+
+	if (!addr)
+		return;
+	do
+		*(void **)addr = first;
+	while (!atomic_compare_exchange_weak_explicit(&k->deferred, &first, addr,
+	                                              memory_order_release, memory_order_relaxed));
+}
+
+void vfree(void *addr)
+{
+	if (!addr)
+		return;
+	if (unlikely(in_interrupt() || irqs_disabled())) {
+		vfree_atomic(addr);
+		return;
+	}
+	free_at(addr);
+	take_over_deferred();
+}
+
+void vm_unmap_aliases(void)
+{
+	take_over_deferred();
+	purge_vmap_area_lazy();
+}
+
+/* --- allocating ---------------------------------------------------------------------------------- */
+
+static void area_takes(struct vmap_area *area, struct page *page, uint64_t pages)
+{
+	page_list_add_tail(&area->frames, page);
+	area->nr_mapped += pages;
+	area->on_node[page_to_nid(page)] += (uint32_t)pages;
+}
+
+static vaddr_t next_address(const struct vmap_area *area)
+{
+	return area->start + (area->nr_mapped << PAGE_SHIFT);
+}
+
+/* The rest of the area has room for a large page at the next address. */
+static bool huge_fits(const struct vmap_area *area)
+{
+	vaddr_t va = next_address(area), end = area->start + (area->pages << PAGE_SHIFT);
+
+	return !(va & (pt_leaf_span() - 1)) && end - va >= pt_leaf_span() && pt_has_huge();
+}
+
+/* The first large page of an area clears the way for all: the tables go with one flush. */
+static bool populate_huge(struct vmap_area *area, gfp_t gfp, bool *cleared)
+{
+	vaddr_t va = next_address(area);
+	struct page *page = alloc_pages_huge(gfp);
+
+	if (!page)
+		return false;
+	if (!*cleared)
+		pt_drop_kernel_tables(va, area->start + (area->pages << PAGE_SHIFT));
+	*cleared = true;
+	if (pt_map_kernel_huge(va, page_to_phys(page), MMU_READ | MMU_WRITE)) {
+		put_page(page);
+		return false;
+	}
+	area_takes(area, page, pt_leaf_span() >> PAGE_SHIFT);
+	count(VMALLOC_HUGE);
+	return true;
 }
 
 static unsigned alloc_batch(struct page **batch, uint64_t want, gfp_t gfp)
@@ -41,138 +178,130 @@ static unsigned alloc_batch(struct page **batch, uint64_t want, gfp_t gfp)
 	return n;
 }
 
-/* All frames of the area, mapped. False: out of memory; what was done is in area->frames and is mapped. */
-static bool populate(struct vmap_area *area, gfp_t gfp)
+/* Up to a batch of single frames, not beyond the next place for a large page. */
+static bool populate_small(struct vmap_area *area, gfp_t gfp)
 {
 	struct page *batch[VMALLOC_BATCH];
+	vaddr_t va = next_address(area);
+	vaddr_t end = pt_leaf_end(va, area->start + (area->pages << PAGE_SHIFT));
+	unsigned n = alloc_batch(batch, (end - va) >> PAGE_SHIFT, gfp);
 
-	while (area->frames.count < area->pages) {
-		vaddr_t va = area->start + (area->frames.count << PAGE_SHIFT);
-		unsigned n = alloc_batch(batch, area->pages - area->frames.count, gfp);
-
-		if (!n)
-			return false;
-		if (pt_map_kernel(va, batch, n, MMU_READ | MMU_WRITE)) {
-			release_pages(batch, n);
-			return false;
-		}
-		for (unsigned i = 0; i < n; i++)
-			page_list_add_tail(&area->frames, batch[i]);
-		frame_account(FRAME_VMALLOC, n);
-		if (area->frames.count % (VMALLOC_BATCH * 16) == 0)
-			port_cond_resched();
+	if (!n)
+		return false;
+	if (pt_map_kernel(va, batch, n, MMU_READ | MMU_WRITE)) {
+		release_pages(batch, n);
+		return false;
 	}
+	for (unsigned i = 0; i < n; i++)
+		area_takes(area, batch[i], 1);
 	return true;
 }
 
-/* Entries first, then frames, then, some time, the addresses. */
-static void vmap_release(struct vmap_area *area)
+/* All frames of the area, mapped. False: out of memory; what was done is in area->frames and is mapped. */
+static bool populate(struct vmap_area *area, gfp_t gfp)
 {
-	pt_unmap_kernel(area->start, area->pages);
-	free_frames(&area->frames);
-	vmap_area_free_lazy(area);
+	bool cleared = false, done = true;
+
+	page_list_init(&area->frames);
+	area->nr_mapped = 0;
+	for (unsigned i = 0; i < MAX_NUMNODES; i++)
+		area->on_node[i] = 0;
+	for (unsigned rounds = 1; done && area->nr_mapped < area->pages; rounds++) {
+		done = (huge_fits(area) && populate_huge(area, gfp, &cleared)) ||
+		       populate_small(area, gfp);
+		if (rounds % 16 == 0)
+			port_cond_resched();
+	}
+	frame_account(FRAME_VMALLOC, (int64_t)area->nr_mapped);
+	atomic_fetch_add_explicit(&kva_state()->nr_vmalloc_pages, area->nr_mapped,
+	                          memory_order_relaxed);
+	return done;
 }
 
-static void *vmalloc_gfp(size_t size, gfp_t gfp)
+static void *try_vmalloc(const struct vmap_request *request)
 {
-	uint64_t pages = PAGES_OF(size);
-	struct vmap_area *area;
+	struct vmap_area *area = vmap_area_alloc(request);
 
-	if (size > SIZE_MAX - PAGE_SIZE || pages > totalram_pages())
-		return NULL;
-	area = vmap_area_alloc(pages);
 	if (!area)
 		return NULL;
-	if (populate(area, gfp))
-		return (void *)area->start;
-	vmap_release(area);
+	if (likely(populate(area, request->frames_gfp))) {
+		vmap_area_publish(area);
+		return (void *)(uintptr_t)area->start;
+	}
+	free_area(area);
 	return NULL;
+}
+
+static void *vmalloc_from(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp, const void *caller)
+{
+	struct vmap_request request = {
+	        .pages = PAGES_OF(size),
+	        .align = PAGE_SIZE,
+	        .start = start,
+	        .end = end,
+	        .kind = VMALLOC_ALLOC,
+	        .caller = caller,
+	        .gfp = gfp,
+	        .frames_gfp = gfp,
+	};
+	void *p;
+
+	if (!(gfp & (__GFP_DMA | __GFP_DMA32)))
+		request.frames_gfp |= __GFP_HIGHMEM;
+	if (unlikely(in_interrupt()))
+		port_panic("vmalloc in an interrupt");
+	if (!size || size > SIZE_MAX - PAGE_SIZE || request.pages > totalram_pages())
+		return NULL;
+	if (size >= pt_leaf_span() && pt_has_huge())
+		request.align = pt_leaf_span();
+	take_over_deferred();
+	while (!(p = try_vmalloc(&request)) && gfp & __GFP_NOFAIL)
+		port_cond_resched();
+	return p;
 }
 
 void *vmalloc(size_t size)
 {
-	return vmalloc_gfp(size, GFP_KERNEL);
+	return vmalloc_from(size, kva_state()->start, kva_state()->end, GFP_KERNEL,
+	                    __builtin_return_address(0));
 }
 
 void *vzalloc(size_t size)
 {
-	return vmalloc_gfp(size, GFP_KERNEL | __GFP_ZERO);
+	return vmalloc_from(size, kva_state()->start, kva_state()->end, GFP_KERNEL | __GFP_ZERO,
+	                    __builtin_return_address(0));
 }
 
-static void *map_area(struct page **pages, phys_t phys, uint64_t n, unsigned mmu_bits)
+void *__vmalloc(size_t size, gfp_t gfp)
 {
-	struct vmap_area *area = vmap_area_alloc(n);
-	int error;
-
-	if (!area)
-		return NULL;
-	error = pages ? pt_map_kernel(area->start, pages, n, mmu_bits)
-	              : pt_map_kernel_phys(area->start, phys, n, mmu_bits);
-	if (!error)
-		return (void *)area->start;
-	vmap_area_free_lazy(area);
-	return NULL;
+	return vmalloc_from(size, kva_state()->start, kva_state()->end, gfp,
+	                    __builtin_return_address(0));
 }
 
-void *vmap(struct page **pages, unsigned n, unsigned mmu_bits)
+void *vmalloc_range(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp)
 {
-	return map_area(pages, PHYS(0), n, mmu_bits);
+	return vmalloc_from(size, start, end, gfp, __builtin_return_address(0));
 }
 
-static void release_at(const void *addr, const char *who)
+/* --- either -------------------------------------------------------------------------------------- */
+
+/* Physically contiguous if that is easily had: a large block is not worth reclaim, let alone waiting for ever. */
+static gfp_t kmalloc_flags(size_t size, gfp_t gfp)
 {
-	struct vmap_area *area = vmap_area_find((vaddr_t)(uintptr_t)addr);
-
-	if (!area)
-		port_panic("%s: %#lx is no area's start", who, (unsigned long)(uintptr_t)addr);
-	vmap_release(area);
+	if (size <= PAGE_SIZE)
+		return gfp;
+	gfp = (gfp & ~__GFP_NOFAIL) | __GFP_NOWARN;
+	return gfp & __GFP_RETRY_MAYFAIL ? gfp : gfp | __GFP_NORETRY;
 }
 
-void vfree(void *addr)
-{
-	if (addr)
-		release_at(addr, "vfree");
-}
-
-void vunmap(void *addr)
-{
-	if (addr)
-		release_at(addr, "vunmap");
-}
-
-void *ioremap(phys_t phys, size_t size)
-{
-	uint64_t offset = phys.a & (PAGE_SIZE - 1);
-	char *va;
-
-	if (!size || phys.a + size < phys.a)
-		return NULL;
-	va = map_area(NULL, PHYS(phys.a - offset), PAGES_OF(offset + size),
-	              MMU_READ | MMU_WRITE | MMU_UNCACHED);
-	return va ? va + offset : NULL;
-}
-
-void iounmap(void *addr)
-{
-	if (addr)
-		release_at((void *)((uintptr_t)addr & PAGE_MASK), "iounmap");
-}
-
-struct page *vmalloc_to_page(const void *addr)
-{
-	pte_t entry = pt_kernel_entry((vaddr_t)(uintptr_t)addr & PAGE_MASK);
-
-	return is_vmalloc_addr(addr) && pte_present(entry) ? pfn_to_page(pte_pfn(entry)) : NULL;
-}
-
-/* Physically contiguous if that is easily had: a large block is not worth reclaim. */
 void *kvmalloc(size_t size, gfp_t gfp)
 {
-	void *p = kmalloc(size, size > PAGE_SIZE ? gfp | __GFP_NORETRY | __GFP_NOWARN : gfp);
+	void *p = kmalloc(size, kmalloc_flags(size, gfp));
 
 	if (p || size <= PAGE_SIZE || !(gfp & __GFP_DIRECT_RECLAIM))
 		return p;
-	return vmalloc_gfp(size, gfp);
+	return vmalloc_from(size, kva_state()->start, kva_state()->end, gfp,
+	                    __builtin_return_address(0));
 }
 
 void kvfree(void *p)

@@ -122,24 +122,43 @@ static NOINLINE int pt_grow(struct mm_struct *mm, pte_t *slot, unsigned level, v
 	return pte_is_table(pte_read(slot), level) ? 0 : -ENOMEM;
 }
 
-pte_t *pt_alloc_space(struct mmu_space *space, struct mm_struct *mm, vaddr_t va)
+/* The table of level `to` for va, made if missing. 0 or -ENOMEM. */
+static ALWAYS_INLINE int pt_descend(struct mmu_space *space, struct mm_struct *mm, vaddr_t va,
+                                    unsigned to, pfn_t *table)
 {
-	pfn_t table = space->root;
-
-	for (unsigned level = mmu_levels(); level > PT_LEAF; level--) {
-		pte_t *slot = pt_entries_of(table) + mmu_index(va, level);
+	*table = space->root;
+	for (unsigned level = mmu_levels(); level > to; level--) {
+		pte_t *slot = pt_entries_of(*table) + mmu_index(va, level);
 		pte_t entry = pte_read(slot);
 
 		if (unlikely(!pte_is_table(entry, level))) {
 			if (pt_grow(mm, slot, level, va))
-				return NULL;
+				return -ENOMEM;
 			entry = pte_read(slot);
 		}
-		table = pte_pfn(entry);
+		*table = pte_pfn(entry);
 	}
+	return 0;
+}
+
+pte_t *pt_alloc_space(struct mmu_space *space, struct mm_struct *mm, vaddr_t va)
+{
+	pfn_t table;
+
+	if (pt_descend(space, mm, va, PT_LEAF, &table))
+		return NULL;
 	if (mm)
 		atomic_store_explicit(&mm->leaf_guess, table.n, memory_order_release);
 	return pt_entries_of(table) + mmu_index(va, PT_LEAF);
+}
+
+pte_t *pt_alloc_huge_slot(struct mmu_space *space, vaddr_t va)
+{
+	pfn_t table;
+
+	if (pt_descend(space, NULL, va, PT_HUGE, &table))
+		return NULL;
+	return pt_entries_of(table) + mmu_index(va, PT_HUGE);
 }
 
 void pt_retire_tables(struct mm_struct *mm, uint32_t first)

@@ -21,7 +21,8 @@
  *  4. pt_entries == number of entries that are not none.
  *  5. mm->leaf_guess is none or a leaf table that is linked in; spare tables are not linked in, and empty.
  *
- * Kernel tables (above mmu_user_end()) are never freed; every space shares them below the root.
+ * Kernel tables (above mmu_user_end()) are shared by every space below the root, and stay; but a leaf table may give its place
+ * to a large page (pt_drop_kernel_tables).
  *
  * ptl is taken under every sleeping lock and under no other spin lock but another ptl (two leaf tables:
  * lower frame number first). Not taken by interrupts. May be held over mmu_flush_range().
@@ -33,6 +34,8 @@
 #include <quire/trace.h>
 
 #define PT_LEAF 1u /* the level whose entries map pages of 4 KB */
+#define PT_HUGE \
+	2u /* the level whose entries may map a large page: kernel addresses alone have such */
 
 /* Bytes of address that one leaf table covers. */
 static inline uint64_t pt_leaf_span(void)
@@ -102,6 +105,9 @@ pte_t *pt_lookup(struct mmu_space *space, vaddr_t va);
  * is, NULL: the kernel's. NULL: no memory. Sleeps.
  */
 pte_t *pt_alloc_space(struct mmu_space *space, struct mm_struct *mm, vaddr_t va);
+
+/* The entry of level PT_HUGE for va, with the tables above it. NULL: no memory. Sleeps. */
+pte_t *pt_alloc_huge_slot(struct mmu_space *space, vaddr_t va);
 
 /* What a leaf table's descriptor says of the addresses that it covers. Never 0. */
 static inline uint64_t pt_leaf_tag(vaddr_t va)
@@ -245,22 +251,34 @@ void free_pgtables(struct mmu_gather *tlb, vaddr_t start, vaddr_t end, vaddr_t f
                    vaddr_t ceiling);
 
 /*
- * Kernel addresses (kva, fixmap). n pages from va, which have no entry yet, with enum mmu_bits; the frames are
- * pages[i], or contiguous from phys. 0, or -ENOMEM with nothing mapped. Sleep.
+ * Kernel addresses: kernel.c. n pages from va, which have no entry yet, with enum mmu_bits; the frames are
+ * pages[i], or contiguous from phys, by large pages where both addresses allow. 0, or -ENOMEM with nothing mapped. Sleep.
  */
 MUST_USE int pt_map_kernel(vaddr_t va, struct page **pages, uint64_t n, unsigned mmu_bits);
 MUST_USE int pt_map_kernel_phys(vaddr_t va, phys_t phys, uint64_t n, unsigned mmu_bits);
-/* Take n entries away; present or not. The caller flushes (mmu_flush_kernel_range), maybe later and for many at once. */
-void pt_unmap_kernel(vaddr_t va, uint64_t n);
-/* The entry of a kernel address at this moment; none when there is no leaf table. */
-pte_t pt_kernel_entry(vaddr_t va);
 
 /*
- * Row 3.6: the kernel's root entries are copied into a space when it is made. An entry made later is copied on
- * the first fault of that space: true if space lacked the entry of va and has it now (try the access again). Called by
- * the arch's fault handler for kernel addresses; any context.
+ * One large page at va, aligned like it, where neither an entry nor a table is. -ENOMEM: neither is now. Sleeps.
  */
-bool pt_sync_kernel_root(struct mmu_space *space, vaddr_t va);
+MUST_USE int pt_map_kernel_huge(vaddr_t va, phys_t phys, unsigned mmu_bits);
+
+/* A large page covers pt_leaf_span() bytes; false where the tree is too flat to have any below the root. */
+static inline bool pt_has_huge(void)
+{
+	return mmu_levels() > PT_HUGE;
+}
+
+/*
+ * Leaf tables that lie entirely in [va, end), where no entry is and nobody else maps: taken away, so that large pages can
+ * take their places. Flushes. Sleeps.
+ */
+void pt_drop_kernel_tables(vaddr_t va, vaddr_t end);
+
+/* Take n pages away; present or not, no large page in part. The caller flushes (mmu_flush_kernel_range), maybe later and for many at once. */
+void pt_unmap_kernel(vaddr_t va, uint64_t n);
+
+/* The frame behind a kernel address above the direct map, at this moment. False: nothing is mapped. */
+bool pt_kernel_frame(vaddr_t va, pfn_t *pfn);
 
 /* Tables of the user half: pt_entries, flags, no shared table; *tables counts them without the root. Quiet space. */
 const char *pt_check(struct mmu_space *space, uint64_t *tables);

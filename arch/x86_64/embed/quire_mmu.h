@@ -97,8 +97,13 @@ static inline pgprot_t mmu_pgprot(unsigned bits)
 		v |= PTE_NX;
 	if (bits & MMU_GLOBAL)
 		v |= PTE_G;
+	/* Entries 1 to 3 of the PAT as feature.c fills it. */
+	if (bits & MMU_WRITE_COMBINING)
+		v |= PTE_PWT;
+	if (bits & (MMU_UNCACHED | MMU_UNCACHED_MINUS))
+		v |= PTE_PCD;
 	if (bits & MMU_UNCACHED)
-		v |= PTE_PCD | PTE_PWT;
+		v |= PTE_PWT;
 	return (pgprot_t){v};
 }
 
@@ -139,6 +144,11 @@ static inline pte_t pte_make(pfn_t pfn, pgprot_t prot)
 static inline pte_t pte_make_table(pfn_t pfn)
 {
 	return (pte_t){(uint64_t)pfn.n << PAGE_SHIFT | PTE_TABLE};
+}
+
+static inline pte_t pte_mkhuge(pte_t p)
+{
+	return (pte_t){p.v | PTE_PS};
 }
 
 static inline bool pte_write(pte_t p)
@@ -258,6 +268,10 @@ static inline bool pte_cmpxchg(pte_t *p, pte_t *old, pte_t new)
 }
 
 static inline void mmu_update(struct mmu_space *s UNUSED, vaddr_t va UNUSED, pte_t p UNUSED)
+{
+}
+
+static inline void mmu_update_huge(struct mmu_space *s UNUSED, vaddr_t va UNUSED, pte_t p UNUSED)
 {
 }
 

@@ -2,7 +2,9 @@
  * vmalloc_test.c - areas of kernel addresses: contents, guards, reuse, scattered frames.
  */
 #include "mm/kva/internal.h"
+#include "mm/pt/pt.h"
 #include "lib/string.h"
+#include "test/unit/mm/kva/frames.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -10,7 +12,7 @@
 
 UNIT_TEST(contents_and_frames)
 {
-	uint64_t free, used = vmalloc_used_pages();
+	uint64_t free, used = vmalloc_used_pages(), account = frame_kind_pages(FRAME_VMALLOC);
 	uint32_t *p;
 
 	vfree(vmalloc(PAGE_SIZE)); /* tables, slabs */
@@ -20,19 +22,21 @@ UNIT_TEST(contents_and_frames)
 	CHECK(is_vmalloc_addr(p));
 	CHECK_EQ((uintptr_t)p % PAGE_SIZE, 0);
 	CHECK_EQ(vmalloc_used_pages(), used + 101);
+	CHECK_EQ(frame_kind_pages(FRAME_VMALLOC), account + 101);
 	for (uint32_t i = 0; i < 101 * 1024; i++)
 		p[i] = i;
 	for (uint32_t i = 0; i < 101; i++) {
 		struct page *page = vmalloc_to_page(p + i * 1024);
 
 		CHECK(page);
-		CHECK_EQ(*(uint32_t *)page_address(page), i * 1024);
+		CHECK_EQ((uint32_t)first_word(page), i * 1024);
 	}
 	CHECK_EQ(vmalloc_to_page(p + 101 * 1024), NULL); /* the guard */
 	CHECK_SOUND(kva_check());
 	vfree(p);
 	CHECK_SOUND(kva_check());
 	CHECK_EQ(vmalloc_used_pages(), used);
+	CHECK_EQ(frame_kind_pages(FRAME_VMALLOC), account);
 	CHECK_GE(nr_free_pages() + 2, free); /* a leaf table may have come to stay */
 	vfree(NULL);
 }
@@ -56,7 +60,6 @@ UNIT_TEST(impossible_sizes)
 	CHECK_EQ(vmalloc(0), NULL);
 	CHECK_EQ(vmalloc(SIZE_MAX), NULL);
 	CHECK_EQ(vmalloc((totalram_pages() + 1) * PAGE_SIZE), NULL);
-	CHECK_EQ(ioremap(PHYS(4096), 0), NULL);
 	CHECK_SOUND(kva_check());
 }
 
@@ -81,18 +84,14 @@ UNIT_TEST(vmap_shows_frames_twice)
 	CHECK_SOUND(kva_check());
 }
 
-UNIT_TEST(ioremap_keeps_the_offset)
+/* RAM has a cached mapping already, and must not get another kind. */
+UNIT_TEST(vmap_refuses_cache_attributes)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
-	uint8_t *p;
 
 	CHECK(page);
-	p = ioremap(PHYS(page_to_phys(page).a + 0x123), 16);
-	CHECK(p);
-	CHECK_EQ((uintptr_t)p % PAGE_SIZE, 0x123);
-	*p = 77;
-	CHECK_EQ(*((uint8_t *)page_address(page) + 0x123), 77);
-	iounmap(p);
+	CHECK_EQ(vmap(&page, 1, MMU_READ | MMU_UNCACHED), NULL);
+	CHECK_EQ(vmap(&page, 1, MMU_READ | MMU_WRITE_COMBINING), NULL);
 	put_page(page);
 	CHECK_SOUND(kva_check());
 }
@@ -146,23 +145,141 @@ UNIT_TEST(random_areas)
 	CHECK_SOUND(kva_check());
 }
 
-/* Many frees, few flushes. */
+static uint64_t purges(void)
+{
+	return counter_read(COUNT_VMAP_PURGE);
+}
+
+/* Many frees, few flushes: each area is a page and a guard. */
 UNIT_TEST(unmapping_is_lazy_and_bounded)
 {
 	struct kva_state *k = kva_state();
-	unsigned most = 0;
+	uint64_t before, most = 0;
 
-	for (unsigned i = 0; i < 1000; i++) {
+	vm_unmap_aliases();
+	before = purges();
+	for (uint64_t i = 0; i < 2 * lazy_max_pages(); i++) {
 		void *p = vmalloc(PAGE_SIZE);
 
 		CHECK(p);
 		vfree(p);
-		most = MAX(most, k->nr_lazy);
+		most = MAX(most, k->lazy_pages);
 	}
-	CHECK_GT(most, 100);
-	CHECK_LE(most, 256);
+	CHECK_LE(most, lazy_max_pages());
+	CHECK_GE(most, lazy_max_pages() - 1);
+	CHECK_GE(purges(), before + 3);
+	CHECK_LE(purges(), before + 4);
 	vm_unmap_aliases();
-	CHECK_EQ(k->nr_lazy, 0);
+	CHECK_EQ(k->lazy_pages, 0);
+	CHECK(list_empty(&k->lazy));
+	CHECK_SOUND(kva_check());
+}
+
+/* Neighbours that wait are described together. */
+UNIT_TEST(lazy_neighbours_become_one)
+{
+	struct kva_state *k = kva_state();
+	void *p[30];
+
+	vm_unmap_aliases();
+	for (unsigned i = 0; i < 30; i++)
+		CHECK(p[i] = vmalloc(PAGE_SIZE));
+	for (unsigned step = 0; step < 3; step++) {
+		for (unsigned i = step; i < 30; i += 3)
+			vfree(p[i]);
+		CHECK_SOUND(kva_check());
+	}
+	CHECK_LE(list_count_nodes(&k->lazy), 2);
+	CHECK_EQ(k->lazy_pages, 60);
+	vm_unmap_aliases();
+	CHECK_SOUND(kva_check());
+}
+
+UNIT_TEST(lazy_limit_is_linux)
+{
+	unsigned digits = 0;
+
+	for (unsigned n = machine()->nr_cpus; n; n /= 2)
+		digits++;
+	CHECK_EQ(lazy_max_pages(), digits * (32u << 20) / PAGE_SIZE);
+}
+
+/* A caller who cannot sleep leaves the area to the next who can. */
+UNIT_TEST(freed_without_sleeping)
+{
+	uint64_t used = vmalloc_used_pages();
+	void *a = vmalloc(5 * PAGE_SIZE), *b = vmalloc(PAGE_SIZE), *c;
+
+	CHECK(a && b);
+	vfree_atomic(NULL);
+	vfree_atomic(a);
+	vfree_atomic(b);
+	CHECK_EQ(vmalloc_used_pages(), used + 6);
+	CHECK_SOUND(kva_check());
+	c = vmalloc(PAGE_SIZE);
+	CHECK(c);
+	CHECK_EQ(vmalloc_used_pages(), used + 1);
+	CHECK(a = vmalloc(PAGE_SIZE));
+	vfree_atomic(c);
+	vfree(a);
+	CHECK_EQ(vmalloc_used_pages(), used);
+	CHECK(c = vmalloc(PAGE_SIZE));
+	vfree_atomic(c);
+	vm_unmap_aliases();
+	CHECK_EQ(vmalloc_used_pages(), used);
+	CHECK_SOUND(kva_check());
+}
+
+/* What /proc/vmallocinfo is made of. */
+UNIT_TEST(areas_are_listed)
+{
+	char *p = vmalloc(3 * PAGE_SIZE);
+	struct page *page = alloc_page(GFP_KERNEL);
+	void *q;
+	struct vmalloc_info info;
+	bool seen_p = false, seen_q = false;
+	vaddr_t end = 0;
+
+	CHECK(p && page);
+	CHECK(q = vmap(&page, 1, MMU_READ));
+	for (vaddr_t from = 0; vmalloc_info_next(from, &info); from = info.end) {
+		CHECK_GE(info.start, end);
+		end = info.end;
+		if (info.start == (vaddr_t)(uintptr_t)p) {
+			seen_p = true;
+			CHECK_EQ(info.kind, VMALLOC_ALLOC);
+			CHECK_EQ(info.end - info.start, 4 * PAGE_SIZE);
+			CHECK_EQ(info.pages, 3);
+			CHECK_EQ(info.on_node[0], 3);
+			CHECK(info.caller);
+		}
+		if (info.start == (vaddr_t)(uintptr_t)q) {
+			seen_q = true;
+			CHECK_EQ(info.kind, VMALLOC_MAP);
+			CHECK_EQ(info.on_node[0], 0);
+		}
+	}
+	CHECK(seen_p && seen_q);
+	vunmap(q);
+	vfree(p);
+	put_page(page);
+}
+
+UNIT_TEST(limits_are_kept)
+{
+	const struct kva_state *k = kva_state();
+	vaddr_t low = k->start + (64u << 20), high = low + 10 * PAGE_SIZE;
+	char *a = vmalloc_range(4 * PAGE_SIZE, low, high, GFP_KERNEL);
+	char *b = vmalloc_range(4 * PAGE_SIZE, low, high, GFP_KERNEL);
+
+	CHECK_EQ((vaddr_t)(uintptr_t)a, low);
+	CHECK_EQ((vaddr_t)(uintptr_t)b, low + 5 * PAGE_SIZE);
+	CHECK_EQ(vmalloc_range(PAGE_SIZE, low, high, GFP_KERNEL), NULL);
+	vfree(a); /* lazy: a search that finds nothing flushes */
+	a = vmalloc_range(4 * PAGE_SIZE, low, high, GFP_KERNEL);
+	CHECK_EQ((vaddr_t)(uintptr_t)a, low);
+	vfree(a);
+	vfree(b);
 	CHECK_SOUND(kva_check());
 }
 
@@ -224,6 +341,43 @@ UNIT_TEST(every_allocation_fails_in_turn)
 		CHECK_LT(n, 60);
 	}
 	CHECK_SOUND(mm_check());
+}
+
+/* Large pages and small ones: the tables for both are among what fails. */
+UNIT_TEST(every_allocation_of_a_large_area_fails_in_turn)
+{
+	const size_t size = pt_leaf_span() + 20 * PAGE_SIZE;
+	int64_t n = 0;
+	uint64_t failed;
+
+	do {
+		uint64_t used = vmalloc_used_pages();
+		void *p;
+
+		fault_inject(n++);
+		p = vmalloc(size);
+		failed = fault_inject(-1);
+		vfree(p);
+		CHECK_EQ(vmalloc_used_pages(), used);
+		CHECK_SOUND(kva_check());
+		CHECK_LT(n, 600);
+	} while (failed);
+	CHECK_SOUND(mm_check());
+}
+
+/* Whatever fails, once, is tried again. */
+UNIT_TEST(nofail_does_not_fail)
+{
+	for (int64_t n = 0; n < 30; n++) {
+		void *p;
+
+		fault_inject_once(n);
+		p = __vmalloc(5 * PAGE_SIZE, GFP_KERNEL | __GFP_NOFAIL);
+		CHECK(p);
+		vfree(p);
+		CHECK_SOUND(kva_check());
+	}
+	fault_inject(-1);
 }
 
 UNIT_TEST(every_mapping_fails_in_turn)

@@ -289,6 +289,7 @@ static void start_trace(void)
 		return;
 	}
 	trace_init(PHYS(base), size);
+	slab_flush_all(); /* arrays that were opened before tracing was on; the other CPUs idle */
 }
 
 static void init_main(void *unused UNUSED)
@@ -331,9 +332,10 @@ static void set_seed(void)
 void kernel_main(void)
 {
 	log_init();
+	machine()->boot_words = boot_info.cmdline;
+	set_seed();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);
-	set_seed();
 	fork_init();
 	signal_init();
 	futex_init();

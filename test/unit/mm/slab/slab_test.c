@@ -33,7 +33,7 @@ static const struct slabinfo *find_info(const char *name)
 UNIT_TEST(cache_from_birth_to_end)
 {
 	uint64_t slab = frame_kind_pages(FRAME_SLAB);
-	struct kmem_cache *s = kmem_cache_create("test-life", 100, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-life", 100, 0, SLAB_NO_MERGE, NULL);
 	void *a, *b;
 
 	CHECK(s);
@@ -59,7 +59,7 @@ UNIT_TEST(cache_from_birth_to_end)
 
 UNIT_TEST(last_freed_first_given)
 {
-	struct kmem_cache *s = kmem_cache_create("test-lifo", 64, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-lifo", 64, 0, SLAB_NO_MERGE, NULL);
 	void *a, *b;
 
 	CHECK(s);
@@ -129,7 +129,7 @@ UNIT_TEST(an_object_and_its_link_fit_into_a_slab)
 
 UNIT_TEST(constructor_runs_once_for_each_object)
 {
-	struct kmem_cache *s = kmem_cache_create("test-ctor", 40, 0, 0, construct);
+	struct kmem_cache *s = kmem_cache_create("test-ctor", 40, 0, SLAB_NO_MERGE, construct);
 	uint8_t *a;
 
 	CHECK(s);
@@ -206,7 +206,7 @@ UNIT_TEST(random_objects_do_not_overlap)
 	static const size_t sizes[] = {8, 40, 256, 1500, 5000};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct kmem_cache *s = kmem_cache_create("test-random", sizes[i], 0, 0, NULL);
+		struct kmem_cache *s = kmem_cache_create("test-random", sizes[i], 0, SLAB_NO_MERGE, NULL);
 
 		CHECK(s);
 		CHECK_CALL(random_cache(s, sizes[i]));
@@ -218,7 +218,7 @@ UNIT_TEST(random_objects_do_not_overlap)
 /* The same without the CPU's free list: the way of interrupts. */
 UNIT_TEST(random_objects_while_careful)
 {
-	struct kmem_cache *s = kmem_cache_create("test-careful", 72, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-careful", 72, 0, SLAB_NO_MERGE, NULL);
 
 	CHECK(s);
 	live_add(0, kmem_cache_alloc(s, GFP_KERNEL), 72, unit_random());
@@ -329,7 +329,7 @@ UNIT_TEST(krealloc_keeps_contents)
 
 UNIT_TEST(empty_slabs_go_back)
 {
-	struct kmem_cache *s = kmem_cache_create("test-shrink", 128, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-shrink", 128, 0, SLAB_NO_MERGE, NULL);
 	static void *objects[2000];
 	uint64_t free;
 
@@ -340,7 +340,8 @@ UNIT_TEST(empty_slabs_go_back)
 	for (unsigned i = 0; i < ARRAY_SIZE(objects); i++)
 		kmem_cache_free(s, objects[i]);
 	CHECK_GE(nr_free_pages(), free + 55); /* 63 slabs; the last ones are kept */
-	CHECK_LE(kmem_cache_shrink(s), 4);
+	/* This CPU's array (62 objects), its slab and two partial ones; the node's two empty ones. */
+	CHECK_LE(kmem_cache_shrink(s), 8);
 	CHECK(find_info("test-shrink"));
 	CHECK_EQ(wanted.info.num_slabs, 0);
 	CHECK_EQ(kmem_cache_destroy(s), 0);
@@ -359,7 +360,7 @@ UNIT_TEST(every_allocation_fails_in_turn)
 		uint64_t failed;
 
 		fault_inject(n);
-		s = kmem_cache_create("test-fail", 700, 0, 0, NULL);
+		s = kmem_cache_create("test-fail", 700, 0, SLAB_NO_MERGE, NULL);
 		if (s)
 			a = kmem_cache_alloc(s, GFP_KERNEL);
 		if (a)

@@ -61,7 +61,8 @@ static bool array_open(struct kmem_cache *s)
 		return false;
 	if (c->array != slab_closed)
 		return true;
-	if (!arrays || machine()->careful || trace_enabled() || ++c->steps < ARRAY_AFTER)
+	if (!arrays || slab_state()->closing || machine()->careful || trace_enabled() ||
+	    ++c->steps < ARRAY_AFTER)
 		return false;
 	c->steps = 0;
 	if (!arrays->ops->get(arrays, arrays->object_size, GFP_NOWAIT | __GFP_NOWARN, 1, &array))

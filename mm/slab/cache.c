@@ -207,7 +207,9 @@ static struct kmem_cache *create(const char *name, size_t size, const struct kme
 	s = kmem_cache_alloc(&slab_state()->cache_cache, GFP_KERNEL);
 	if (!s)
 		return NULL;
-	if (prepare(s, name, size, args, with_boot_flags(name, flags))) {
+	/* The largest objects leave no room for what the boot words want around them. */
+	if (prepare(s, name, size, args, with_boot_flags(name, flags)) &&
+	    prepare(s, name, size, args, flags)) {
 		kmem_cache_free(&slab_state()->cache_cache, s);
 		return NULL;
 	}
@@ -342,12 +344,14 @@ void slab_flush_all(void)
 	struct kmem_cache *s;
 
 	mutex_lock(&slab_state()->lock);
+	slab_state()->closing = true;
 	list_for_each_entry(s, &slab_state()->caches, list)
 		for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
 			slab_close_cpu(s, &s->cpu[i]);
 	list_for_each_entry(s, &slab_state()->caches, list)
 		for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
 			s->ops->flush(s, &s->cpu[i]);
+	slab_state()->closing = false;
 	mutex_unlock(&slab_state()->lock);
 }
 

@@ -155,6 +155,7 @@ struct slab_state {
 	struct kmem_cache slob_cache;  /* likewise */
 	struct kmem_cache *arrays;     /* of CPUs' arrays; NULL: none yet */
 	struct kmem_cache *slob;       /* SLOB: whose the pages of blocks are; else NULL */
+	bool closing; /* quiet machine: no array is opened */
 	struct mutex lock;
 	struct list_head caches;  /* (M) in order of creation */
 	struct list_head aliases; /* (M) struct slab_alias */

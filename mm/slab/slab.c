@@ -314,7 +314,7 @@ static void make_shared(struct kmem_cache *s, struct slab_node *n)
 	void *block;
 	irq_state_t irq;
 
-	if (n->shared || !arrays || s == arrays || machine()->careful ||
+	if (n->shared || !arrays || slab_state()->closing || machine()->careful ||
 	    !get(arrays, 0, GFP_NOWAIT | __GFP_NOWARN, 1, &block))
 		return;
 	shared = block;

@@ -192,6 +192,8 @@ static void add_words(struct launch *l, const struct options *o, const struct gu
 		buf_printf(&b, " log");
 	if (o->selftest)
 		buf_printf(&b, " selftest%s%s", *o->selftest ? "=" : "", o->selftest);
+	if (o->slab)
+		buf_printf(&b, " slab=%s", o->slab);
 	for (size_t i = 0; i < o->set.n; i++)
 		buf_printf(&b, " %s", o->set.v[i]);
 	add(l, "-append", b.data);

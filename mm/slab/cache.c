@@ -314,8 +314,10 @@ uint64_t kmem_cache_shrink(struct kmem_cache *s)
 {
 	uint64_t before = slab_nr_slabs(s), after;
 
-	if (!in_interrupt())
-		slab_flush_cpu(s, slab_cpu(s));
+	if (!in_interrupt()) {
+		slab_close_cpu(s, slab_cpu(s));
+		s->ops->flush(s, slab_cpu(s));
+	}
 	s->ops->discard(s);
 	after = slab_nr_slabs(s);
 	return before > after ? (before - after) << s->order : 0;

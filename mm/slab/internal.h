@@ -33,6 +33,7 @@
 #define SLAB_ALIGN     8u
 #define SLAB_DEBUG     (SLAB_CONSISTENCY_CHECKS | SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER)
 #define SLAB_KMALLOC   0x10000u /* of kmalloc.c */
+#define SLAB_INTERNAL  0x20000u /* the allocator's own: must not need another cache */
 #define SLAB_SLOW      (SLAB_DEBUG | SLAB_STATS) /* no arrays */
 
 /* Only its CPU touches it, and never in an interrupt: no lock, no atomic step. */

@@ -173,9 +173,11 @@ static bool has_high_zone(void)
 
 static void make_class(struct slab_state *state, enum kmalloc_type type, unsigned class)
 {
+	/* SLOB aligns each request as it needs, but not what lies behind a red zone. */
+	bool by_class = !state->options.ops->exact ||
+	                slab_debug_flags(&state->options, kmalloc_names[type][class]);
 	size_t size = kmalloc_sizes[class];
-	bool power = !(size & (size - 1)) && !state->options.ops->exact;
-	const struct kmem_cache_args args = {.align = power ? size : 0};
+	const struct kmem_cache_args args = {.align = by_class && !(size & (size - 1)) ? size : 0};
 
 	if (type == KMALLOC_DMA32 && !has_high_zone()) {
 		state->kmalloc[type][class] = state->kmalloc[KMALLOC_NORMAL][class];
@@ -193,7 +195,8 @@ static void make_arrays(struct slab_state *state)
 
 	if (!s)
 		port_panic("slab_init: no memory for CPUs' arrays");
-	slab_cache_setup(s, "slab_array", ARRAY_WORDS * sizeof(void *), &no_args, SLAB_NO_MERGE);
+	slab_cache_setup(s, "slab_array", ARRAY_WORDS * sizeof(void *), &no_args,
+	                 SLAB_NO_MERGE | SLAB_INTERNAL);
 	s->limit = 0;
 	state->arrays = s;
 }
@@ -232,7 +235,8 @@ void slab_init(void)
 		slab_cache_setup(&state->slob_cache, "slob", PAGE_SIZE, &args, SLAB_NO_MERGE);
 		state->slob = &state->slob_cache;
 	}
-	slab_cache_setup(&state->cache_cache, "kmem_cache", size, &args, SLAB_NO_MERGE);
+	slab_cache_setup(&state->cache_cache, "kmem_cache", size, &args,
+	                 SLAB_NO_MERGE | SLAB_INTERNAL);
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++)
 		for (unsigned class = 0; class < KMALLOC_CLASSES; class++)
 			make_class(state, type, class);

@@ -90,10 +90,13 @@ static void count_objects(struct kmem_cache *s)
 		s->objects--;
 }
 
-/* The caches that kmalloc and creation stand on cannot use kmalloc themselves. */
+/*
+ * An index elsewhere is kmalloc's. So not for the caches that kmalloc stands on: that of caches, and that of CPUs'
+ * arrays, which kmalloc asks for while it opens one.
+ */
 static bool wants_off_slab(const struct kmem_cache *s)
 {
-	return s->size >= SLAB_OFF_SLAB && slab_state()->kmalloc[KMALLOC_NORMAL][5];
+	return s->size >= SLAB_OFF_SLAB && !(s->flags & SLAB_INTERNAL);
 }
 
 static int layout(struct kmem_cache *s)

@@ -372,7 +372,7 @@ static unsigned get(struct kmem_cache *s, size_t size, gfp_t gfp, unsigned n, vo
 
 static bool put_one(struct kmem_cache *s, void *object)
 {
-	struct page *page = virt_to_page(object);
+	struct page *page = slab_page(object);
 	size_t header = is_kmalloc(s) ? sizeof(struct slob_header) : 0, size = s->object_size;
 
 	if (!page_flag(page, PG_slab))

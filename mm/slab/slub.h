@@ -73,6 +73,14 @@ static inline uintptr_t slub_cipher(const struct kmem_cache *s, const void *obje
 	return s->random ^ __builtin_bswap64((uintptr_t)object);
 }
 
+/* The link as it is, right or wrong. */
+static inline void *slub_peek(const struct kmem_cache *s, const void *object)
+{
+	uintptr_t link = READ_ONCE(*(uintptr_t *)((char *)(uintptr_t)object + s->offset));
+
+	return (void *)(s->random ? link ^ slub_cipher(s, object) : link);
+}
+
 void *slub_decipher(struct kmem_cache *s, void *object, uintptr_t link);
 
 static inline void *slub_next(struct kmem_cache *s, void *object)

@@ -117,9 +117,8 @@ static uint64_t free_of_cpu(struct kmem_cache *s, const struct kmem_cache_cpu *c
 	uint32_t pfn = READ_ONCE(c->partial);
 	uint64_t n = 0;
 
-	if (page && !s->random)
-		for (; object && slub_is_object(s, page, object) && n < s->objects; n++)
-			object = slub_next(s, object);
+	for (; page && object && slub_is_object(s, page, object) && n < s->objects; n++)
+		object = slub_peek(s, object);
 	if (page)
 		n += s->objects - MIN(word_use(word_load(page)), s->objects);
 	for (unsigned i = READ_ONCE(c->nr_partial); i && pfn < machine()->max_pfn; i--) {

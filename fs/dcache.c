@@ -210,6 +210,11 @@ static struct dentry *take_unused(struct super_block *sb)
 	return found;
 }
 
+uint64_t nr_dentry_unused(void)
+{
+	return READ_ONCE(nr_unused);
+}
+
 uint64_t shrink_dcache(uint64_t max)
 {
 	struct dentry *dentry;

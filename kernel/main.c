@@ -250,6 +250,8 @@ static NORETURN void run_first_program(void)
 	quire_header.boot_ns = started_ns;
 	atomic_store_explicit(&quire_header.state, QUIRE_RUNNING, memory_order_release);
 	wake_up_new_task(task);
+	if (slab_start_reaper())
+		port_log("no memory for cache_reap: idle caches keep their objects");
 	do {
 		ended = kernel_wait(&raw);
 	} while (ended != pid && ended > 0);

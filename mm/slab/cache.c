@@ -329,6 +329,8 @@ uint64_t kmem_cache_shrink_all(void)
 	struct kmem_cache *s;
 	uint64_t pages = 0, round;
 
+	if (mutex_is_held(&slab_state()->lock))
+		return 0; /* reclaim, for an allocation of somebody who is walking the list */
 	mutex_lock(&slab_state()->lock);
 	do {
 		round = 0;

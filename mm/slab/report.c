@@ -113,41 +113,60 @@ void slab_set_report(void (*report)(const struct slab_bug *bug))
 
 /* --- leaks ---------------------------------------------------------------------------------------------------- */
 
-static void report_leak(struct kmem_cache *s, void *object)
+#define LEAKS_LOGGED 16u /* the others are counted only */
+
+static void report_leak(struct kmem_cache *s, void *object, unsigned n)
 {
 	struct slab_bug bug = {.cache = s->name,
 	                       .what = "Objects remaining on kmem_cache_destroy",
 	                       .object = object,
 	                       .allocated_by = call_site(s, object, TRACK_ALLOC)};
 
-	port_log("Object %#lx of %s is still in use", (unsigned long)(uintptr_t)object, s->name);
-	log_track(s, object, TRACK_ALLOC, "Allocated");
+	if (n < LEAKS_LOGGED) {
+		port_log("Object %#lx of %s is still in use", (unsigned long)(uintptr_t)object,
+		         s->name);
+		log_track(s, object, TRACK_ALLOC, "Allocated");
+	}
 	if (slab_state()->report)
 		slab_state()->report(&bug);
 }
 
-/* Every place of the slab at which an object could be: SLUB's and SLAB's are s->size apart, blocks may be anywhere. */
-static void report_slab(struct kmem_cache *s, struct page *page)
+/* Blocks may be anywhere, and their state says that they are the cache's. Returns how many were found, n before. */
+static unsigned report_blocks(struct kmem_cache *s, struct page *page, unsigned n)
 {
-	bool blocks = page->slab_cache == slab_state()->slob;
-	char *base = page_address(page), *end = base + (blocks ? PAGE_SIZE : s->slab_bytes);
+	char *base = page_address(page), *end = base + PAGE_SIZE;
 
-	for (char *p = base; p + s->object_size <= end; p += SLAB_ALIGN)
-		if (blocks ? p + s->meta + sizeof(struct slab_meta) <= end &&
-		                     s->ops->in_use(s, page, p)
-		           : s->ops->is_object(s, page, p) && s->ops->in_use(s, page, p))
-			report_leak(s, p);
+	for (char *p = base; p + s->meta + sizeof(struct slab_meta) <= end; p += SLAB_ALIGN)
+		if (s->ops->in_use(s, page, p))
+			report_leak(s, p, n++);
+	return n;
+}
+
+static unsigned report_slab(struct kmem_cache *s, struct page *page, unsigned n)
+{
+	char *p = page_address(page), *end = p + s->slab_bytes;
+
+	while (p < end && !s->ops->is_object(s, page, p))
+		p += SLAB_ALIGN;
+	for (; p < end && s->ops->is_object(s, page, p); p += s->size)
+		if (s->ops->in_use(s, page, p))
+			report_leak(s, p, n++);
+	return n;
 }
 
 /* Full slabs are on no list: look at every frame. */
 void slab_report_leaks(struct kmem_cache *s)
 {
+	unsigned n = 0;
+
 	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++) {
 		struct page *page = pfn_to_page(PFN(pfn));
 
 		if (!page_flag(page, PG_slab) || page_flag(page, PG_tail))
 			continue;
-		if (page->slab_cache == s || (s->meta && page->slab_cache == slab_state()->slob))
-			report_slab(s, page);
+		if (page->slab_cache == s)
+			n = report_slab(s, page, n);
+		else if (s->meta && page->slab_cache == slab_state()->slob)
+			n = report_blocks(s, page, n);
 	}
 }

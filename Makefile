@@ -87,6 +87,19 @@ $(B)/h/%.o: %.c
 unit: $(B)/unit
 	$(B)/unit $(UNIT_ARGS)
 
+# The same as fast as it can be, for bench/.
+BHOST  := $(wildcard host/*.c)
+BFLAGS := -std=gnu11 -O2 -g -fno-pie -ftls-model=local-exec -fno-strict-aliasing $(WARN) -Ihost/embed $(INC)
+bobj    = $(addprefix $(B)/b/,$(patsubst %.c,%.o,$(1)))
+
+$(B)/b/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/slab_bench: $(call bobj,$(MM) $(HLIB) $(BHOST) bench/slab_bench.c)
+	@echo "  LD      $@"
+	$(Q)$(CC) -no-pie -o $@ $^ -lpthread
+
 # --- the command ------------------------------------------------------------------------------------
 
 quire: $(patsubst %.c,$(B)/c/%.o,$(CMD))

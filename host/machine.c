@@ -101,6 +101,7 @@ void host_enter(struct host_machine *h, unsigned cpu)
 	        .ram = h->ram,
 	        .mem_map = h->mem_map,
 	        .cpu = cpu,
+	        .cpu_line = cpu * CACHELINE,
 	        .mmu_levels = h->levels,
 	        .self = host_thread_self(),
 	};

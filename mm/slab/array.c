@@ -174,12 +174,12 @@ NOINLINE void slab_free_slow(struct kmem_cache *s, void *object, void *caller)
 
 void *kmem_cache_alloc(struct kmem_cache *s, gfp_t gfp)
 {
-	return slab_alloc(s, s->object_size, gfp, __builtin_return_address(0));
+	return slab_alloc(s, 0, gfp);
 }
 
 void kmem_cache_free(struct kmem_cache *s, void *object)
 {
-	slab_free(s, object, __builtin_return_address(0));
+	slab_free(s, object);
 }
 
 /* What the array holds, the newest first. */

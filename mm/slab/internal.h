@@ -136,6 +136,7 @@ extern const struct slab_ops slub_ops, slab_ops, slob_ops;
 
 #define KMALLOC_CLASSES 13 /* 8 16 32 64 96 128 192 256 ... 8192 */
 #define KMALLOC_MAX     8192u
+#define KMALLOC_SMALL   1024u
 enum kmalloc_type { KMALLOC_NORMAL, KMALLOC_RECLAIM, KMALLOC_DMA, KMALLOC_DMA32, NR_KMALLOC_TYPES };
 
 enum slob_fit { SLOB_FIRST, SLOB_NEXT, SLOB_BEST };
@@ -161,6 +162,7 @@ struct slab_state {
 	struct list_head caches;  /* (M) in order of creation */
 	struct list_head aliases; /* (M) struct slab_alias */
 	struct kmem_cache *kmalloc[NR_KMALLOC_TYPES][KMALLOC_CLASSES];
+	struct kmem_cache *kmalloc_small[KMALLOC_SMALL / 8 + 1]; /* normal ones, by (size + 7) / 8 */
 	struct slab_options options;
 	void (*report)(const struct slab_bug *bug);
 
@@ -258,28 +260,30 @@ static inline struct page *slab_page(const void *object)
 
 static inline struct kmem_cache_cpu *slab_cpu(struct kmem_cache *s)
 {
-	return &s->cpu[cpu_id()];
+	return (struct kmem_cache_cpu *)((char *)s->cpu + cpu_line());
 }
 
-static ALWAYS_INLINE void *slab_alloc(struct kmem_cache *s, size_t size, gfp_t gfp, void *caller)
+/* The fast paths. What only the slow ones need is worked out behind the branch. */
+static ALWAYS_INLINE void *slab_alloc(struct kmem_cache *s, size_t size, gfp_t gfp)
 {
 	struct kmem_cache_cpu *c = slab_cpu(s);
 	void *object;
 
 	if (unlikely(in_interrupt() || !(object = *c->top)))
-		return slab_alloc_slow(s, size, gfp, caller);
+		return slab_alloc_slow(s, size ? size : s->object_size, gfp,
+		                       __builtin_return_address(0));
 	c->top--;
 	if (unlikely(gfp & __GFP_ZERO))
 		return __builtin_memset(object, 0, s->object_size);
 	return object;
 }
 
-static ALWAYS_INLINE void slab_free(struct kmem_cache *s, void *object, void *caller)
+static ALWAYS_INLINE void slab_free(struct kmem_cache *s, void *object)
 {
 	struct kmem_cache_cpu *c = slab_cpu(s);
 
 	if (unlikely(in_interrupt() || c->top == c->full)) {
-		slab_free_slow(s, object, caller);
+		slab_free_slow(s, object, __builtin_return_address(0));
 		return;
 	}
 	*++c->top = object;

@@ -33,15 +33,14 @@ static const uint16_t kmalloc_sizes[KMALLOC_CLASSES] = {8,   16,  32,   64,   96
                                                         256, 512, 1024, 2048, 4096, 8192};
 
 /* Class by eighths: index (size + 7) / 8, for sizes up to 1024. */
-#define SMALL_MAX 1024u
-static const uint8_t small_class[SMALL_MAX / 8 + 1] = {
+static const uint8_t small_class[KMALLOC_SMALL / 8 + 1] = {
         [0 ... 1] = 0,  [2] = 1,        [3 ... 4] = 2,   [5 ... 8] = 3,   [9 ... 12] = 4,
         [13 ... 16] = 5, [17 ... 24] = 6, [25 ... 32] = 7, [33 ... 64] = 8, [65 ... 128] = 9,
 };
 
 static inline unsigned kmalloc_class(size_t size)
 {
-	if (likely(size <= SMALL_MAX))
+	if (size <= KMALLOC_SMALL)
 		return small_class[(size + 7) / 8];
 	return 63u - (unsigned)__builtin_clzll(size - 1);
 }
@@ -83,23 +82,26 @@ static enum kmalloc_type kmalloc_type(gfp_t gfp)
 {
 	if (gfp & __GFP_DMA)
 		return KMALLOC_DMA;
-	return gfp & __GFP_DMA32 ? KMALLOC_DMA32 : KMALLOC_RECLAIM;
+	if (gfp & __GFP_DMA32)
+		return KMALLOC_DMA32;
+	return gfp & __GFP_RECLAIMABLE ? KMALLOC_RECLAIM : KMALLOC_NORMAL;
 }
 
 static NOINLINE void *kmalloc_special(size_t size, gfp_t gfp, void *caller)
 {
+	struct kmem_cache *s;
+
 	if (size > KMALLOC_MAX)
 		return kmalloc_large(size, gfp, caller);
-	return slab_alloc(slab_state()->kmalloc[kmalloc_type(gfp)][kmalloc_class(size)], size, gfp,
-	                  caller);
+	s = slab_state()->kmalloc[kmalloc_type(gfp)][kmalloc_class(size)];
+	return slab_alloc(s, MAX(size, 1), gfp);
 }
 
 void *kmalloc(size_t size, gfp_t gfp)
 {
-	if (unlikely(size > KMALLOC_MAX || gfp & KMALLOC_TYPES))
+	if (unlikely(size > KMALLOC_SMALL || gfp & KMALLOC_TYPES))
 		return kmalloc_special(size, gfp, __builtin_return_address(0));
-	return slab_alloc(slab_state()->kmalloc[KMALLOC_NORMAL][kmalloc_class(size)], size, gfp,
-	                  __builtin_return_address(0));
+	return slab_alloc(slab_state()->kmalloc_small[(size + 7) / 8], MAX(size, 1), gfp);
 }
 
 void *kcalloc(size_t n, size_t size, gfp_t gfp)
@@ -119,7 +121,7 @@ void kfree(void *p)
 		return;
 	page = virt_to_page(p);
 	if (likely(page_flag(page, PG_slab)))
-		slab_free(page->slab_cache, p, __builtin_return_address(0));
+		slab_free(page->slab_cache, p);
 	else
 		kfree_large(p, __builtin_return_address(0));
 }
@@ -240,6 +242,8 @@ void slab_init(void)
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++)
 		for (unsigned class = 0; class < KMALLOC_CLASSES; class++)
 			make_class(state, type, class);
+	for (unsigned i = 0; i < ARRAY_SIZE(state->kmalloc_small); i++)
+		state->kmalloc_small[i] = state->kmalloc[KMALLOC_NORMAL][small_class[i]];
 	if (state->options.ops->arrays)
 		make_arrays(state);
 }

@@ -318,7 +318,7 @@ static struct slob_header *header_of(const struct kmem_cache *s, const void *obj
 
 static void set_header(const struct kmem_cache *s, struct slob_header *h, size_t size)
 {
-	*h = (struct slob_header){.size = (uint32_t)MAX(size, 1), .magic = SLOB_MAGIC};
+	*h = (struct slob_header){.size = (uint32_t)size, .magic = SLOB_MAGIC};
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++)
 		for (unsigned class = 0; class < KMALLOC_CLASSES; class++)
 			if (slab_state()->kmalloc[type][class] == s) {

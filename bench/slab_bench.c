@@ -61,16 +61,16 @@ PAIR(quire, kmem_cache_alloc(cache, GFP_KERNEL), kmem_cache_free(cache, p))
 PAIR(kmalloc, kmalloc(64, GFP_KERNEL), kfree(p))
 
 /* BULK objects, then all back. */
-#define BULKS(name, ALLOC, FREE)                                \
-	NOINLINE void work_bulk_##name(unsigned n);             \
-	NOINLINE void work_bulk_##name(unsigned n)              \
-	{                                                       \
-		void *p[BULK];                                  \
-		for (unsigned i = 0; i < n; i += BULK) {        \
-			ALLOC;                                  \
+#define BULKS(name, ALLOC, FREE)                                    \
+	NOINLINE void work_bulk_##name(unsigned n);                 \
+	NOINLINE void work_bulk_##name(unsigned n)                  \
+	{                                                           \
+		void *p[BULK];                                      \
+		for (unsigned i = 0; i < n; i += BULK) {            \
+			ALLOC;                                      \
 			__asm__ volatile("" : : "r"(p) : "memory"); \
-			FREE;                                   \
-		}                                               \
+			FREE;                                       \
+		}                                                   \
 	}
 BULKS(none, (void)0, (void)0)
 BULKS(malloc, for (unsigned k = 0; k < BULK; k++) p[k] = malloc(64),
@@ -79,17 +79,17 @@ BULKS(quire, if (!kmem_cache_alloc_bulk(cache, GFP_KERNEL, BULK, p)) abort(),
       kmem_cache_free_bulk(cache, BULK, p))
 
 /* 10,000 live; a random one goes, one of 16 to 527 bytes takes its place. */
-#define RANDOMS(name, ALLOC, FREE)                              \
-	NOINLINE void work_random_##name(unsigned n);           \
-	NOINLINE void work_random_##name(unsigned n)            \
-	{                                                       \
-		uint32_t state = 1;                             \
-		for (unsigned i = 0; i < n; i++) {              \
-			unsigned at = next_random(&state) % LIVE; \
+#define RANDOMS(name, ALLOC, FREE)                                      \
+	NOINLINE void work_random_##name(unsigned n);                   \
+	NOINLINE void work_random_##name(unsigned n)                    \
+	{                                                               \
+		uint32_t state = 1;                                     \
+		for (unsigned i = 0; i < n; i++) {                      \
+			unsigned at = next_random(&state) % LIVE;       \
 			size_t size = 16 + (next_random(&state) & 511); \
-			FREE(live[at]);                         \
-			live[at] = ALLOC(size);                 \
-		}                                               \
+			FREE(live[at]);                                 \
+			live[at] = ALLOC(size);                         \
+		}                                                       \
 	}
 #define kmalloc_kernel(size) kmalloc(size, GFP_KERNEL)
 RANDOMS(none, none_alloc, none_free)
@@ -158,6 +158,7 @@ int main(int argc, char **argv)
 		printf("%.2f\n", (cpu_ns() - start) / (works[i].n / divide));
 		return 0;
 	}
-	fprintf(stderr, "usage: slab_bench none|malloc|quire pair|kmalloc|bulk|random [BOOT WORDS]\n");
+	fprintf(stderr,
+	        "usage: slab_bench none|malloc|quire pair|kmalloc|bulk|random [BOOT WORDS]\n");
 	return 2;
 }

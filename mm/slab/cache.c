@@ -51,7 +51,10 @@ unsigned slab_least_waste_order(const struct kmem_cache *s)
 /* Objects in a CPU's array: some KB at most. */
 static unsigned array_limit(const struct kmem_cache *s)
 {
-	unsigned limit = s->size <= 256 ? ARRAY_MAX : s->size <= 1024 ? 30 : s->size <= 4096 ? 14 : 6;
+	unsigned limit = s->size <= 256    ? ARRAY_MAX
+	                 : s->size <= 1024 ? 30
+	                 : s->size <= 4096 ? 14
+	                                   : 6;
 
 	if (!s->ops->arrays || s->flags & SLAB_SLOW)
 		return 0;
@@ -153,8 +156,8 @@ static bool mergeable(const struct kmem_cache *s)
 static bool same_kind(const struct kmem_cache *s, const struct kmem_cache *new)
 {
 	return mergeable(s) && s->size == new->size && s->align >= new->align &&
-	       !((s->flags ^ new->flags) & SLAB_MERGE_SAME) && s != slab_state()->arrays &&
-	       s != &slab_state()->cache_cache;
+	       !((s->flags ^ new->flags) & SLAB_MERGE_SAME) &&
+	       s != slab_state()->arrays &&s != &slab_state()->cache_cache;
 }
 
 /* Mutex held. */

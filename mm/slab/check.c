@@ -12,7 +12,7 @@ static const char *check_array(const struct kmem_cache *s, const struct kmem_cac
 
 	if (c->array == slab_closed)
 		return c->top == slab_closed && c->full == slab_closed ? NULL
-		                                                        : "slab: a closed array";
+		                                                       : "slab: a closed array";
 	if (c->full != c->array + s->limit || n > s->limit || *c->array)
 		return "slab: ends of a CPU's array";
 	for (unsigned i = 1; i <= n; i++) {

@@ -23,10 +23,10 @@
 #include "lib/hash.h"
 #include "lib/string.h"
 
-#define RED_FREE     0xbbu
-#define RED_ACTIVE   0xccu
-#define POISON_BYTE  0x6bu
-#define POISON_LAST  0xa5u
+#define RED_FREE    0xbbu
+#define RED_ACTIVE  0xccu
+#define POISON_BYTE 0x6bu
+#define POISON_LAST 0xa5u
 
 /* Where things lie (cache.c draws it). */
 void slab_debug_layout(struct kmem_cache *s)
@@ -160,8 +160,9 @@ void slab_debug_alloc(struct kmem_cache *s, void *object, void *caller)
 	struct slab_meta *meta = slab_meta(s, object);
 
 	if (meta->state != ~slab_live_mark(s))
-		slab_report(s, meta->state == slab_live_mark(s) ? "Object already allocated"
-		                                                : "Object state overwritten",
+		slab_report(s,
+		            meta->state == slab_live_mark(s) ? "Object already allocated"
+		                                             : "Object state overwritten",
 		            object, &meta->state, 0);
 	check_zones(s, object, RED_FREE);
 	check_poison_bytes(s, object);

@@ -38,15 +38,17 @@
 
 /* Only its CPU touches it, and never in an interrupt: no lock, no atomic step. */
 struct kmem_cache_cpu {
-	void **top, **full; /* the array: last object in it, last place; slab_closed if there is none */
-	void *freelist;     /* SLUB: objects of the slab that this CPU owns; NULL ends */
-	uintptr_t base;     /* address of that slab; 0: none */
-	struct page *page;  /* its head, frozen; NULL: none */
-	uint32_t partial;   /* SLUB: frame number of the first frozen slab with free objects, PFN_NONE_N */
+	void **top,
+	        **full; /* the array: last object in it, last place; slab_closed if there is none */
+	void *freelist; /* SLUB: objects of the slab that this CPU owns; NULL ends */
+	uintptr_t base; /* address of that slab; 0: none */
+	struct page *page; /* its head, frozen; NULL: none */
+	uint32_t
+	        partial; /* SLUB: frame number of the first frozen slab with free objects, PFN_NONE_N */
 	uint16_t nr_partial;
-	uint16_t steps;     /* slow ones, until there is an array */
-	void **array;       /* NULL: closed. [0] is NULL, objects from [1] on */
-	void **seen;        /* top when the reaper came by */
+	uint16_t steps; /* slow ones, until there is an array */
+	void **array;   /* NULL: closed. [0] is NULL, objects from [1] on */
+	void **seen;    /* top when the reaper came by */
 };
 static_assert(sizeof(struct kmem_cache_cpu) == CACHELINE, "");
 
@@ -56,8 +58,9 @@ struct shared_array {
 };
 
 struct slab_node {
-	spinlock_t lock;           /* irqsave */
-	uint32_t colour_next;      /* (lock) SLAB: first byte of the next slab's objects, in units of colour_off */
+	spinlock_t lock; /* irqsave */
+	uint32_t
+	        colour_next; /* (lock) SLAB: first byte of the next slab's objects, in units of colour_off */
 	struct page_list partial;  /* (lock) slabs with free objects that are no CPU's */
 	_Atomic uint64_t nr_slabs; /* all of the cache on this node */
 
@@ -79,14 +82,14 @@ struct kmem_cache {
 	uint32_t slab_bytes;  /* PAGE_SIZE << order */
 	uint32_t object_size; /* as asked for; grows when a larger one is merged */
 	uint16_t objects, order;
-	uint16_t limit;     /* of a CPU's array; 0: none */
-	uint16_t red_left;  /* bytes before the object */
-	uint32_t meta;      /* offset of struct slab_meta from the object, 0: none */
+	uint16_t limit;    /* of a CPU's array; 0: none */
+	uint16_t red_left; /* bytes before the object */
+	uint32_t meta;     /* offset of struct slab_meta from the object, 0: none */
 	uint32_t align;
 	unsigned flags;
-	gfp_t gfp;            /* added to what is asked for */
-	uint32_t min_partial; /* empty slabs above this number of partial ones go back */
-	uint16_t cpu_partial; /* SLUB: slabs that a CPU keeps */
+	gfp_t gfp;                   /* added to what is asked for */
+	uint32_t min_partial;        /* empty slabs above this number of partial ones go back */
+	uint16_t cpu_partial;        /* SLUB: slabs that a CPU keeps */
 	uint16_t colour, colour_off; /* SLAB: how many colours, how far apart */
 	bool off_slab;               /* SLAB: the index is elsewhere */
 	uint64_t random;             /* SLAB_HARDENED: the cipher; 0: none */
@@ -94,11 +97,11 @@ struct kmem_cache {
 	void (*ctor)(void *object);
 	void (*dtor)(void *object);
 
-	uint32_t refcount;     /* (M) creations */
-	struct list_head list; /* (M) slab_state.lock */
+	uint32_t refcount;                      /* (M) creations */
+	struct list_head list;                  /* (M) slab_state.lock */
 	_Atomic uint64_t alloc_fast, free_fast; /* SLAB_STATS */
 	_Atomic uint64_t alloc_slow, free_slow, new_slabs, discarded;
-	_Atomic int64_t live;  /* SLOB: objects in use */
+	_Atomic int64_t live; /* SLOB: objects in use */
 
 	struct slab_node node[MAX_NUMNODES]; /* as many as the machine has */
 };
@@ -147,9 +150,9 @@ struct slab_options {
 	const struct slab_ops *ops;
 	enum slob_fit fit;
 	bool nomerge, harden;
-	uint16_t arrays;   /* most objects in a CPU's array */
-	char debug[128];   /* slub_debug=, "" if absent */
-	char stats[32];    /* slab_stats=NAME */
+	uint16_t arrays; /* most objects in a CPU's array */
+	char debug[128]; /* slub_debug=, "" if absent */
+	char stats[32];  /* slab_stats=NAME */
 };
 
 struct slab_state {
@@ -157,18 +160,19 @@ struct slab_state {
 	struct kmem_cache slob_cache;  /* likewise */
 	struct kmem_cache *arrays;     /* of CPUs' arrays; NULL: none yet */
 	struct kmem_cache *slob;       /* SLOB: whose the pages of blocks are; else NULL */
-	bool closing; /* quiet machine: no array is opened */
+	bool closing;                  /* quiet machine: no array is opened */
 	struct mutex lock;
 	struct list_head caches;  /* (M) in order of creation */
 	struct list_head aliases; /* (M) struct slab_alias */
 	struct kmem_cache *kmalloc[NR_KMALLOC_TYPES][KMALLOC_CLASSES];
-	struct kmem_cache *kmalloc_small[KMALLOC_SMALL / 8 + 1]; /* normal ones, by (size + 7) / 8 */
+	struct kmem_cache
+	        *kmalloc_small[KMALLOC_SMALL / 8 + 1]; /* normal ones, by (size + 7) / 8 */
 	struct slab_options options;
 	void (*report)(const struct slab_bug *bug);
 
-	spinlock_t slob_lock;                        /* irqsave */
-	struct page_list slob_free[SLOB_LISTS];      /* (slob_lock) pages with a free block */
-	uint64_t slob_pages;                         /* (slob_lock) */
+	spinlock_t slob_lock;                   /* irqsave */
+	struct page_list slob_free[SLOB_LISTS]; /* (slob_lock) pages with a free block */
+	uint64_t slob_pages;                    /* (slob_lock) */
 
 	struct mutex shrinker_lock;
 	struct list_head shrinkers; /* (shrinker_lock) */

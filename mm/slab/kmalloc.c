@@ -12,11 +12,11 @@
 
 #define KMALLOC_TYPES (__GFP_DMA | __GFP_DMA32 | __GFP_RECLAIMABLE)
 
-#define NAMES(prefix)                                                                          \
-	{                                                                                      \
-		prefix "8", prefix "16", prefix "32", prefix "64", prefix "96", prefix "128",  \
-		        prefix "192", prefix "256", prefix "512", prefix "1k", prefix "2k",    \
-		        prefix "4k", prefix "8k",                                              \
+#define NAMES(prefix)                                                                         \
+	{                                                                                     \
+		prefix "8", prefix "16", prefix "32", prefix "64", prefix "96", prefix "128", \
+		        prefix "192", prefix "256", prefix "512", prefix "1k", prefix "2k",   \
+		        prefix "4k", prefix "8k",                                             \
 	}
 static const char *const kmalloc_names[NR_KMALLOC_TYPES][KMALLOC_CLASSES] = {
         [KMALLOC_NORMAL] = NAMES("kmalloc-"),
@@ -34,7 +34,7 @@ static const uint16_t kmalloc_sizes[KMALLOC_CLASSES] = {8,   16,  32,   64,   96
 
 /* Class by eighths: index (size + 7) / 8, for sizes up to 1024. */
 static const uint8_t small_class[KMALLOC_SMALL / 8 + 1] = {
-        [0 ... 1] = 0,  [2] = 1,        [3 ... 4] = 2,   [5 ... 8] = 3,   [9 ... 12] = 4,
+        [0 ... 1] = 0,   [2] = 1,         [3 ... 4] = 2,   [5 ... 8] = 3,   [9 ... 12] = 4,
         [13 ... 16] = 5, [17 ... 24] = 6, [25 ... 32] = 7, [33 ... 64] = 8, [65 ... 128] = 9,
 };
 
@@ -185,8 +185,9 @@ static void make_class(struct slab_state *state, enum kmalloc_type type, unsigne
 		state->kmalloc[type][class] = state->kmalloc[KMALLOC_NORMAL][class];
 		return;
 	}
-	state->kmalloc[type][class] = kmem_cache_create_args(
-	        kmalloc_names[type][class], size, &args, kmalloc_flags[type] | SLAB_KMALLOC | SLAB_PANIC);
+	state->kmalloc[type][class] =
+	        kmem_cache_create_args(kmalloc_names[type][class], size, &args,
+	                               kmalloc_flags[type] | SLAB_KMALLOC | SLAB_PANIC);
 }
 
 /* Of CPUs' arrays: has none itself. */
@@ -240,7 +241,7 @@ void slab_init(void)
 	slab_cache_setup(&state->cache_cache, "kmem_cache", size, &args,
 	                 SLAB_NO_MERGE | SLAB_INTERNAL);
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++)
-		for (unsigned class = 0; class < KMALLOC_CLASSES; class++)
+		for (unsigned class = 0; class < KMALLOC_CLASSES; class ++)
 			make_class(state, type, class);
 	for (unsigned i = 0; i < ARRAY_SIZE(state->kmalloc_small); i++)
 		state->kmalloc_small[i] = state->kmalloc[KMALLOC_NORMAL][small_class[i]];

@@ -113,12 +113,22 @@ static unsigned debug_letters(const char *s, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		switch (s[i]) {
-		case 'F': flags |= SLAB_CONSISTENCY_CHECKS; break;
-		case 'Z': flags |= SLAB_RED_ZONE; break;
-		case 'P': flags |= SLAB_POISON; break;
-		case 'U': flags |= SLAB_STORE_USER; break;
-		case '-': break;
-		default: port_log("slub_debug: '%c' is unknown: write F, Z, P, U or -", s[i]);
+		case 'F':
+			flags |= SLAB_CONSISTENCY_CHECKS;
+			break;
+		case 'Z':
+			flags |= SLAB_RED_ZONE;
+			break;
+		case 'P':
+			flags |= SLAB_POISON;
+			break;
+		case 'U':
+			flags |= SLAB_STORE_USER;
+			break;
+		case '-':
+			break;
+		default:
+			port_log("slub_debug: '%c' is unknown: write F, Z, P, U or -", s[i]);
 		}
 	}
 	return flags;

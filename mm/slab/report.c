@@ -93,9 +93,8 @@ void slab_report(struct kmem_cache *s, const char *what, const void *object, con
 
 NOINLINE void slab_bad_free(struct kmem_cache *s, const void *object)
 {
-	struct slab_bug bug = {.cache = s->name,
-	                       .what = "not one of its objects in use",
-	                       .object = object};
+	struct slab_bug bug = {
+	        .cache = s->name, .what = "not one of its objects in use", .object = object};
 
 	if (!slab_state()->report)
 		port_panic("%s: freed %#lx, which is not one of its objects in use (frame %#x)",

@@ -34,10 +34,10 @@
  */
 #include "mm/slab/internal.h"
 
-#define SLAB_MIN_FREE   2u           /* free slabs kept */
-#define SLAB_OFF_SLAB   PAGE_SIZE / 8 /* objects from this size on have their index elsewhere */
-#define SLAB_MOST       4095u        /* objects that `active` can count */
-#define SHARED_ARRAY    (ARRAY_WORDS - 1 - 1)
+#define SLAB_MIN_FREE 2u            /* free slabs kept */
+#define SLAB_OFF_SLAB PAGE_SIZE / 8 /* objects from this size on have their index elsewhere */
+#define SLAB_MOST     4095u         /* objects that `active` can count */
+#define SHARED_ARRAY  (ARRAY_WORDS - 1 - 1)
 
 static uint64_t slab_word(const struct page *page)
 {

@@ -81,7 +81,7 @@ static unsigned word_class(const struct page *page)
 static void word_set(struct page *page, unsigned class, unsigned first, unsigned units)
 {
 	atomic_store_explicit(&page->slab_word,
-	                      (uint64_t)class << 32 | (uint64_t)first << 16 | units,
+	                      (uint64_t) class << 32 | (uint64_t)first << 16 | units,
 	                      memory_order_relaxed);
 }
 
@@ -320,10 +320,10 @@ static void set_header(const struct kmem_cache *s, struct slob_header *h, size_t
 {
 	*h = (struct slob_header){.size = (uint32_t)size, .magic = SLOB_MAGIC};
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++)
-		for (unsigned class = 0; class < KMALLOC_CLASSES; class++)
+		for (unsigned class = 0; class < KMALLOC_CLASSES; class ++)
 			if (slab_state()->kmalloc[type][class] == s) {
 				h->type = (uint8_t)type;
-				h->class = (uint8_t)class;
+				h->class = (uint8_t) class;
 				return;
 			}
 }
@@ -359,7 +359,8 @@ static unsigned get(struct kmem_cache *s, size_t size, gfp_t gfp, unsigned n, vo
 	unsigned got = 0;
 
 	while (got < n) {
-		void *object = wants_frames(s, size) ? from_frames(s, gfp) : from_block(s, size, gfp);
+		void *object =
+		        wants_frames(s, size) ? from_frames(s, gfp) : from_block(s, size, gfp);
 
 		if (!object)
 			break;
@@ -407,7 +408,8 @@ static struct kmem_cache *owner(const void *object)
 	const struct slab_state *st = slab_state();
 
 	for (unsigned red = 0; red <= SLOB_LARGE; red = red ? red * 2 : UNIT) {
-		const struct slob_header *h = (const struct slob_header *)((uintptr_t)object - red) - 1;
+		const struct slob_header *h =
+		        (const struct slob_header *)((uintptr_t)object - red) - 1;
 		struct kmem_cache *s;
 
 		if (((uintptr_t)h ^ (uintptr_t)object) >> PAGE_SHIFT)
@@ -453,8 +455,7 @@ static uint64_t info(struct kmem_cache *s, struct slabinfo *info)
 
 static bool is_object(struct kmem_cache *s, struct page *page, const void *p)
 {
-	return page->slab_cache == s &&
-	       (uintptr_t)p == (uintptr_t)page_address(page) + s->red_left;
+	return page->slab_cache == s && (uintptr_t)p == (uintptr_t)page_address(page) + s->red_left;
 }
 
 /* Without debugging a block in use says nothing about its owner. */
@@ -492,7 +493,7 @@ static const char *check(struct kmem_cache *s)
 
 	if (s != st->slob)
 		return atomic_load(&s->live) < 0 ? "slob: more freed than given out" : NULL;
-	for (unsigned class = 0; class < SLOB_LISTS; class++) {
+	for (unsigned class = 0; class < SLOB_LISTS; class ++) {
 		uint64_t pages = 0;
 
 		for (uint32_t pfn = st->slob_free[class].first; pfn != PFN_NONE_N; pages++) {

@@ -43,8 +43,8 @@ static void note(const char *message)
 static const char *run_on(const char *boot, const struct slab_op *list, unsigned n, unsigned *at)
 {
 	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
-	struct host_machine *h = host_create(&(struct host_config){
-	        .ram = 32ull << 20, .seed = 5, .boot_words = boot});
+	struct host_machine *h = host_create(
+	        &(struct host_config){.ram = 32ull << 20, .seed = 5, .boot_words = boot});
 	const char *volatile wrong = said;
 
 	if (!h)

@@ -82,6 +82,9 @@ UNIT_TEST(caches_of_one_kind_are_one)
 	CHECK_EQ(kmem_cache_destroy(b), 0);
 	CHECK_EQ(slab_find("test-two", &info), -ENOENT);
 	CHECK_EQ(kmem_cache_destroy(a), 0);
+	a = kmem_cache_create("test-one", 136, 0, 0, NULL); /* it may join neither of the others */
+	CHECK(a && a != c && a != d && a != e);
+	CHECK_EQ(kmem_cache_destroy(a), 0);
 	CHECK_EQ(kmem_cache_destroy(c), 0);
 	CHECK_EQ(kmem_cache_destroy(d), 0);
 	CHECK_EQ(kmem_cache_destroy(e), 0);
@@ -256,7 +259,7 @@ UNIT_TEST(shrinkers_are_asked_for_a_share)
 	CHECK_EQ((1 << 20) - hoard, (1 << 20 >> 12) * 2); /* 4 / seeks of 1/4096 */
 	CHECK_EQ(calls, 4);
 	CHECK_EQ(again, 0); /* nobody comes in twice */
-	hoard = 1000; /* too few for a batch now: remembered */
+	hoard = 1000;       /* too few for a batch now: remembered */
 	for (unsigned i = 0; i < 64 && hoard == 1000; i++)
 		shrink_slab(GFP_KERNEL, 5);
 	CHECK_EQ(hoard, 1000 - 128);

@@ -24,9 +24,10 @@ enum {
 };
 
 /* How often, in 64. */
-static const uint8_t weights[] = {OP_ALLOC,    OP_ALLOC,   OP_ALLOC,    OP_ALLOC, OP_ALLOC,  OP_FREE,
-                                  OP_FREE,     OP_FREE,    OP_FREE,     OP_FREE,  OP_FREE,   OP_KMALLOC,
-                                  OP_KMALLOC,  OP_KMALLOC, OP_KMALLOC,  OP_BULK,  OP_KREALLOC, OP_DMA};
+static const uint8_t weights[] = {OP_ALLOC, OP_ALLOC,    OP_ALLOC,   OP_ALLOC,   OP_ALLOC,
+                                  OP_FREE,  OP_FREE,     OP_FREE,    OP_FREE,    OP_FREE,
+                                  OP_FREE,  OP_KMALLOC,  OP_KMALLOC, OP_KMALLOC, OP_KMALLOC,
+                                  OP_BULK,  OP_KREALLOC, OP_DMA};
 
 #define CACHES 6
 #define SLOTS  300
@@ -67,8 +68,9 @@ void slab_model_make(struct slab_op *ops, unsigned n, struct random *r)
 
 void slab_model_print(const struct slab_op *ops, unsigned n)
 {
-	static const char *const words[] = {"create",   "destroy", "alloc",  "free", "bulk",  "kmalloc",
-	                                    "dma",      "krealloc", "shrink", "reap", "flush", "check"};
+	static const char *const words[] = {"create", "destroy", "alloc", "free",
+	                                    "bulk",   "kmalloc", "dma",   "krealloc",
+	                                    "shrink", "reap",    "flush", "check"};
 
 	for (unsigned i = 0; i < n; i++)
 		unit_printf("  %-8s cache %u slot %u size %u\n", words[ops[i].what], ops[i].cache,
@@ -204,7 +206,8 @@ static const char *op_kmalloc(const struct slab_op *op)
 		return "GFP_DMA above 16 MB";
 	if (ksize(p) < size)
 		return "ksize";
-	return took(op->slot, CACHES, p, size, size & (size - 1) ? 8 : MIN(MAX(size, 8), PAGE_SIZE));
+	return took(op->slot, CACHES, p, size,
+	            size & (size - 1) ? 8 : MIN(MAX(size, 8), PAGE_SIZE));
 }
 
 static const char *op_krealloc(const struct slab_op *op)
@@ -245,17 +248,31 @@ static const char *op_check(void)
 static const char *run_one(const struct slab_op *op)
 {
 	switch (op->what) {
-	case OP_CREATE: return op_create(op);
-	case OP_DESTROY: return op_destroy(op);
-	case OP_ALLOC: return op_alloc(op);
-	case OP_FREE: return slots[op->slot].object ? give(op->slot) : NULL;
-	case OP_BULK: return op_bulk(op);
-	case OP_KREALLOC: return op_krealloc(op);
-	case OP_SHRINK: kmem_cache_shrink_all(); return NULL;
-	case OP_REAP: slab_reap(); return NULL;
-	case OP_FLUSH: slab_flush_all(); return NULL;
-	case OP_CHECK: return op_check();
-	default: return op_kmalloc(op);
+	case OP_CREATE:
+		return op_create(op);
+	case OP_DESTROY:
+		return op_destroy(op);
+	case OP_ALLOC:
+		return op_alloc(op);
+	case OP_FREE:
+		return slots[op->slot].object ? give(op->slot) : NULL;
+	case OP_BULK:
+		return op_bulk(op);
+	case OP_KREALLOC:
+		return op_krealloc(op);
+	case OP_SHRINK:
+		kmem_cache_shrink_all();
+		return NULL;
+	case OP_REAP:
+		slab_reap();
+		return NULL;
+	case OP_FLUSH:
+		slab_flush_all();
+		return NULL;
+	case OP_CHECK:
+		return op_check();
+	default:
+		return op_kmalloc(op);
 	}
 }
 

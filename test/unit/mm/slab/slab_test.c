@@ -212,7 +212,8 @@ UNIT_TEST(random_objects_do_not_overlap)
 	static const size_t sizes[] = {8, 40, 256, 1500, 5000};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct kmem_cache *s = kmem_cache_create("test-random", sizes[i], 0, SLAB_NO_MERGE, NULL);
+		struct kmem_cache *s =
+		        kmem_cache_create("test-random", sizes[i], 0, SLAB_NO_MERGE, NULL);
 
 		CHECK(s);
 		CHECK_CALL(random_cache(s, sizes[i]));

@@ -2,6 +2,7 @@
  * proc_sysfs.c - a small /sys: the CPUs and the one memory node, where tools look for them.
  */
 #include "fs/proc.h"
+#include "fs/sysfs.h"
 #include "lib/format.h"
 
 #include <quire/machine.h>
@@ -148,7 +149,9 @@ static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
 	if (!system)
 		return -ENOMEM;
 	err = make_cpu_dir(system);
-	return err ? err : make_node_dir(system);
+	if (!err)
+		err = make_node_dir(system);
+	return err ? err : sysfs_make_slab(sb->s_root);
 }
 
 static struct file_system_type sysfs_type = {

@@ -6,6 +6,11 @@ for name in kmem_cache kmalloc-8 kmalloc-96 kmalloc-192 kmalloc-8k kmalloc-rcl-6
 	grep -q "^$name " /proc/slabinfo && echo "ok $name" || echo "no $name"
 done
 awk 'NR > 2 && (NF != 16 || $2 > $3 || $14 > $15) { bad = 1; print "bad: " $0 } END { if (!bad && NR > 40) print "ok columns" }' /proc/slabinfo
+s=/sys/kernel/slab
+[ "$(cat $s/kmalloc-64/object_size $s/kmalloc-64/slab_size 2>&1 | tr '\n' ' ')" = '64 64 ' ] && echo "ok sysfs"
+[ "$(cat $s/dma-kmalloc-64/cache_dma)" = 1 ] && echo "ok sysfs dma"
+[ "$(ls $s | grep -c .)" -gt 60 ] && [ ! -e $s/nonsense ] && echo "ok sysfs names"
+for name in $(ls $s); do [ -e $s/$name/objects ] || echo "no $name/objects"; done
 slabtop -o >/tmp/top || echo "slabtop failed"
 grep -q 'Active / Total Objects' /tmp/top && grep -q 'kmalloc-64' /tmp/top && echo "ok slabtop"
 vmstat -m >/tmp/vm || echo "vmstat failed"

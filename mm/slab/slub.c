@@ -242,8 +242,6 @@ static void *take_partial(struct kmem_cache *s, struct page **page)
 		void *list = NULL;
 		irq_state_t irq;
 
-		if (page_list_empty(&n->partial))
-			continue;
 		irq = spin_lock_irqsave(&n->lock);
 		*page = page_list_first(&n->partial);
 		if (*page) {

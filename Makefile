@@ -89,17 +89,17 @@ unit: $(B)/unit
 
 # --- measurements of the hosted machine: the same files, optimised, no sanitizers ------------------------
 
-OFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing $(WARN) -Ihost/embed $(INC)
-oobj = $(addprefix $(B)/o/,$(patsubst %.c,%.o,$(1)))
+BFLAGS := -std=gnu11 -O2 -g -fno-pie -ftls-model=local-exec -fno-strict-aliasing $(WARN) -Ihost/embed $(INC)
+bobj    = $(addprefix $(B)/b/,$(patsubst %.c,%.o,$(1)))
 
-$(B)/bench/%: $(B)/o/bench/%.o $(call oobj,$(MM) $(HLIB) $(wildcard host/*.c))
+$(B)/bench/%: $(B)/b/bench/%.o $(call bobj,$(MM) $(HLIB) $(wildcard host/*.c))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -o $@ $^ -lpthread
+	$(Q)$(CC) -no-pie -o $@ $^ -lpthread
 
-$(B)/o/%.o: %.c
+$(B)/b/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(BFLAGS) -MMD -MP -c $< -o $@
 .SECONDARY:
 
 # --- the command ------------------------------------------------------------------------------------

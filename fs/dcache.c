@@ -206,6 +206,11 @@ static struct dentry *take_unused(void)
 	return dentry;
 }
 
+uint64_t nr_dentry_unused(void)
+{
+	return READ_ONCE(nr_unused);
+}
+
 uint64_t shrink_dcache(uint64_t max)
 {
 	struct dentry *dentry;

@@ -229,8 +229,9 @@ static void slab_line(const struct slabinfo *info, void *ctx)
 
 	seq_printf(m, "%-17s %6lu %6lu %6u %4u %4u", info->name, info->active_objs, info->num_objs,
 	           info->objsize, info->objperslab, info->pagesperslab);
-	seq_printf(m, " : tunables %4u %4u %4u", 0u, 0u, 0u);
-	seq_printf(m, " : slabdata %6lu %6lu %6u\n", info->active_slabs, info->num_slabs, 0u);
+	seq_printf(m, " : tunables %4u %4u %4u", info->limit, info->batchcount, info->shared);
+	seq_printf(m, " : slabdata %6lu %6lu %6u\n", info->active_slabs, info->num_slabs,
+	           (unsigned)info->shared_avail);
 }
 
 static int slabinfo_show(struct seq_file *m, void *unused UNUSED)

@@ -3,6 +3,7 @@
  * kernel/debug/page_tables/kernel, what the kernel's page tables map.
  */
 #include "fs/proc.h"
+#include "fs/sysfs.h"
 #include "lib/format.h"
 
 #include "arch/x86_64/arch.h"
@@ -175,7 +176,9 @@ static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
 	err = make_cpu_dir(system);
 	if (!err)
 		err = make_node_dir(system);
-	return err ? err : make_debug_dir(sb->s_root);
+	if (!err)
+		err = make_debug_dir(sb->s_root);
+	return err ? err : sysfs_make_slab(sb->s_root);
 }
 
 static struct file_system_type sysfs_type = {

@@ -3,7 +3,8 @@
  *
  * An allocation that finds no frame calls fs_reclaim() through reclaim_hook. It walks the files of all mounted file
  * systems, those that were walked longest ago first, and drops pages that are clean, unmapped and unused, until an
- * eighth of memory or RECLAIM_MIN pages are won; if that brings nothing, unused names go, and their files with them.
+ * eighth of memory or RECLAIM_MIN pages are won; if that brings nothing, shrinkers are asked, harder each time: unused
+ * names go, and their files with them.
  *
  * The caller may hold any lock of files or memory, so nothing here waits for one: pages are tried, not waited for, and one
  * task at a time is inside. An allocation on the way (a request to the host that a dropped file costs) does not come
@@ -12,8 +13,7 @@
 #include "fs/internal.h"
 #include <quire/slab.h>
 
-#define RECLAIM_MIN   64u
-#define RECLAIM_NAMES 256u
+#define RECLAIM_MIN 64u
 
 static struct mutex reclaim_mutex;
 static struct task_struct *reclaimer; /* who is inside */
@@ -69,6 +69,33 @@ uint64_t fs_drop_pages(uint64_t target)
 	return freed;
 }
 
+static uint64_t count_names(struct shrinker *shrinker UNUSED, struct shrink_control *sc UNUSED)
+{
+	return nr_dentry_unused();
+}
+
+static uint64_t scan_names(struct shrinker *shrinker UNUSED, struct shrink_control *sc)
+{
+	return shrink_dcache(sc->nr_to_scan);
+}
+
+static struct shrinker dcache_shrinker = {
+        .count_objects = count_names,
+        .scan_objects = scan_names,
+        .seeks = DEFAULT_SEEKS,
+        .name = "dcache",
+};
+
+/* Objects that others keep for speed, and the slabs that become empty. */
+static uint64_t reclaim_objects(gfp_t gfp)
+{
+	uint64_t objects = 0;
+
+	for (unsigned priority = SHRINK_PRIORITY; !objects && priority--;)
+		objects = shrink_slab(gfp, priority);
+	return objects ? kmem_cache_shrink_all() : 0;
+}
+
 static uint64_t fs_reclaim(gfp_t gfp, unsigned order)
 {
 	uint64_t freed;
@@ -81,8 +108,8 @@ static uint64_t fs_reclaim(gfp_t gfp, unsigned order)
 	if (mutex_trylock(&mount_mutex)) {
 		reclaimer = current;
 		freed = fs_drop_pages(MAX(totalram_pages() / 8, RECLAIM_MIN));
-		if (!freed && shrink_dcache(RECLAIM_NAMES))
-			freed = kmem_cache_shrink_all();
+		if (!freed)
+			freed = reclaim_objects(gfp);
 		reclaimer = NULL;
 		mutex_unlock(&mount_mutex);
 	}
@@ -93,5 +120,6 @@ static uint64_t fs_reclaim(gfp_t gfp, unsigned order)
 void fs_reclaim_init(void)
 {
 	mutex_init(&reclaim_mutex);
+	register_shrinker(&dcache_shrinker);
 	reclaim_hook = fs_reclaim;
 }

@@ -8,6 +8,7 @@
 #include "host/internal.h"
 
 #include <quire/kva.h>
+#include <quire/slab.h>
 #include <quire/trace.h>
 
 #include <pthread.h>
@@ -100,6 +101,7 @@ void host_enter(struct host_machine *h, unsigned cpu)
 	        .ram = h->ram,
 	        .mem_map = h->mem_map,
 	        .cpu = cpu,
+	        .cpu_line = cpu * CACHELINE,
 	        .mmu_levels = h->levels,
 	        .self = host_thread_self(),
 	};
@@ -120,6 +122,7 @@ struct host_machine *host_create(const struct host_config *config)
 		goto fail;
 	host_enter(h, 0);
 	h->machine.seed = config->seed;
+	h->machine.boot_words = config->boot_words;
 	if (!describe_memory(config, h->phys_size))
 		goto fail;
 	mm_init();
@@ -128,6 +131,7 @@ struct host_machine *host_create(const struct host_config *config)
 	kva_init((vaddr_t)h->kva, (vaddr_t)h->kva + KVA_SIZE);
 	if (config->trace_size)
 		trace_init(PHYS(h->phys_size - config->trace_size), config->trace_size);
+	slab_flush_all(); /* arrays that were opened before tracing was on */
 	return h;
 fail:
 	host = (struct host_thread_state){0};

@@ -263,6 +263,8 @@ static NORETURN void run_first_program(void)
 	quire_header.boot_ns = started_ns;
 	atomic_store_explicit(&quire_header.state, QUIRE_RUNNING, memory_order_release);
 	wake_up_new_task(task);
+	if (slab_start_reaper())
+		port_log("no memory for cache_reap: idle caches keep their objects");
 	do {
 		ended = kernel_wait(&raw);
 	} while (ended != pid && ended > 0);
@@ -302,6 +304,7 @@ static void start_trace(void)
 		return;
 	}
 	trace_init(PHYS(base), size);
+	slab_flush_all(); /* arrays that were opened before tracing was on; the other CPUs idle */
 }
 
 static void init_main(void *unused UNUSED)
@@ -353,10 +356,11 @@ static void set_seed(void)
 void kernel_main(void)
 {
 	log_init();
+	machine()->boot_words = boot_info.cmdline;
+	set_seed();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);
 	check_kernel_map();
-	set_seed();
 	fork_init();
 	signal_init();
 	futex_init();

@@ -32,11 +32,22 @@ suite() {
 }
 
 suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
+for slab in slab slob; do
+	suite "unit tests, hosted, slab=$slab" timeout 900 "$B/unit" --boot slab=$slab
+done
 suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
 suite 'kernel addresses, 4 CPUs' timeout 300 ./quire run --mem 256M --cpus 4 --kernel "$B/quire-test.elf" --selftest=kva
+for slab in slab slob; do
+	suite "unit tests of objects, in the kernel, slab=$slab" timeout 600 ./quire run --mem 256M --slab $slab \
+		--kernel "$B/quire-test.elf" --selftest=mm/slab
+done
 for t in test/cmd/*.sh; do
 	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
 done
 suite 'programs in the guest' timeout 1500 test/guest/run.sh
+for slab in slab slob; do
+	suite "programs in the guest, slab=$slab" env GUEST_OPTIONS="--slab $slab" timeout 600 test/guest/run.sh \
+		busybox hello slabinfo threads
+done
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

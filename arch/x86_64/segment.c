@@ -84,6 +84,7 @@ void init_cpu(struct cpu_block *block, unsigned id)
 
 	cpu->self = cpu;
 	cpu->id = id;
+	cpu->line = id * CACHELINE;
 	cpu->arch = arch;
 	init_gdt(arch);
 	init_ist(arch, IST_DF, arch->ist_fatal, IST_SIZE_FATAL, cpu);

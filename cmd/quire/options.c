@@ -64,6 +64,19 @@ static void set_tunable(struct options *o, const char *v)
 	strings_add(&o->set, v);
 }
 
+static void set_slab(struct options *o, const char *v)
+{
+	static const char *const names[] = {"slub", "slab", "slob"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(v, names[i])) {
+			o->slab = v;
+			return;
+		}
+	}
+	die("--slab %s is unknown: write slub, slab or slob", v);
+}
+
 static void set_root(struct options *o, const char *v)
 {
 	o->root = v;
@@ -138,6 +151,8 @@ static const struct option_def {
         {"--deterministic", NULL, NO_VALUE, set_deterministic,
          "one CPU, time counted in instructions, files packed: every run the same"},
         {"--accel", "auto|tcg|kvm", VALUE, set_accel, "how QEMU runs the guest (default auto)"},
+        {"--slab", "NAME", VALUE, set_slab,
+         "allocator of kernel objects: slub, slab or slob (default slub)"},
         {"--set", "NAME=VALUE", VALUE, set_tunable, "set a tunable of the kernel; repeat for more"},
         {"--kernel", "FILE", VALUE, set_kernel,
          "the kernel to boot (default: the one built beside quire)"},
@@ -146,7 +161,7 @@ static const struct option_def {
 
 static const char *const unbuilt[] = {
         "compare",  "top",    "record", "replay", "sweep", "lab",
-        "--policy", "--slab", "--swap", "--la57", "--pti", "--report",
+        "--policy", "--swap", "--la57", "--pti", "--report",
 };
 
 void refuse_unbuilt(const char *word)

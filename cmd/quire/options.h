@@ -15,6 +15,7 @@ struct options {
 	const char *root;  /* a directory, or a newc archive */
 	const char *write; /* NULL, or the directory that is writable */
 	const char *kernel;
+	const char *slab; /* allocator of kernel objects; NULL: the kernel's choice */
 	const char *trace; /* NULL, or the directory of trace.txt */
 	uint64_t trace_size;
 	const char *selftest; /* NULL, or the filter of the unit tests to run ("" for all) */

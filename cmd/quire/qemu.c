@@ -202,6 +202,8 @@ static void add_words(struct launch *l, struct vm *vm, const struct options *o,
 		buf_printf(&b, " log");
 	if (o->selftest)
 		buf_printf(&b, " selftest%s%s", *o->selftest ? "=" : "", o->selftest);
+	if (o->slab)
+		buf_printf(&b, " slab=%s", o->slab);
 	vm->first_tunable = count_words(b.data);
 	for (size_t i = 0; i < o->set.n; i++)
 		buf_printf(&b, " %s", o->set.v[i]);

@@ -21,6 +21,7 @@ struct host_thread_state {
 	uint8_t *ram;
 	struct page *mem_map;
 	unsigned cpu;
+	unsigned cpu_line; /* cpu * CACHELINE */
 	unsigned mmu_levels;
 	struct thread *self;
 };
@@ -39,6 +40,11 @@ static inline struct cpu_area *this_cpu(void)
 static inline unsigned cpu_id(void)
 {
 	return host.cpu;
+}
+
+static inline size_t cpu_line(void)
+{
+	return host.cpu_line;
 }
 
 static inline int32_t current_pid(void)

@@ -2,49 +2,77 @@
  * slub.c - slabs of objects: taking, giving back, and who owns what (SLUB: Lameter 2007; lecture 001).
  *
  * A slab is a block of 2^order frames cut into objects of one size. A free object holds the link to the next
- * free one; what describes the slab is in its struct page. Each CPU owns at most one slab of a cache.
+ * free one; what describes the slab is in its struct page. Of a cache, each CPU owns one slab that it takes objects
+ * from, and a few more that have something free.
  *
  *     cpu->freelist --> o --> o --> o           taken and given back by this CPU alone
  *     cpu->page ------> slab_word: frozen, use, --> o --> o      given back by others
+ *     cpu->partial ---> slab --> slab           frozen too: were full until something of theirs was freed here
  *     node->partial --> slab <--> slab          owned by nobody, some objects free
  *                       slab                    full: on no list, found again by its first free
  *
- * Steps, and what they cost
- *   fast       object from or to this CPU's free list; no atomic step                (internal.h)
- *   slow       take back what others gave to this CPU's slab; give to another's slab: one CAS
- *   slower     a slab from the partial list: the node's lock
+ * Steps, and what they cost (lecture 001's fast, slow and very slow path)
+ *   fast       object from or to this CPU's free list; no atomic step
+ *   slow       take back what others gave to this CPU's slab; give to another's slab: one CAS; a slab of this CPU's
+ *              partial ones: one CAS
+ *   slower     a slab from the node's partial list: the node's lock
  *   very slow  a new slab from the buddy
+ * In front of all that lies the CPU's array (array.c).
  *
- * Invariants (slab_check)
+ * Invariants (slub_check.c)
  *   1. Not frozen and something free  <=>  on its node's partial list.
- *   2. Not frozen, nothing free: on no list. Frozen: exactly one CPU's page.
+ *   2. Not frozen, nothing free: on no list. Frozen: exactly one CPU's page, or one of its partial ones.
  *   3. Length of the slab's free list + in use == objects.
  *   4. Free objects are constructed, but for their link (outside of the object if there is a constructor).
+ *   5. A CPU's partial slab has something free.
  *
  * Races. slab_word is changed by CAS. Free objects are pushed by anyone at any time; they are taken off either
  * all at once by the CPU that owns the slab, or, when it has no owner, under the node's lock. So one that
  * is on the list cannot go and come back while a pusher looks at it. Whoever is going to change (1), i.e. puts the
- * first free object into a slab without owner or empties it, holds the node's lock over the CAS.
+ * first free object into a slab without owner or empties it, holds the node's lock over the CAS; but the first free object of a
+ * full slab may come together with an owner, in the one CAS, for then the slab is still on no list.
  *
- * Interrupts do not touch a CPU's free list, so it needs no protection from them: they take single objects from
- * partial slabs and give back as another CPU would. The same way is taken while the machine is careful.
+ * Interrupts do not touch what is a CPU's, so it needs no protection from them: they take single objects from
+ * partial slabs and give back as another CPU would. The same way is taken while the machine is careful, and by
+ * caches that are debugged.
  */
-#include "mm/slab/internal.h"
+#include "mm/slab/slub.h"
 
-static struct slab_node *slab_node(struct kmem_cache *s, const struct page *page)
+#define SLUB_MIN_PARTIAL 2u  /* empty slabs kept against going to the buddy and back */
+#define SLUB_CPU_OBJECTS 60u /* free ones in a CPU's partial slabs, if they are half full */
+
+static int slub_layout(struct kmem_cache *s)
 {
-	return &s->node[page_to_nid(page)];
+	s->order = (uint16_t)slab_least_waste_order(s);
+	s->slab_bytes = (uint32_t)(PAGE_SIZE << s->order);
+	s->objects = (uint16_t)(s->slab_bytes / s->size);
+	s->min_partial = SLUB_MIN_PARTIAL;
+	if (s->objects && !(s->flags & SLAB_DEBUG))
+		s->cpu_partial = (uint16_t)DIV_ROUND_UP(SLUB_CPU_OBJECTS, s->objects);
+	s->cpu_partial = MIN(s->cpu_partial, 6);
+	return s->objects ? 0 : -EINVAL;
+}
+
+/* May this caller use what is the CPU's? */
+static bool may_own(const struct kmem_cache *s)
+{
+	return likely(!in_interrupt() && !machine()->careful && !(s->flags & SLAB_DEBUG));
+}
+
+static void count_stat(struct kmem_cache *s, _Atomic uint64_t *stat)
+{
+	if (unlikely(s->flags & SLAB_STATS))
+		atomic_fetch_add_explicit(stat, 1, memory_order_relaxed);
 }
 
 /* Link all objects in address order. Returns the first. */
 static void *thread_objects(struct kmem_cache *s, struct page *page)
 {
-	char *base = page_address(page), *object = base;
+	char *base = (char *)page_address(page) + s->red_left, *object = base;
 
 	for (unsigned i = 0; i < s->objects; i++, object += s->size) {
-		if (s->ctor)
-			s->ctor(object);
-		*slab_link(s, object) = i + 1u < s->objects ? object + s->size : NULL;
+		slab_init_object(s, object);
+		slub_link(s, object, i + 1u < s->objects ? object + s->size : NULL);
 	}
 	return base;
 }
@@ -52,34 +80,127 @@ static void *thread_objects(struct kmem_cache *s, struct page *page)
 /* All its objects count as used: they go to the caller. */
 static struct page *new_slab(struct kmem_cache *s, gfp_t gfp, uint64_t frozen)
 {
-	gfp_t drop = __GFP_ZERO | __GFP_DMA | __GFP_DMA32 | __GFP_HIGHMEM | __GFP_MOVABLE;
-	struct page *page = alloc_pages((gfp & ~drop) | __GFP_COMP, s->order);
+	struct page *page = slab_new_pages(s, gfp);
 
-	if (!page)
-		return NULL;
-	__page_set_flags(page, 1u << PG_slab);
-	page->slab_cache = s;
-	atomic_store_explicit(&page->slab_word, word_make(s->objects, frozen, 0),
-	                      memory_order_relaxed);
-	atomic_fetch_add_explicit(&slab_node(s, page)->nr_slabs, 1, memory_order_relaxed);
-	frame_account(FRAME_SLAB, (int64_t)1 << s->order);
-	count(SLAB_NEW);
-	trace_slab_new((uintptr_t)s, page_to_pfn(page).n);
+	if (page)
+		atomic_store_explicit(&page->slab_word, word_make(s->objects, frozen, 0),
+		                      memory_order_relaxed);
 	return page;
 }
 
 /* Empty, on no list and no CPU's. */
 static void discard_slab(struct kmem_cache *s, struct page *page)
 {
-	trace_slab_discard((uintptr_t)s, page_to_pfn(page).n);
-	count(SLAB_DISCARD);
-	frame_account(FRAME_SLAB, -((int64_t)1 << s->order));
-	atomic_fetch_sub_explicit(&slab_node(s, page)->nr_slabs, 1, memory_order_relaxed);
-	page->slab_cache = NULL;
-	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
-	__page_clear_flags(page, 1u << PG_slab);
-	__free_pages(page, s->order);
+	char *object = (char *)page_address(page) + s->red_left;
+
+	for (unsigned i = 0; s->dtor && i < s->objects; i++)
+		slab_end_object(s, object + (size_t)i * s->size);
+	slab_free_pages(s, page);
 }
+
+NOINLINE void *slub_decipher(struct kmem_cache *s, void *object, uintptr_t link)
+{
+	void *next = (void *)(link ^ slub_cipher(s, object));
+
+	if (likely(!next || slub_is_object(s, slab_page(object), next)))
+		return next;
+	slab_report(s, "Freechain corrupt", object, (char *)object + s->offset, 0);
+	return NULL;
+}
+
+/* --- who owns a slab ------------------------------------------------------------------------------------ */
+
+/* A slab without owner has got free objects or lost its last user. Lock held; true: discard it afterwards. */
+static bool settle(struct kmem_cache *s, struct slab_node *n, struct page *page, bool listed)
+{
+	bool empty = word_use(word_load(page)) == 0;
+
+	if (empty && n->partial.count >= s->min_partial + (listed ? 1u : 0u)) {
+		if (listed)
+			page_list_del(&n->partial, page);
+		return true;
+	}
+	if (!listed)
+		page_list_add_tail(&n->partial, page);
+	return false;
+}
+
+/* A frozen slab becomes nobody's. n objects from first on, which count as used, go back to it; last ends them. */
+static void unfreeze(struct kmem_cache *s, struct page *page, void *first, void *last, unsigned n)
+{
+	struct slab_node *node = slab_node(s, page);
+	irq_state_t irq = spin_lock_irqsave(&node->lock);
+	uint64_t w = word_load(page);
+	bool discard = false;
+	unsigned free;
+
+	do {
+		if (last)
+			slub_link(s, last, slab_object(page, word_free(w)));
+		free = first ? slab_index(page, first) : word_free(w);
+	} while (!word_change(page, &w, word_make(word_use(w) - n, 0, free)));
+	if (free)
+		discard = settle(s, node, page, false);
+	spin_unlock_irqrestore(&node->lock, irq);
+	if (discard)
+		discard_slab(s, page);
+}
+
+static struct page *pop_cpu_partial(struct kmem_cache_cpu *c)
+{
+	struct page *page;
+
+	if (c->partial == PFN_NONE_N)
+		return NULL;
+	page = pfn_to_page(PFN(c->partial));
+	c->partial = page->lru.next;
+	c->nr_partial--;
+	return page;
+}
+
+static void flush_cpu_partial(struct kmem_cache *s, struct kmem_cache_cpu *c)
+{
+	struct page *page;
+
+	while ((page = pop_cpu_partial(c)))
+		unfreeze(s, page, NULL, NULL, 0);
+}
+
+/* A slab that this CPU has just frozen. */
+static void push_cpu_partial(struct kmem_cache *s, struct page *page)
+{
+	struct kmem_cache_cpu *c = slab_cpu(s);
+
+	if (c->nr_partial >= s->cpu_partial)
+		flush_cpu_partial(s, c);
+	page->lru.next = c->partial;
+	c->partial = page_to_pfn(page).n;
+	c->nr_partial++;
+}
+
+/* c's slab becomes nobody's, its free list the slab's own. */
+static void flush_cpu_slab(struct kmem_cache *s, struct kmem_cache_cpu *c)
+{
+	struct page *page = c->page;
+	void *first = c->freelist, *last = NULL;
+	unsigned n = 0;
+
+	if (!page)
+		return;
+	for (void *o = first; o; o = slub_next(s, o), n++)
+		last = o;
+	c->freelist = c->page = NULL;
+	c->base = 0;
+	unfreeze(s, page, first, last, n);
+}
+
+static void slub_flush(struct kmem_cache *s, struct kmem_cache_cpu *c)
+{
+	flush_cpu_slab(s, c);
+	flush_cpu_partial(s, c);
+}
+
+/* --- taking ------------------------------------------------------------------------------------------------ */
 
 /* Every free object of a slab becomes the caller's; the slab stays or becomes frozen. There may be none. */
 static void *take_all(struct kmem_cache *s, struct page *page)
@@ -108,9 +229,15 @@ static void *take_given_back(struct kmem_cache *s, struct kmem_cache_cpu *c)
 	return take_all(s, c->page);
 }
 
+static void *take_cpu_partial(struct kmem_cache *s, struct kmem_cache_cpu *c, struct page **page)
+{
+	*page = pop_cpu_partial(c);
+	return *page ? take_all(s, *page) : NULL;
+}
+
 static void *take_partial(struct kmem_cache *s, struct page **page)
 {
-	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++) {
+	for (unsigned nid = 0; nid < nr_nodes(); nid++) {
 		struct slab_node *n = &s->node[nid];
 		void *list = NULL;
 		irq_state_t irq;
@@ -128,28 +255,30 @@ static void *take_partial(struct kmem_cache *s, struct page **page)
 	return NULL;
 }
 
-/* This CPU's free list is empty: find it another, and the first object of it. */
-static void *refill(struct kmem_cache *s, gfp_t gfp)
+/* This CPU's free list is empty: find it another. False: no memory. */
+static bool refill_cpu(struct kmem_cache *s, gfp_t gfp)
 {
-	struct kmem_cache_cpu *c = &s->cpu[cpu_id()];
+	struct kmem_cache_cpu *c = slab_cpu(s);
 	struct page *page = c->page;
 	void *list = page ? take_given_back(s, c) : NULL;
 
+	if (!list)
+		list = take_cpu_partial(s, c, &page);
 	if (!list)
 		list = take_partial(s, &page);
 	if (!list) {
 		page = new_slab(s, gfp, SLAB_FROZEN);
 		if (!page)
-			return NULL;
+			return false;
 		list = thread_objects(s, page);
-		c = &s->cpu[cpu_id()]; /* it may have slept */
+		c = slab_cpu(s); /* it may have slept */
 	}
 	if (unlikely(c->page && c->page != page))
-		slab_flush_cpu(s, c);
+		flush_cpu_slab(s, c);
 	c->page = page;
 	c->base = (uintptr_t)page_address(page);
-	c->freelist = *slab_link(s, list);
-	return list;
+	c->freelist = list;
+	return true;
 }
 
 /* One object of the first partial slab; the node's lock is held. */
@@ -161,36 +290,44 @@ static void *pop_partial(struct kmem_cache *s, struct slab_node *n, struct page 
 
 	do {
 		object = slab_object(page, word_free(w));
-		rest = slab_index(page, *slab_link(s, object));
+		rest = slab_index(page, slub_next(s, object));
 	} while (!word_change(page, &w, word_make(word_use(w) + 1u, 0, rest)));
 	if (!rest)
 		page_list_del(&n->partial, page);
 	return object;
 }
 
-/* Without a CPU's slab: interrupts, and when careful. */
-static void *alloc_one(struct kmem_cache *s, gfp_t gfp)
+static void *take_one_partial(struct kmem_cache *s)
 {
-	struct slab_node *n;
-	struct page *page;
-	irq_state_t irq;
-	void *object;
+	for (unsigned nid = 0; nid < nr_nodes(); nid++) {
+		struct slab_node *n = &s->node[nid];
+		irq_state_t irq = spin_lock_irqsave(&n->lock);
+		struct page *page = page_list_first(&n->partial);
+		void *object = page ? pop_partial(s, n, page) : NULL;
 
-	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++) {
-		n = &s->node[nid];
-		irq = spin_lock_irqsave(&n->lock);
-		page = page_list_first(&n->partial);
-		object = page ? pop_partial(s, n, page) : NULL;
 		spin_unlock_irqrestore(&n->lock, irq);
 		if (object)
 			return object;
 	}
+	return NULL;
+}
+
+/* Without anything that is a CPU's. */
+static void *alloc_one(struct kmem_cache *s, gfp_t gfp)
+{
+	void *object = take_one_partial(s);
+	struct slab_node *n;
+	struct page *page;
+	irq_state_t irq;
+
+	if (object)
+		return object;
 	page = new_slab(s, gfp, 0);
 	if (!page)
 		return NULL;
 	object = thread_objects(s, page);
 	if (s->objects > 1) {
-		unsigned rest = slab_index(page, *slab_link(s, object));
+		unsigned rest = slab_index(page, slub_next(s, object));
 
 		n = slab_node(s, page);
 		irq = spin_lock_irqsave(&n->lock);
@@ -202,108 +339,119 @@ static void *alloc_one(struct kmem_cache *s, gfp_t gfp)
 	return object;
 }
 
-NOINLINE void *slab_alloc_slow(struct kmem_cache *s, gfp_t gfp)
+static unsigned slub_get(struct kmem_cache *s, size_t size UNUSED, gfp_t gfp, unsigned n,
+                         void **objects)
 {
-	bool careful = machine()->careful;
+	struct kmem_cache_cpu *c = slab_cpu(s);
+	unsigned got = 0;
 	void *object;
 
-	if (unlikely(careful) && should_fail_alloc(gfp))
-		return NULL;
-	count(SLAB_ALLOC_SLOW);
-	object = in_interrupt() || careful ? alloc_one(s, gfp) : refill(s, gfp);
-	if (object && gfp & __GFP_ZERO)
-		__builtin_memset(object, 0, s->object_size);
-	return object;
-}
-
-/* A slab without owner has got free objects or lost its last user. Lock held; true: discard it afterwards. */
-static bool settle(struct kmem_cache *s, struct slab_node *n, struct page *page, bool listed)
-{
-	bool empty = word_use(word_load(page)) == 0;
-
-	if (empty && n->partial.count >= s->min_partial + (listed ? 1u : 0u)) {
-		if (listed)
-			page_list_del(&n->partial, page);
-		return true;
+	if (!may_own(s)) {
+		objects[0] = alloc_one(s, gfp);
+		return objects[0] != NULL;
 	}
-	if (!listed)
-		page_list_add_tail(&n->partial, page);
-	return false;
+	count_stat(s, c->freelist ? &s->alloc_fast : &s->alloc_slow);
+	if (!c->freelist && !refill_cpu(s, gfp))
+		return 0;
+	c = slab_cpu(s);
+	while (got < n && (object = c->freelist)) {
+		c->freelist = slub_next(s, object);
+		objects[got++] = object;
+	}
+	return got;
 }
 
-static NORETURN NOINLINE void bad_free(struct kmem_cache *s, const struct page *page,
-                                       const void *object)
+/* --- giving back ---------------------------------------------------------------------------------------------- */
+
+/* Does giving n objects to a slab without owner change the lists? */
+static bool changes_lists(uint64_t w, unsigned n)
 {
-	port_panic("%s: freed %#lx, which is not one of its objects in use (frame %#x)", s->name,
-	           (unsigned long)(uintptr_t)object, page_to_pfn(page).n);
+	return !(w & SLAB_FROZEN) && (word_use(w) == n || !word_free(w));
 }
 
-NOINLINE void slab_free_slow(struct kmem_cache *s, struct page *page, void *object)
+/* n objects of one slab, linked from first to last, that is not this CPU's own. */
+static void give_back(struct kmem_cache *s, struct page *page, void *first, void *last, unsigned n)
 {
-	struct slab_node *n = slab_node(s, page);
+	struct slab_node *node = slab_node(s, page);
+	bool own = s->cpu_partial && may_own(s), locked = false, freeze = false, discard = false;
 	uint64_t w = word_load(page), new;
-	bool locked = false, discard = false;
 	irq_state_t irq = 0;
 
-	if (!page_flag(page, PG_slab) || page->slab_cache != s)
-		bad_free(s, page, object);
-	do {
-		if (!word_use(w))
-			bad_free(s, page, object);
-		if (!locked && !(w & SLAB_FROZEN) && (word_use(w) == 1 || !word_free(w))) {
-			irq = spin_lock_irqsave(&n->lock);
+	for (;;) {
+		if (word_use(w) < n)
+			break;
+		freeze = own && !locked && !(w & SLAB_FROZEN) && !word_free(w) && word_use(w) > n;
+		if (!locked && !freeze && changes_lists(w, n)) {
+			irq = spin_lock_irqsave(&node->lock);
 			locked = true;
 			w = word_load(page);
+			continue;
 		}
-		*slab_link(s, object) = slab_object(page, word_free(w));
-		new = word_make(word_use(w) - 1u, w & SLAB_FROZEN, slab_index(page, object));
-	} while (!word_change(page, &w, new));
-	count(SLAB_FREE_SLOW);
-	if (!locked)
-		return;
-	if (!(w & SLAB_FROZEN) && (!word_free(w) || !word_use(new)))
-		discard = settle(s, n, page, word_free(w) != 0);
-	spin_unlock_irqrestore(&n->lock, irq);
-	if (discard)
+		slub_link(s, last, slab_object(page, word_free(w)));
+		new = word_make(word_use(w) - n, freeze ? SLAB_FROZEN : w & SLAB_FROZEN,
+		                slab_index(page, first));
+		if (word_change(page, &w, new))
+			break;
+	}
+	if (locked) {
+		if (word_use(w) >= n && changes_lists(w, n))
+			discard = settle(s, node, page, word_free(w) != 0);
+		spin_unlock_irqrestore(&node->lock, irq);
+	}
+	if (word_use(w) < n)
+		slab_bad_free(s, first);
+	else if (freeze)
+		push_cpu_partial(s, page);
+	else if (discard)
 		discard_slab(s, page);
 }
 
-/* c's slab becomes nobody's, its free list the slab's own. On c's CPU, or nobody uses the cache. */
-void slab_flush_cpu(struct kmem_cache *s, struct kmem_cache_cpu *c)
+/* The first objects that lie in one slab, linked. Returns how many, 0: the first is not the cache's. */
+static unsigned link_run(struct kmem_cache *s, struct page *page, unsigned n, void **objects)
 {
-	struct page *page = c->page;
-	void *first = c->freelist, *last = first;
-	struct slab_node *n;
-	unsigned count = 0, free;
-	bool discard = false;
-	irq_state_t irq;
-	uint64_t w;
+	unsigned k = 1;
 
-	if (!page)
-		return;
-	for (void *o = first; o; o = *slab_link(s, o), count++)
-		last = o;
-	n = slab_node(s, page);
-	irq = spin_lock_irqsave(&n->lock);
-	w = word_load(page);
-	do {
-		if (last)
-			*slab_link(s, last) = slab_object(page, word_free(w));
-		free = first ? slab_index(page, first) : word_free(w);
-	} while (!word_change(page, &w, word_make(word_use(w) - count, 0, free)));
-	*c = (struct kmem_cache_cpu){0};
-	if (free)
-		discard = settle(s, n, page, false);
-	spin_unlock_irqrestore(&n->lock, irq);
-	if (discard)
-		discard_slab(s, page);
+	if (!page_flag(page, PG_slab) || page->slab_cache != s)
+		return 0;
+	for (; k < n && slab_page(objects[k]) == page; k++)
+		slub_link(s, objects[k - 1], objects[k]);
+	return k;
 }
 
-uint64_t slab_discard_empty(struct kmem_cache *s)
+static bool is_own(const struct kmem_cache *s, const struct kmem_cache_cpu *c, const void *object)
 {
-	uint64_t pages = 0;
+	return (uintptr_t)object - c->base < s->slab_bytes;
+}
 
-	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++) {
+static void slub_put(struct kmem_cache *s, unsigned n, void **objects)
+{
+	struct kmem_cache_cpu *c = slab_cpu(s);
+	bool own = may_own(s);
+
+	for (unsigned i = 0, run; i < n; i += run) {
+		struct page *page;
+
+		run = 1;
+		if (likely(own && is_own(s, c, objects[i]))) {
+			slub_link(s, objects[i], c->freelist);
+			c->freelist = objects[i];
+			count_stat(s, &s->free_fast);
+			continue;
+		}
+		page = slab_page(objects[i]);
+		run = link_run(s, page, n - i, objects + i);
+		if (run)
+			give_back(s, page, objects[i], objects[i + run - 1], run);
+		else
+			slab_bad_free(s, objects[i]);
+		run += !run;
+		count_stat(s, &s->free_slow);
+	}
+}
+
+static void slub_discard(struct kmem_cache *s)
+{
+	for (unsigned nid = 0; nid < nr_nodes(); nid++) {
 		struct slab_node *n = &s->node[nid];
 		struct page_list empty;
 		struct page *page, *next;
@@ -323,8 +471,31 @@ uint64_t slab_discard_empty(struct kmem_cache *s)
 		while ((page = page_list_first(&empty))) {
 			page_list_del(&empty, page);
 			discard_slab(s, page);
-			pages += (uint64_t)1 << s->order;
 		}
 	}
-	return pages;
 }
+
+static bool slub_object_address(struct kmem_cache *s, struct page *page, const void *p)
+{
+	return slub_is_object(s, page, p);
+}
+
+static size_t slub_ksize(const struct page *page, const void *p UNUSED)
+{
+	return page->slab_cache->object_size;
+}
+
+const struct slab_ops slub_ops = {
+        .name = "slub",
+        .arrays = true,
+        .layout = slub_layout,
+        .get = slub_get,
+        .put = slub_put,
+        .flush = slub_flush,
+        .discard = slub_discard,
+        .info = slub_info,
+        .ksize = slub_ksize,
+        .is_object = slub_object_address,
+        .in_use = slub_in_use,
+        .check = slub_check,
+};

@@ -63,7 +63,7 @@ says 125 'unknown command frob' "$Q" frob
 for word in compare top record replay sweep lab; do
 	says 125 "$word is not built yet" "$Q" $word
 done
-for word in --swap=1M --policy --slab --la57 --pti --report; do
+for word in --swap=1M --policy --la57 --pti --report; do
 	says 125 'is not built yet' "$Q" run $word x -- ls
 done
 says 125 'no program to run' "$Q" run
@@ -81,6 +81,8 @@ for n in 0 9 -1 two 1x; do
 done
 says 125 '--accel magic is unknown' "$Q" run --accel magic -- ls
 says 125 '--env' "$Q" run --env NAME -- ls
+says 125 '--slab slaab is unknown: write slub, slab or slob' "$Q" run --slab slaab -- ls
+says 125 'needs a value' "$Q" run --slab
 says 125 '--set' "$Q" run --set 'a b=c' -- ls
 says 125 'one CPU' "$Q" run --deterministic --cpus 2 -- ls
 says 125 'leave out --write' "$Q" run --deterministic --write /tmp -- ls

@@ -32,11 +32,13 @@ const char *unit_before(const struct unit_test *test)
 	if (!wants_machine(test))
 		return NULL;
 	the_host = host_create(&(struct host_config){
-		.ram = 64 << 20, .cpus = 2, .seed = unit_seed(), .trace_size = 1 << 20});
+		.ram = 64 << 20, .cpus = 2, .seed = unit_seed(), .trace_size = 1 << 20,
+		.boot_words = unit_boot_words});
 	if (!the_host)
 		return "no hosted machine";
 	/* Tracing closes the shortest ways of allocation: half of the tests go without. */
 	machine()->trace_on = unit_seed() & 1;
+	slab_flush_all(); /* its arrays were opened while the answer was another one */
 	free_before = frames_to_account();
 	return NULL;
 }

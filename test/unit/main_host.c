@@ -1,6 +1,7 @@
 /*
- * main_host.c - the unit tests as a program:  unit [-v] [--seed N] [--list] [FILTER...]
+ * main_host.c - the unit tests as a program:  unit [-v] [--seed N] [--boot WORDS] [--list] [FILTER...]
  *
+ * --boot: words for the tests' machines, as on a kernel's command line: --boot 'slab=slob slob_fit=best'.
  * A test runs if its name contains one of the filters. Exit status: 0 all passed, 1 some failed,
  * 2 bad arguments or no such test. A test that dies (signal, sanitizer) is named before the end.
  */
@@ -14,6 +15,8 @@
 #include "lib/string.h"
 
 static struct unit_options options = {.seed = 1};
+
+const char *unit_boot_words;
 
 void unit_print(const char *text)
 {
@@ -72,7 +75,7 @@ static void catch_deaths(void)
 
 static NORETURN void bad_argument(const char *what, const char *argument)
 {
-	fprintf(stderr, "unit: %s%s: use unit [-v] [--seed N] [--list] [FILTER...]\n", what,
+	fprintf(stderr, "unit: %s%s: use unit [-v] [--seed N] [--boot WORDS] [--list] [FILTER...]\n", what,
 	        argument);
 	exit(2);
 }
@@ -118,6 +121,8 @@ int main(int argc, char **argv)
 			list = true;
 		else if (!strcmp(argv[i], "--seed"))
 			parse_seed(argv[++i]);
+		else if (!strcmp(argv[i], "--boot") && argv[i + 1])
+			unit_boot_words = argv[++i];
 		else if (argv[i][0] == '-')
 			bad_argument("unknown option ", argv[i]);
 		else

@@ -85,6 +85,9 @@ bool unit_failed(void);
 /* Print what a failing or verbose test has to say. */
 void unit_printf(const char *fmt, ...) PRINTF(1, 2);
 
+/* Boot words of machines that tests make for themselves, or NULL. Only in a process. */
+extern const char *unit_boot_words;
+
 /* Mark the running test as failed, with a reason. */
 void unit_fail(const char *file, int line, const char *fmt, ...) PRINTF(3, 4);
 

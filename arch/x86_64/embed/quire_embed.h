@@ -32,6 +32,14 @@ static inline unsigned cpu_id(void)
 	return id;
 }
 
+static inline size_t cpu_line(void)
+{
+	uint32_t line;
+
+	__asm__ volatile("movl %%gs:%c1, %0" : "=r"(line) : "i"(offsetof(struct cpu, line)));
+	return line;
+}
+
 static inline int32_t current_pid(void)
 {
 	int32_t pid;

@@ -50,8 +50,7 @@ static void with_machine(void (*test)(void))
 {
 	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
 
-	own = host_create(
-	        &(struct host_config){.ram = 32 << 20, .cpus = CPUS, .seed = unit_seed()});
+	own = host_create(&(struct host_config){.ram = 32 << 20, .cpus = CPUS, .seed = unit_seed(), .boot_words = unit_boot_words});
 	CHECK(own);
 	test();
 	host_destroy(own);

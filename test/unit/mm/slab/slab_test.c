@@ -22,6 +22,12 @@ static void look_for(const struct slabinfo *info, UNUSED void *ctx)
 	wanted.found++;
 }
 
+/* SLOB: no slabs, blocks of the size asked for, constructors whenever a block is given out. */
+static bool is_slob(void)
+{
+	return !strcmp(slab_allocator(), "slob");
+}
+
 static const struct slabinfo *find_info(const char *name)
 {
 	wanted.name = name;
@@ -33,7 +39,7 @@ static const struct slabinfo *find_info(const char *name)
 UNIT_TEST(cache_from_birth_to_end)
 {
 	uint64_t slab = frame_kind_pages(FRAME_SLAB);
-	struct kmem_cache *s = kmem_cache_create("test-life", 100, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-life", 100, 0, SLAB_NO_MERGE, NULL);
 	void *a, *b;
 
 	CHECK(s);
@@ -41,7 +47,7 @@ UNIT_TEST(cache_from_birth_to_end)
 	b = kmem_cache_alloc(s, GFP_KERNEL | __GFP_ZERO);
 	CHECK(a && b && a != b);
 	CHECK(find_info("test-life"));
-	CHECK_EQ(wanted.info.num_slabs, 1);
+	CHECK_EQ(wanted.info.num_slabs, !is_slob());
 	CHECK_EQ(wanted.info.objsize, 104);
 	CHECK_EQ(kmem_cache_destroy(s), -EBUSY); /* a leak: the cache is kept */
 	CHECK(find_info("test-life"));
@@ -59,7 +65,7 @@ UNIT_TEST(cache_from_birth_to_end)
 
 UNIT_TEST(last_freed_first_given)
 {
-	struct kmem_cache *s = kmem_cache_create("test-lifo", 64, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-lifo", 64, 0, SLAB_NO_MERGE, NULL);
 	void *a, *b;
 
 	CHECK(s);
@@ -129,7 +135,7 @@ UNIT_TEST(an_object_and_its_link_fit_into_a_slab)
 
 UNIT_TEST(constructor_runs_once_for_each_object)
 {
-	struct kmem_cache *s = kmem_cache_create("test-ctor", 40, 0, 0, construct);
+	struct kmem_cache *s = kmem_cache_create("test-ctor", 40, 0, SLAB_NO_MERGE, construct);
 	uint8_t *a;
 
 	CHECK(s);
@@ -141,7 +147,7 @@ UNIT_TEST(constructor_runs_once_for_each_object)
 			CHECK_EQ(a[k], 0x77);
 		kmem_cache_free(s, a);
 	}
-	CHECK_EQ(constructed, s->objects);
+	CHECK_EQ(constructed, is_slob() ? 1000 : s->objects);
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 
@@ -206,7 +212,8 @@ UNIT_TEST(random_objects_do_not_overlap)
 	static const size_t sizes[] = {8, 40, 256, 1500, 5000};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct kmem_cache *s = kmem_cache_create("test-random", sizes[i], 0, 0, NULL);
+		struct kmem_cache *s =
+		        kmem_cache_create("test-random", sizes[i], 0, SLAB_NO_MERGE, NULL);
 
 		CHECK(s);
 		CHECK_CALL(random_cache(s, sizes[i]));
@@ -218,7 +225,7 @@ UNIT_TEST(random_objects_do_not_overlap)
 /* The same without the CPU's free list: the way of interrupts. */
 UNIT_TEST(random_objects_while_careful)
 {
-	struct kmem_cache *s = kmem_cache_create("test-careful", 72, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-careful", 72, 0, SLAB_NO_MERGE, NULL);
 
 	CHECK(s);
 	live_add(0, kmem_cache_alloc(s, GFP_KERNEL), 72, unit_random());
@@ -288,8 +295,11 @@ UNIT_TEST(kmalloc_classes)
 		size_t got = sizes[i].got;
 
 		CHECK(p);
-		CHECK_EQ(ksize(p), got);
-		if (!(got & (got - 1)))
+		if (is_slob() && got <= PAGE_SIZE / 2)
+			CHECK_EQ(ksize(p), ALIGN_UP(MAX(sizes[i].asked, 1), 8));
+		else
+			CHECK_EQ(ksize(p), got);
+		if (!(got & (got - 1)) && (!is_slob() || sizes[i].asked == got))
 			CHECK_EQ(virt_to_phys(p).a % got, 0);
 		kfree(p);
 	}
@@ -313,7 +323,8 @@ UNIT_TEST(krealloc_keeps_contents)
 	char *p = kstrdup("a string of some length", GFP_KERNEL), *q;
 
 	CHECK(p);
-	CHECK_EQ(krealloc(p, 30, GFP_KERNEL), p); /* it had 32 */
+	CHECK_EQ(ksize(p), is_slob() ? 24 : 32);
+	CHECK_EQ(krealloc(p, ksize(p) - 2, GFP_KERNEL), p);
 	q = krealloc(p, 300, GFP_KERNEL);
 	CHECK(q);
 	CHECK_STR(q, "a string of some length");
@@ -329,7 +340,7 @@ UNIT_TEST(krealloc_keeps_contents)
 
 UNIT_TEST(empty_slabs_go_back)
 {
-	struct kmem_cache *s = kmem_cache_create("test-shrink", 128, 0, 0, NULL);
+	struct kmem_cache *s = kmem_cache_create("test-shrink", 128, 0, SLAB_NO_MERGE, NULL);
 	static void *objects[2000];
 	uint64_t free;
 
@@ -340,7 +351,8 @@ UNIT_TEST(empty_slabs_go_back)
 	for (unsigned i = 0; i < ARRAY_SIZE(objects); i++)
 		kmem_cache_free(s, objects[i]);
 	CHECK_GE(nr_free_pages(), free + 55); /* 63 slabs; the last ones are kept */
-	CHECK_LE(kmem_cache_shrink(s), 4);
+	/* This CPU's array (62 objects), its slab and two partial ones; the node's two empty ones. */
+	CHECK_LE(kmem_cache_shrink(s), 8);
 	CHECK(find_info("test-shrink"));
 	CHECK_EQ(wanted.info.num_slabs, 0);
 	CHECK_EQ(kmem_cache_destroy(s), 0);
@@ -359,7 +371,7 @@ UNIT_TEST(every_allocation_fails_in_turn)
 		uint64_t failed;
 
 		fault_inject(n);
-		s = kmem_cache_create("test-fail", 700, 0, 0, NULL);
+		s = kmem_cache_create("test-fail", 700, 0, SLAB_NO_MERGE, NULL);
 		if (s)
 			a = kmem_cache_alloc(s, GFP_KERNEL);
 		if (a)

@@ -34,6 +34,7 @@ struct host_machine {
 	uint8_t *kva;
 	pthread_mutex_t kva_lock; /* an entry and this process's mapping of it agree */
 	int fd;
+	const char *boot_words; /* NULL: none */
 	unsigned levels;
 	struct mmu_space kernel_space;
 	struct soft_tlb tlb[QUIRE_MAX_CPUS];

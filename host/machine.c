@@ -122,7 +122,7 @@ struct host_machine *host_create(const struct host_config *config)
 		goto fail;
 	host_enter(h, 0);
 	h->machine.seed = config->seed;
-	h->machine.boot_words = config->boot_words;
+	h->boot_words = config->boot_words;
 	if (!describe_memory(config, h->phys_size))
 		goto fail;
 	mm_init();

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "host/internal.h"
+#include "lib/words.h"
 
 #include <quire/errno.h>
 
@@ -77,6 +78,13 @@ void port_log(const char *format, ...)
 	vfprintf(stderr, format, ap);
 	va_end(ap);
 	fputc('\n', stderr);
+}
+
+int64_t port_boot_param(const char *key, char *buf, size_t size)
+{
+	const char *words = host_of(machine())->boot_words;
+
+	return words ? word_value(words, key, buf, size) : -ENOENT;
 }
 
 uint64_t port_now_ns(void)

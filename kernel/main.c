@@ -356,7 +356,6 @@ static void set_seed(void)
 void kernel_main(void)
 {
 	log_init();
-	machine()->boot_words = boot_info.cmdline;
 	set_seed();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);

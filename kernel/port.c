@@ -11,6 +11,11 @@ struct thread *port_self(void)
 	return task_thread(current);
 }
 
+int64_t port_boot_param(const char *key, char *buf, size_t size)
+{
+	return boot_param(key, buf, size);
+}
+
 void port_call_cpus(uint64_t mask, void (*fn)(void *arg), void *arg)
 {
 	arch_call_cpus(mask, fn, arg);

@@ -9,6 +9,7 @@
  */
 #include "arch/x86_64/internal.h"
 #include "lib/string.h"
+#include "lib/words.h"
 #include <quire/errno.h>
 #include <quire/frame.h>
 
@@ -51,26 +52,15 @@ __attribute__((section(".header"), aligned(4096))) struct quire_header quire_hea
 
 int64_t boot_param(const char *key, char *buf, size_t size)
 {
-	size_t n = strlen(key);
+	const char *value;
+	size_t len, at;
+	const char *word = find_word(cmdline, key, &value, &len);
 
-	for (const char *s = cmdline; *s;) {
-		size_t word = strcspn(s, " ");
-
-		if (word >= n && !memcmp(s, key, n) && (word == n || s[n] == '=')) {
-			size_t from = MIN(n + 1, word), len = word - from, at = s - cmdline;
-
-			atomic_fetch_or(&asked_for[at / 64], 1ull << at % 64);
-
-			if (size) {
-				memcpy(buf, s + from, MIN(len, size - 1));
-				buf[MIN(len, size - 1)] = 0;
-			}
-			return (int64_t)len;
-		}
-		s += word;
-		s += strspn(s, " ");
-	}
-	return -ENOENT;
+	if (!word)
+		return -ENOENT;
+	at = (size_t)(word - cmdline);
+	atomic_fetch_or(&asked_for[at / 64], 1ull << at % 64);
+	return word_value(cmdline, key, buf, size);
 }
 
 const char *boot_unknown_word(unsigned *index)

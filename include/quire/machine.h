@@ -27,7 +27,6 @@ static_assert(QUIRE_MAX_CPUS == 8 && PG_node_shift == PG_shard_shift + 3,
 struct machine {
 	unsigned nr_cpus;                     /* CPUs that run; ids 0 .. nr_cpus - 1 */
 	bool trace_on;                        /* records go to the rings */
-	const char *boot_words; /* choices at boot, "key=value ..." (modules read theirs); NULL: none */
 	uint64_t seed;                        /* all randomness of the manager comes from here */
 	struct cpu_area *cpu[QUIRE_MAX_CPUS]; /* set by the embedder before that CPU enters mm/ */
 

@@ -53,6 +53,12 @@ NORETURN PRINTF(1, 2) void port_panic(const char *format, ...);
 /* One line of the log, without the newline. Any context. */
 PRINTF(1, 2) void port_log(const char *format, ...);
 
+/*
+ * The value of a boot word "key=value", copied as far as size allows and NUL-ended: its length (0 for a word without
+ * value), or -ENOENT. A choice that is made once, at boot. Any context.
+ */
+int64_t port_boot_param(const char *key, char *buf, size_t size);
+
 /* CLOCK_MONOTONIC in nanoseconds. Any context. */
 uint64_t port_now_ns(void);
 

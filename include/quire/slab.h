@@ -143,7 +143,7 @@ void unregister_shrinker(struct shrinker *shrinker);
 /* Ask all, harder the smaller the priority is (0: everything). Returns objects freed; 0 if called from within. Sleeps. */
 uint64_t shrink_slab(gfp_t gfp, unsigned priority);
 
-void slab_init(void); /* after frame_init; reads machine()->boot_words */
+void slab_init(void); /* after frame_init; reads the boot words */
 const char *slab_allocator(void); /* "slub", "slab" or "slob" */
 const char *slab_check(void);
 

@@ -1,5 +1,5 @@
 /*
- * options.c - the boot words of kernel objects, from machine()->boot_words.
+ * options.c - the boot words of kernel objects.
  *
  *     slab=slub|slab|slob           the allocator
  *     slob_fit=first|next|best      how SLOB chooses
@@ -23,22 +23,7 @@ static const char *const fits[] = {
 /* The value of a word, "" if it has none; false: it is absent. */
 static bool boot_word(const char *key, char *value, size_t size)
 {
-	size_t n = strlen(key);
-
-	for (const char *s = machine()->boot_words; s && *s;) {
-		size_t word = strcspn(s, " ");
-
-		if (word >= n && !strncmp(s, key, n) && (word == n || s[n] == '=')) {
-			size_t from = MIN(n + 1, word), len = MIN(word - from, size - 1);
-
-			memcpy(value, s + from, len);
-			value[len] = '\0';
-			return true;
-		}
-		s += word;
-		s += strspn(s, " ");
-	}
-	return false;
+	return port_boot_param(key, value, size) >= 0;
 }
 
 static void choose_allocator(struct slab_options *o)

@@ -86,14 +86,14 @@ static struct shrinker dcache_shrinker = {
         .name = "dcache",
 };
 
-/* Objects that others keep for speed, and the slabs that become empty. */
+/* Objects that others keep for speed, what CPUs keep, and the slabs that become empty. */
 static uint64_t reclaim_objects(gfp_t gfp)
 {
 	uint64_t objects = 0;
 
 	for (unsigned priority = SHRINK_PRIORITY; !objects && priority--;)
 		objects = shrink_slab(gfp, priority);
-	return objects ? kmem_cache_shrink_all() : 0;
+	return kmem_cache_shrink_all();
 }
 
 static uint64_t fs_reclaim(gfp_t gfp, unsigned order)

@@ -82,7 +82,7 @@ void slab_flush_all(void);
 
 /* Time has passed (about two seconds): arrays that were not used since the last call go back, and empty slabs. Sleeps. */
 void slab_reap(void);
-MUST_USE int slab_start_reaper(void); /* a thread that calls it. 0 or -ENOMEM */
+MUST_USE int slab_start_reaper(void); /* a thread that calls it, if memory is worth it. 0 or -ENOMEM */
 
 struct slabinfo {
 	const char *name;

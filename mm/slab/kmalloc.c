@@ -4,7 +4,8 @@
  * Powers of two, and 96 and 192 between them because so many structures are a little more than 64 or 128.
  * A class that is a power of two is aligned to itself. Blocks of frames are compound pages, so that kfree() finds their
  * size. Of each size there are four caches: kmalloc-, kmalloc-rcl- for what shrinkers can free (__GFP_RECLAIMABLE),
- * dma-kmalloc- below 16 MB and dma32-kmalloc- below 4 GB; where all memory lies below 4 GB the last are the first.
+ * dma-kmalloc- below 16 MB and dma32-kmalloc- below 4 GB; where all memory lies below such a limit, the caches for it are the
+ * first ones.
  */
 #include "mm/slab/internal.h"
 
@@ -165,12 +166,23 @@ char *kstrdup(const char *s, gfp_t gfp)
 
 /* --- the beginning ------------------------------------------------------------------------------------------ */
 
-static bool has_high_zone(void)
+static bool has_zone_above(unsigned id)
 {
 	for_each_zone(zone)
-		if (zone->id > ZONE_DMA32)
+		if (zone->id > id)
 			return true;
 	return false;
+}
+
+/* Where every frame would do, the normal caches serve; a small machine does not group its objects. */
+static bool needs_own(enum kmalloc_type type)
+{
+	switch (type) {
+	case KMALLOC_DMA: return has_zone_above(ZONE_DMA);
+	case KMALLOC_DMA32: return has_zone_above(ZONE_DMA32);
+	case KMALLOC_RECLAIM: return totalram_pages() >= SLAB_SMALL_PAGES;
+	default: return true;
+	}
 }
 
 static void make_class(struct slab_state *state, enum kmalloc_type type, unsigned class)
@@ -181,7 +193,7 @@ static void make_class(struct slab_state *state, enum kmalloc_type type, unsigne
 	size_t size = kmalloc_sizes[class];
 	const struct kmem_cache_args args = {.align = by_class && !(size & (size - 1)) ? size : 0};
 
-	if (type == KMALLOC_DMA32 && !has_high_zone()) {
+	if (!needs_own(type)) {
 		state->kmalloc[type][class] = state->kmalloc[KMALLOC_NORMAL][class];
 		return;
 	}

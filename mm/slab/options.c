@@ -3,7 +3,7 @@
  *
  *     slab=slub|slab|slob           the allocator
  *     slob_fit=first|next|best      how SLOB chooses
- *     slab_arrays=N                 most objects in a CPU's array, 0 to 62; 0: none
+ *     slab_arrays=N                 most objects in a CPU's array, 0 to 62; 0: none, as below 8 MB of memory
  *     slab_nomerge                  no cache is one with another
  *     slab_harden                   links of free objects are enciphered in every cache
  *     slab_stats=NAME               count each step of this cache (or of all: *)
@@ -59,7 +59,7 @@ static void choose_fit(struct slab_options *o)
 
 static void choose_arrays(struct slab_options *o)
 {
-	uint64_t n = ARRAY_MAX;
+	uint64_t n = totalram_pages() < SLAB_SMALL_PAGES ? 0 : ARRAY_MAX;
 	char number[16];
 
 	if (boot_word("slab_arrays", number, sizeof(number)) &&

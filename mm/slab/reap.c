@@ -48,5 +48,7 @@ static void reaper_thread(void *unused)
 
 int slab_start_reaper(void)
 {
+	if (totalram_pages() < SLAB_SMALL_PAGES)
+		return 0;
 	return port_kthread_start("cache_reap", reaper_thread, NULL);
 }

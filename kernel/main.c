@@ -11,6 +11,7 @@
  */
 #include "drivers/console.h"
 #include "fs/vfs.h"
+#include "kernel/bootmem.h"
 #include "kernel/exec.h"
 #include "kernel/futex.h"
 #include "kernel/log.h"
@@ -331,6 +332,7 @@ static void set_seed(void)
 void kernel_main(void)
 {
 	log_init();
+	boot_frame_config();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);
 	set_seed();

@@ -26,6 +26,7 @@ struct host_config {
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
 	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
+	struct frame_config frames; /* nodes, ZONE_MOVABLE */
 };
 
 /* Make and start a machine (mm_init done); the calling thread becomes its CPU 0. NULL: no memory in the process. */

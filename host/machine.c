@@ -120,6 +120,7 @@ struct host_machine *host_create(const struct host_config *config)
 		goto fail;
 	host_enter(h, 0);
 	h->machine.seed = config->seed;
+	h->machine.config = config->frames;
 	if (!describe_memory(config, h->phys_size))
 		goto fail;
 	mm_init();

@@ -118,7 +118,8 @@ MUST_USE int proc_system_init(struct dentry *root);  /* stat, uptime, ... proc_s
 MUST_USE int proc_cpuinfo_init(struct dentry *root); /* proc_cpuinfo.c */
 MUST_USE int proc_sys_init(struct dentry *root);     /* sys/: proc_sys.c */
 
-MUST_USE int proc_watermark_init(struct dentry *vm); /* sys/vm/min_free_kbytes, ... proc_watermark.c */
+MUST_USE int
+proc_watermark_init(struct dentry *vm); /* sys/vm/min_free_kbytes, ... proc_watermark.c */
 
 /* Pages by what only their descriptors tell: a walk over mem_map, racy as every gauge. */
 struct page_census {

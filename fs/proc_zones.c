@@ -49,16 +49,20 @@ static void show_node_stats(struct seq_file *m, const struct page_census *c)
 	                                              "nr_inactive_file", "nr_active_file",
 	                                              "nr_unevictable"};
 	static const char *const none[] = {
-	        "nr_isolated_anon",         "nr_isolated_file",         "workingset_nodes",
-	        "workingset_refault_anon",  "workingset_refault_file",  "workingset_activate_anon",
-	        "workingset_activate_file", "workingset_restore_anon",  "workingset_restore_file",
+	        "nr_isolated_anon",         "nr_isolated_file",        "workingset_nodes",
+	        "workingset_refault_anon",  "workingset_refault_file", "workingset_activate_anon",
+	        "workingset_activate_file", "workingset_restore_anon", "workingset_restore_file",
 	        "workingset_nodereclaim",
 	};
 	static const char *const no_huge[] = {
-	        "nr_shmem_hugepages",      "nr_shmem_pmdmapped",
-	        "nr_file_hugepages",       "nr_file_pmdmapped",
-	        "nr_anon_transparent_hugepages", "nr_vmscan_write",
-	        "nr_vmscan_immediate_reclaim",   "nr_throttled_written",
+	        "nr_shmem_hugepages",
+	        "nr_shmem_pmdmapped",
+	        "nr_file_hugepages",
+	        "nr_file_pmdmapped",
+	        "nr_anon_transparent_hugepages",
+	        "nr_vmscan_write",
+	        "nr_vmscan_immediate_reclaim",
+	        "nr_throttled_written",
 	        "nr_kernel_misc_reclaimable",
 	};
 

@@ -77,8 +77,8 @@ static int has_memory_show(struct seq_file *m, void *unused UNUSED)
 
 static int has_normal_memory_show(struct seq_file *m, void *unused UNUSED)
 {
-	return show_list(m, nodes_with(1u << ZONE_DMA | 1u << ZONE_DMA32 | 1u << ZONE_NORMAL,
-	                               false));
+	return show_list(m,
+	                 nodes_with(1u << ZONE_DMA | 1u << ZONE_DMA32 | 1u << ZONE_NORMAL, false));
 }
 
 static int cpumap_show(struct seq_file *m, void *number)
@@ -157,8 +157,8 @@ static void node_lru(struct seq_file *m, unsigned nid, const struct page_census 
 static int meminfo_show(struct seq_file *m, void *number)
 {
 	/* Kinds of pages that this kernel has not. */
-	static const char *const none[] = {"SecPageTables:", "NFS_Unstable:", "Bounce:",
-	                                   "WritebackTmp:", "KReclaimable:"};
+	static const char *const none[] = {
+	        "SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:", "KReclaimable:"};
 	const struct pglist_data *node = node_of(number);
 	uint64_t managed, free;
 	unsigned nid = node->nid;
@@ -193,9 +193,8 @@ static int vmstat_show(struct seq_file *m, void *number)
 	        [NUMA_HIT] = "numa_hit",         [NUMA_MISS] = "numa_miss",
 	        [NUMA_FOREIGN] = "numa_foreign", [NUMA_INTERLEAVE_HIT] = "numa_interleave",
 	        [NUMA_LOCAL] = "numa_local",     [NUMA_OTHER] = "numa_other"};
-	static const char *const lru[NR_LRU_LISTS] = {"inactive_anon", "active_anon",
-	                                              "inactive_file", "active_file",
-	                                              "unevictable"};
+	static const char *const lru[NR_LRU_LISTS] = {
+	        "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"};
 	const struct pglist_data *node = node_of(number);
 	uint64_t managed, free;
 	struct page_census c;
@@ -213,14 +212,14 @@ static int vmstat_show(struct seq_file *m, void *number)
 	return 0;
 }
 
-#define NODE(n)                                                          \
-	{                                                                \
-		{"cpumap", cpumap_show, 0, &node_numbers[n]},            \
-		        {"cpulist", cpulist_show, 0, &node_numbers[n]},  \
+#define NODE(n)                                                           \
+	{                                                                 \
+		{"cpumap", cpumap_show, 0, &node_numbers[n]},             \
+		        {"cpulist", cpulist_show, 0, &node_numbers[n]},   \
 		        {"distance", distance_show, 0, &node_numbers[n]}, \
-		        {"meminfo", meminfo_show, 0, &node_numbers[n]},  \
+		        {"meminfo", meminfo_show, 0, &node_numbers[n]},   \
 		        {"numastat", numastat_show, 0, &node_numbers[n]}, \
-		        {"vmstat", vmstat_show, 0, &node_numbers[n]},    \
+		        {"vmstat", vmstat_show, 0, &node_numbers[n]},     \
 	}
 static const struct proc_file node_files[MAX_NUMNODES][6] = {NODE(0), NODE(1), NODE(2), NODE(3)};
 

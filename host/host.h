@@ -25,7 +25,7 @@ struct host_config {
 	unsigned cpus;   /* default 1, at most QUIRE_MAX_CPUS */
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
-	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
+	uint64_t trace_size;        /* bytes of trace rings at the top of memory; 0: none */
 	struct frame_config frames; /* nodes, ZONE_MOVABLE */
 };
 
@@ -57,6 +57,9 @@ unsigned host_tlb_entries(void);
 
 /* The last lines of the log, and a switch to show it on stderr. */
 extern bool host_log_to_stderr;
+
+/* Each line of the log of this thread, if set. */
+extern _Thread_local void (*host_log_hook)(const char *line);
 
 /* port_panic() calls this first, if set: a test that expects a panic jumps out of it. */
 extern _Thread_local void (*host_panic_hook)(const char *message);

@@ -30,7 +30,7 @@ static const struct {
 struct piece {
 	const char *literal;
 	uint16_t literal_len;
-	char form;   /* 'd' 'u' 'x', 'c' text in two arguments, G L M F T P Z; 0: the literal alone */
+	char form; /* 'd' 'u' 'x', 'c' text in two arguments, G L M F T P Z; 0: the literal alone */
 	uint8_t arg; /* from 0 */
 	uint8_t width;
 	bool zero, prefix; /* pad with zeros; print 0x before */

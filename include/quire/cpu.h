@@ -63,9 +63,10 @@ struct CACHE_ALIGNED cpu_area {
 	_Atomic int64_t
 	        frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
 	struct per_cpu_pages
-	        *fast_pcp[16]; /* by gfp's zone bits: the list to take from; NULL at first */
+	        *fast_pcp[16];       /* by gfp's zone bits: the list to take from; NULL at first */
 	struct mempolicy *mempolicy; /* of the task that runs here; NULL: local, all nodes */
-	uint64_t slow_pages[MAX_NR_ZONES]; /* allocated off the short way, in pages: zone_numa_stat() */
+	uint64_t slow_pages
+	        [MAX_NR_ZONES]; /* allocated off the short way, in pages: zone_numa_stat() */
 	bool pcp_ready;
 	_Atomic bool drain_wanted; /* set by any CPU: give the lists back at the next slow step */
 	struct per_cpu_pages pcp[NR_PCP_LISTS];

@@ -40,9 +40,10 @@ struct CACHE_ALIGNED zone {
 	_Atomic uint32_t free_orders; /* bit i: free_area[i] is not empty; written under lock */
 	_Atomic int64_t nr_free;      /* pages in free_area; written under lock */
 	uint64_t min_free_seen;       /* (Z) fewest free pages ever */
-	_Atomic int64_t deferred;     /* free pages whose descriptors do not exist yet (section.c) */
-	uint32_t next_deferred;       /* (Z) no section below this one is deferred */
-	_Atomic uint64_t numa[NR_NUMA_STATS]; /* what the short way did not count: zone_numa_stat() */
+	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
+	uint32_t next_deferred;   /* (Z) no section below this one is deferred */
+	_Atomic uint64_t
+	        numa[NR_NUMA_STATS]; /* what the short way did not count: zone_numa_stat() */
 };
 
 struct zonelist {
@@ -64,15 +65,17 @@ struct pglist_data {
  * all memory has a kernel address, no ZONE_MOVABLE.
  */
 struct frame_config {
-	uint64_t kernelcore, movablecore; /* bytes (Linux's boot words); at least / at most this much */
+	uint64_t kernelcore,
+	        movablecore; /* bytes (Linux's boot words); at least / at most this much */
 	unsigned kernelcore_percent, movablecore_percent; /* of memory, instead of bytes */
 	unsigned nr_nodes; /* nodes from node_start; or, with numa_fake, as many equal parts */
 	bool numa_fake;
-	uint64_t node_start[MAX_NUMNODES];  /* bytes, ascending, [0] is 0; rounded up to 4 MB */
+	uint64_t node_start[MAX_NUMNODES]; /* bytes, ascending, [0] is 0; rounded up to 4 MB */
 	uint8_t node_distance[MAX_NUMNODES][MAX_NUMNODES]; /* all 0: 10 here, 20 elsewhere */
 	uint8_t cpu_node[QUIRE_MAX_CPUS];
-	bool cpu_node_set;    /* else CPUs are dealt out to the nodes in turn */
-	uint64_t lowmem_end;  /* bytes; above is ZONE_HIGHMEM, and there is no DMA32. 0: none above */
+	bool cpu_node_set; /* else CPUs are dealt out to the nodes in turn */
+	uint64_t
+	        lowmem_end; /* bytes; above is ZONE_HIGHMEM, and there is no DMA32. 0: none above */
 };
 
 /* A boot word's value: N[KMGT] bytes or N%, into one of a pair. False: neither. */
@@ -90,10 +93,10 @@ enum mempolicy_mode {
 };
 
 struct mempolicy {
-	uint8_t mode;     /* enum mempolicy_mode */
-	uint8_t nodes;    /* bit i = node i; not for DEFAULT and LOCAL */
-	uint8_t next;     /* INTERLEAVE: the node that had the last page */
-	uint8_t mems;     /* nodes that __GFP_HARDWALL may use; 0: all */
+	uint8_t mode;  /* enum mempolicy_mode */
+	uint8_t nodes; /* bit i = node i; not for DEFAULT and LOCAL */
+	uint8_t next;  /* INTERLEAVE: the node that had the last page */
+	uint8_t mems;  /* nodes that __GFP_HARDWALL may use; 0: all */
 };
 
 /* This CPU runs, from now on, a task with this policy; NULL: with none. The caller keeps it until the next call. */

@@ -42,16 +42,16 @@ struct machine {
 	uint64_t max_pfn;                            /* frames that mem_map has room for */
 	unsigned section_shift;                      /* log2 of pages in a section (section.c) */
 	_Atomic uint64_t section_online[SECTION_WORDS];
-	uint64_t reserved_pages;                     /* RAM that the buddy never got */
+	uint64_t reserved_pages; /* RAM that the buddy never got */
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
-	uint64_t totalram;               /* managed pages */
-	_Atomic uint64_t min_free;       /* see min_free_pages() */
-	spinlock_t wmark_lock;           /* (z): tunables, marks and reserves are made one at a time */
-	uint64_t min_free_kbytes;        /* (z) what the watermarks are made from */
-	unsigned watermark_scale_factor; /* (z) of 10000 */
+	uint64_t totalram;         /* managed pages */
+	_Atomic uint64_t min_free; /* see min_free_pages() */
+	spinlock_t wmark_lock;     /* (z): tunables, marks and reserves are made one at a time */
+	uint64_t min_free_kbytes;  /* (z) what the watermarks are made from */
+	unsigned watermark_scale_factor;             /* (z) of 10000 */
 	unsigned lowmem_reserve_ratio[MAX_NR_ZONES]; /* (z) */
-	_Atomic uint64_t alloc_failures; /* logged: the first few, then ever fewer */
+	_Atomic uint64_t alloc_failures;             /* logged: the first few, then ever fewer */
 	struct wait_queue page_wait[PAGE_WAIT_QUEUES];
 	const struct policy *policy; /* NULL before mm_init(): the default */
 

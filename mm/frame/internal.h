@@ -174,8 +174,8 @@ void free_unref_page_slow(struct page *page); /* reset already */
 void free_unref_chain_slow(uint32_t first, struct page *last,
                            unsigned n); /* n frames of one zone */
 bool drain_if_wanted(void);
-void pcp_init(struct cpu_area *cpu); /* while !cpu->pcp_ready */
-void setup_fast_pcp(struct cpu_area *cpu); /* this CPU's; interrupts off */
+void pcp_init(struct cpu_area *cpu);         /* while !cpu->pcp_ready */
+void setup_fast_pcp(struct cpu_area *cpu);   /* this CPU's; interrupts off */
 enum counter zone_counter(unsigned zone_id); /* COUNT_PGALLOC_* */
 
 /* page.c: a block that nobody refers to and that is off the LRU goes to its zone. */

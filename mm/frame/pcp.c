@@ -37,8 +37,7 @@ void setup_fast_pcp(struct cpu_area *cpu)
 		struct zone *zone = machine()->node[nid].zonelist[gfp_zone(gfp)].zones[0];
 		bool short_way = zone && zone->nid == nid && !cpu->mempolicy;
 
-		cpu->fast_pcp[gfp] =
-		        short_way ? &cpu->pcp[PCP_INDEX(zone->id, zone->nid)] : NULL;
+		cpu->fast_pcp[gfp] = short_way ? &cpu->pcp[PCP_INDEX(zone->id, zone->nid)] : NULL;
 	}
 }
 

@@ -143,7 +143,8 @@ static uint32_t claim_section(struct zone *zone)
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 	uint32_t section = zone->next_deferred, found = UINT32_MAX;
 
-	for (; (uint64_t)section << machine()->section_shift < end && found == UINT32_MAX; section++)
+	for (; (uint64_t)section << machine()->section_shift < end && found == UINT32_MAX;
+	     section++)
 		if (!section_online(section) && deferrable(zone, section))
 			found = section;
 	zone->next_deferred = section;

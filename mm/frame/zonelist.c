@@ -55,9 +55,9 @@ static unsigned next_best_node(unsigned from, unsigned used, const unsigned load
 	unsigned best = from, best_value = UINT32_MAX;
 
 	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++) {
-		unsigned value = (node_distance(from, nid) + (nid < from)) * MAX_NUMNODES *
-		                         MAX_NUMNODES +
-		                 load[nid];
+		unsigned value =
+		        (node_distance(from, nid) + (nid < from)) * MAX_NUMNODES * MAX_NUMNODES +
+		        load[nid];
 
 		if (!(used >> nid & 1) && (nid == from || value < best_value)) {
 			best = nid;
@@ -81,8 +81,8 @@ static void build_node(struct pglist_data *node, unsigned load[])
 
 		append_node(&node->nofallback[highest], 0, node, highest);
 		for (unsigned i = 0; i < nodes; i++)
-			n = append_node(&node->zonelist[highest], n,
-			                &machine()->node[order[i]], highest);
+			n = append_node(&node->zonelist[highest], n, &machine()->node[order[i]],
+			                highest);
 	}
 }
 

@@ -90,15 +90,14 @@ UNIT_TEST(holes_and_small_machines_split_too)
 }
 
 /* A ring of four: each has two neighbours at 20 and one opposite at 30. */
-static const struct host_config ring = {
-        .ram = 128 * MB,
-        .cpus = 4,
-        .frames = {.nr_nodes = 4,
-                   .numa_fake = true,
-                   .node_distance = {{10, 20, 30, 20},
-                                     {20, 10, 20, 30},
-                                     {30, 20, 10, 20},
-                                     {20, 30, 20, 10}}}};
+static const struct host_config ring = {.ram = 128 * MB,
+                                        .cpus = 4,
+                                        .frames = {.nr_nodes = 4,
+                                                   .numa_fake = true,
+                                                   .node_distance = {{10, 20, 30, 20},
+                                                                     {20, 10, 20, 30},
+                                                                     {30, 20, 10, 20},
+                                                                     {20, 30, 20, 10}}}};
 
 UNIT_TEST(zonelists_go_by_distance)
 {
@@ -293,7 +292,8 @@ UNIT_TEST(movablecore_makes_a_zone)
 	leave();
 }
 
-static void check_movable(const struct frame_config *c, uint64_t ram, uint64_t node0, uint64_t node1)
+static void check_movable(const struct frame_config *c, uint64_t ram, uint64_t node0,
+                          uint64_t node1)
 {
 	CHECK(enter(&(struct host_config){.ram = ram, .cpus = 2, .frames = *c}));
 	CHECK_EQ(zone(0, ZONE_MOVABLE)->present, node0 / PAGE_SIZE);
@@ -363,7 +363,7 @@ UNIT_TEST(descriptors_come_when_they_are_needed)
 	CHECK(enter(&(struct host_config){.ram = GB}));
 	free = nr_free_pages();
 	online = online_frames();
-	CHECK_GE(free, GB / PAGE_SIZE - 64); /* all of it counts as free, */
+	CHECK_GE(free, GB / PAGE_SIZE - 64);  /* all of it counts as free, */
 	CHECK_LE(online, GB / PAGE_SIZE / 4); /* a part has descriptors */
 	while ((page = alloc_page(GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN))) {
 		CHECK(pfn_online(page_to_pfn(page).n));
@@ -384,8 +384,8 @@ UNIT_TEST(descriptors_come_when_they_are_needed)
 /* 64 GB: 512 MB of descriptors, of which the boot writes few. */
 UNIT_TEST(a_large_machine_starts_at_once)
 {
-	CHECK(enter(&(struct host_config){
-	        .ram = 64 * GB, .hole_start = 3 * GB, .hole_end = 4 * GB}));
+	CHECK(enter(
+	        &(struct host_config){.ram = 64 * GB, .hole_start = 3 * GB, .hole_end = 4 * GB}));
 	CHECK_GE(nr_free_pages(), 64 * GB / PAGE_SIZE - 64);
 	CHECK_LE(online_frames(), GB / PAGE_SIZE);
 	CHECK_GE(zone_free_blocks(zone(0, ZONE_NORMAL), MAX_ORDER - 1),

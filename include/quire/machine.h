@@ -12,6 +12,7 @@
 
 struct slab_state;
 struct kva_state;
+struct highmem_state;
 struct cache_state;
 struct space_state;
 
@@ -65,6 +66,7 @@ struct machine {
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;
 	struct kva_state *kva;
+	struct highmem_state *highmem; /* NULL: all memory has an address */
 	struct cache_state *cache;
 	struct space_state *space;
 };

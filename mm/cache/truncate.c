@@ -82,7 +82,7 @@ static void zero_partial(struct address_space *mapping, uint64_t index, size_t f
 		return;
 	lock_page(page);
 	if (page_mapping(page) == mapping && page_flag(page, PG_uptodate)) {
-		memset((char *)page_address(page) + from, 0, to - from);
+		memset_page(page, from, 0, to - from);
 		set_page_dirty(page);
 	}
 	unlock_page(page);

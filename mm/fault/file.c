@@ -170,7 +170,7 @@ static enum fault_result map_copy(struct vm_fault *vmf)
 	result = locked_file_page(vmf, &page);
 	if (!page)
 		goto out;
-	copy_page(page_address(copy), page_address(page));
+	copy_highpage(copy, page);
 	unlock_page(page);
 	pt_lock(vmf->pte);
 	if (likely(pte_none(pte_read(vmf->pte)))) {

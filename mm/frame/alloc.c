@@ -26,7 +26,7 @@ static unsigned gfp_migratetype(gfp_t gfp)
 
 static NOINLINE struct page *clear_new_page(struct page *page)
 {
-	clear_page(page_address(page));
+	clear_highpage(page);
 	return page;
 }
 
@@ -68,7 +68,7 @@ static void prep_block(struct page *page, gfp_t gfp, unsigned order)
 	trace_mm_page_alloc(page_to_pfn(page).n, order, gfp, gfp_migratetype(gfp));
 	if (gfp & __GFP_ZERO)
 		for (unsigned i = 0; i < 1u << order; i++)
-			clear_page(page_address(page + i));
+			clear_highpage(page + i);
 	if (gfp & __GFP_COMP)
 		prep_compound_page(page, order);
 }

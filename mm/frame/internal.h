@@ -25,6 +25,7 @@
 
 #include <quire/check.h>
 #include <quire/frame.h>
+#include <quire/highmem.h>
 #include <quire/trace.h>
 
 #define PAGE_FLAG(name) (1u << PG_##name)

@@ -194,7 +194,7 @@ static void poison_chain(uint32_t pfn, unsigned n)
 	for (; n; n--) {
 		struct page *page = pfn_to_page(PFN(pfn));
 
-		__builtin_memset(page_address(page), POISON_FREE, PAGE_SIZE);
+		memset_page(page, 0, POISON_FREE, PAGE_SIZE);
 		pfn = page->lru.next;
 	}
 }

@@ -84,7 +84,7 @@ static void *vmalloc_gfp(size_t size, gfp_t gfp)
 	if (!area)
 		return NULL;
 	if (populate(area, gfp))
-		return (void *)area->start;
+		return (void *)(uintptr_t)area->start;
 	vmap_release(area);
 	return NULL;
 }
@@ -109,7 +109,7 @@ static void *map_area(struct page **pages, phys_t phys, uint64_t n, unsigned mmu
 	error = pages ? pt_map_kernel(area->start, pages, n, mmu_bits)
 	              : pt_map_kernel_phys(area->start, phys, n, mmu_bits);
 	if (!error)
-		return (void *)area->start;
+		return (void *)(uintptr_t)area->start;
 	vmap_area_free_lazy(area);
 	return NULL;
 }

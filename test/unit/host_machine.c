@@ -25,7 +25,7 @@ static uint64_t frames_to_account(void)
 
 static bool wants_machine(const struct unit_test *test)
 {
-	return strstr(test->file, "unit/mm/") || strstr(test->file, "unit/host/");
+	return strstr(test->file, "unit/mm/") || strstr(test->file, "unit/host");
 }
 
 const char *unit_before(const struct unit_test *test)

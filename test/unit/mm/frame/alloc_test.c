@@ -395,13 +395,17 @@ static struct {
 static void fill(unsigned i)
 {
 	for (unsigned k = 0; k < 1u << slots[i].order; k++)
-		*(uint64_t *)page_address(slots[i].page + k) = (uint64_t)i << 32 | k;
+		memcpy_to_page(slots[i].page + k, 0, &(uint64_t){(uint64_t)i << 32 | k}, 8);
 }
 
 static void drop(unsigned i)
 {
-	for (unsigned k = 0; k < 1u << slots[i].order; k++)
-		CHECK_EQ(*(uint64_t *)page_address(slots[i].page + k), (uint64_t)i << 32 | k);
+	for (unsigned k = 0; k < 1u << slots[i].order; k++) {
+		uint64_t word;
+
+		memcpy_from_page(&word, slots[i].page + k, 0, sizeof(word));
+		CHECK_EQ(word, (uint64_t)i << 32 | k);
+	}
 	__free_pages(slots[i].page, slots[i].order);
 	slots[i].page = NULL;
 }

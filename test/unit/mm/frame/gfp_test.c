@@ -47,7 +47,8 @@ static void take_everything(void)
 {
 	struct page *page;
 
-	while ((page = alloc_page(GFP_NOWAIT | __GFP_MEMALLOC | __GFP_NOWARN)))
+	while ((page = alloc_page(GFP_NOWAIT | __GFP_HIGHMEM | __GFP_MOVABLE | __GFP_MEMALLOC |
+	                          __GFP_NOWARN)))
 		keep(page);
 }
 

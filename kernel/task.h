@@ -135,6 +135,7 @@ struct task_struct {
 	uint64_t start_time;       /* (i) ns since boot */
 	struct fault_stats faults; /* (c) */
 	uint64_t timer_slack;      /* (c) prctl */
+	struct mempolicy mempolicy; /* (c) set_mempolicy */
 	uint32_t personality;      /* (c) */
 	bool no_new_privs;         /* (c) */
 	bool did_exec;             /* (c) setpgid by the parent is over */

@@ -49,7 +49,8 @@ help:
 	@echo 'make run     install what is missing (as root), build, boot, run the demonstration'
 	@echo 'make test    every test; closes with "N passed, N failed"'
 	@echo 'make         build the command ./quire and the kernel'
-	@echo 'make unit    only the hosted unit tests; UNIT="filter" chooses'
+	@echo 'make unit    only the hosted unit tests; UNIT_ARGS=filter chooses'
+	@echo 'make unit32  the same on the hosted 32-bit machine, with high memory'
 	@echo 'make format  clang-format over the tree'
 	@echo 'make doc/abi.md doc/events.md   the lists of system calls, counters and events'
 
@@ -150,7 +151,7 @@ run: packages-run
 	@scripts/demo.sh
 
 test: packages-test
-	@$(MAKE) --no-print-directory all user $(B)/unit
+	@$(MAKE) --no-print-directory all user $(B)/unit $(B)/unit32
 	@B=$(B) test/run.sh
 
 doc/events.md: mm/trace/events.def scripts/events.sh

@@ -32,7 +32,10 @@ suite() {
 }
 
 suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
+suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
 suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
+suite 'frames, in a kernel of two nodes' timeout 600 ./quire run --mem 256M --cpus 2 --set numa=fake=2 \
+	--set movablecore=25% --kernel "$B/quire-test.elf" --selftest=mm/frame
 for t in test/cmd/*.sh; do
 	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
 done

@@ -116,7 +116,7 @@ const char *frame_check(void)
 	}
 	if (managed != machine()->totalram || present != managed + machine()->reserved_pages)
 		return "frame: present = managed + reserved";
-	return NULL;
+	return check_nodes();
 }
 
 static const char *check_list(const struct lruvec *lruvec, unsigned list)

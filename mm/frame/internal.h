@@ -13,7 +13,7 @@
  *   page.c        the last reference; PG_locked      (1.1)
  *   lru.c         the policy's lists                 (6.6)
  *   account.c     what frames are used for
- *   check.c       invariants
+ *   check.c       invariants; check_nodes.c: of nodes, lists, marks and sections
  *
  * A free frame: flags hold only zone and node, _refcount 0, _mapcount -1, mapping NULL. Only the
  * head of a free block differs: PG_buddy and order.
@@ -111,6 +111,9 @@ void free_boot_range(struct zone *zone, pfn_t start, pfn_t end); /* (Z) held */
 /* A section of the zone comes online. False: there is none left. Takes zone->lock; any context. */
 bool grow_zone(struct zone *zone);
 
+/* Of a frame that is not online: because it is deferred, or in a hole? */
+bool section_is_deferred(const struct zone *zone, uint64_t pfn);
+
 static inline uint64_t zone_deferred(const struct zone *zone)
 {
 	return (uint64_t)atomic_load_explicit(&zone->deferred, memory_order_relaxed);
@@ -181,6 +184,9 @@ enum counter zone_counter(unsigned zone_id); /* COUNT_PGALLOC_* */
 
 /* page.c: a block that nobody refers to and that is off the LRU goes to its zone. */
 void free_block(struct page *page, unsigned order);
+
+/* check_nodes.c: part of frame_check(). */
+const char *check_nodes(void);
 
 /* lru.c */
 void lruvecs_init(void);

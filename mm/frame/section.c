@@ -92,6 +92,11 @@ static void init_descriptors(struct zone *zone, pfn_t start, pfn_t end)
 	}
 }
 
+bool section_is_deferred(const struct zone *zone, uint64_t pfn)
+{
+	return deferrable(zone, pfn >> machine()->section_shift);
+}
+
 static bool deferred_at_boot(uint64_t section)
 {
 	for_each_zone(zone)

@@ -211,7 +211,7 @@ UNIT_TEST(thisnode_is_this_node_or_nothing)
 
 /* --- policies --------------------------------------------------------------------------------- */
 
-static void check_nodes(struct mempolicy *policy, gfp_t gfp, const char *want)
+static void check_places(struct mempolicy *policy, gfp_t gfp, const char *want)
 {
 	cpu_set_mempolicy(policy);
 	for (; *want; want++) {
@@ -236,16 +236,16 @@ UNIT_TEST(policies_of_tasks)
 	uint64_t interleaved;
 
 	CHECK(enter(&ring));
-	CHECK_CALL(check_nodes(&bind, GFP_HIGHUSER, "222"));
-	CHECK_CALL(check_nodes(&prefer, GFP_HIGHUSER, "333"));
-	CHECK_CALL(check_nodes(&many, GFP_HIGHUSER, "333")); /* the nearer of the two */
+	CHECK_CALL(check_places(&bind, GFP_HIGHUSER, "222"));
+	CHECK_CALL(check_places(&prefer, GFP_HIGHUSER, "333"));
+	CHECK_CALL(check_places(&many, GFP_HIGHUSER, "333")); /* the nearer of the two */
 	interleaved = stat(2, NUMA_INTERLEAVE_HIT);
-	CHECK_CALL(check_nodes(&turns, GFP_HIGHUSER, "1231231"));
+	CHECK_CALL(check_places(&turns, GFP_HIGHUSER, "1231231"));
 	CHECK_EQ(stat(2, NUMA_INTERLEAVE_HIT), interleaved + 2);
-	CHECK_CALL(check_nodes(&local, GFP_HIGHUSER, "000"));
-	CHECK_CALL(check_nodes(NULL, GFP_HIGHUSER, "000"));
+	CHECK_CALL(check_places(&local, GFP_HIGHUSER, "000"));
+	CHECK_CALL(check_places(NULL, GFP_HIGHUSER, "000"));
 	/* Who names a node means it. */
-	CHECK_CALL(check_nodes(&bind, GFP_HIGHUSER | __GFP_THISNODE, "00"));
+	CHECK_CALL(check_places(&bind, GFP_HIGHUSER | __GFP_THISNODE, "00"));
 	leave();
 }
 
@@ -256,9 +256,9 @@ UNIT_TEST(hardwall_keeps_to_the_tasks_nodes)
 	struct page *page;
 
 	CHECK(enter(&two));
-	CHECK_CALL(check_nodes(&wall, GFP_USER, "111"));
-	CHECK_CALL(check_nodes(&wall, GFP_KERNEL, "000")); /* the kernel's own, near */
-	CHECK_CALL(check_nodes(&wall, GFP_ATOMIC | __GFP_HARDWALL, "000")); /* cannot wait */
+	CHECK_CALL(check_places(&wall, GFP_USER, "111"));
+	CHECK_CALL(check_places(&wall, GFP_KERNEL, "000")); /* the kernel's own, near */
+	CHECK_CALL(check_places(&wall, GFP_ATOMIC | __GFP_HARDWALL, "000")); /* cannot wait */
 	cpu_set_mempolicy(&wall);
 	while ((page = alloc_page((GFP_USER & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN))) {
 		CHECK_EQ(page_to_nid(page), 1);

@@ -46,11 +46,16 @@ static void census_page(struct page_census *c, const struct page *page)
 
 void proc_zone_census(const struct zone *zone, struct page_census *c)
 {
-	for (uint64_t i = 0; i < zone->spanned; i++) {
-		if (pfn_online(zone->start.n + i))
-			census_page(c, pfn_to_page(PFN(zone->start.n + i)));
-		if (!(i % 65536))
-			port_cond_resched();
+	const uint64_t end = zone->start.n + zone->spanned;
+	const uint64_t section = (uint64_t)1 << machine()->section_shift;
+
+	for (uint64_t pfn = zone->start.n; pfn < end;) {
+		const uint64_t next = MIN(ALIGN_DOWN(pfn, section) + section, end);
+
+		for (; pfn < next && pfn_online(pfn); pfn++)
+			census_page(c, pfn_to_page(PFN(pfn)));
+		pfn = next;
+		port_cond_resched();
 	}
 }
 

@@ -95,11 +95,11 @@ static int make_policy(struct mempolicy *policy, int mode, uint64_t nodes)
 	const unsigned placing = flags & MPOL_PLACING;
 
 	mode &= ~MPOL_MODE_FLAGS;
-	if (mode < 0 || mode >= MPOL_MAX ||
-	    placing == MPOL_PLACING ||
+	if (mode < 0 || mode >= MPOL_MAX || placing == MPOL_PLACING ||
 	    (flags & MPOL_F_NUMA_BALANCING && mode != MPOL_BIND))
 		return -EINVAL;
-	*policy = (struct mempolicy){.mode = (uint8_t)mode, .flags = (uint16_t)flags, .asked = nodes};
+	*policy =
+	        (struct mempolicy){.mode = (uint8_t)mode, .flags = (uint16_t)flags, .asked = nodes};
 	if (mode == MPOL_PREFERRED && !nodes)
 		policy->mode = MPOL_LOCAL;
 	if (mode == MPOL_DEFAULT)

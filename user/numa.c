@@ -41,7 +41,8 @@ static long get(int *mode, unsigned long *mask, unsigned long maxnode, void *add
 
 static void errors(void)
 {
-	unsigned long none[20] = {0}, one[20] = {1}, two[20] = {2}, far[20] = {1, [16] = 1}, out[20];
+	unsigned long none[20] = {0}, one[20] = {1}, two[20] = {2}, far[20] = {1, [16] = 1},
+	              out[20];
 	int mode = 0;
 	char *page = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

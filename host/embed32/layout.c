@@ -30,8 +30,8 @@ static bool take_range(int fixed)
 {
 	void *want = (void *)(uintptr_t)PAGE_OFFSET;
 
-	return mmap(want, KERNEL_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed,
-	            -1, 0) == want;
+	return mmap(want, KERNEL_SIZE, PROT_NONE,
+	            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0) == want;
 }
 
 static void execute_again(char **argv)

@@ -127,7 +127,8 @@ static inline void spin_unlock_irqrestore(spinlock_t *l, irq_state_t state)
 static inline void count_add(enum counter id, uint64_t n)
 {
 	/* Written by this thread alone, read by any: atomic but not a read-modify-write. */
-	uint64_t *c = &host.area->counters[id];
+	typedef uint64_t aligned __attribute__((aligned(8))); /* i386 itself asks for 4 */
+	aligned *c = (aligned *)&host.area->counters[id];
 
 	__atomic_store_n(c, __atomic_load_n(c, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }

@@ -65,9 +65,8 @@ struct CACHE_ALIGNED cpu_area {
 	struct per_cpu_pages
 	        *fast_pcp[16];       /* by gfp's zone bits: the list to take from; NULL at first */
 	struct mempolicy *mempolicy; /* of the task that runs here; NULL: local, all nodes */
-	uint64_t slow_pages
-	        [MAX_NR_ZONES]; /* allocated off the short way, in pages: zone_numa_stat() */
-	unsigned kmap_depth;               /* kmap_local_page()s that are open (mm/kva/highmem.c) */
+	_Atomic uint64_t slow_pages[MAX_NR_ZONES]; /* not by the short way: zone_numa_stat() */
+	unsigned kmap_depth; /* kmap_local_page()s that are open (mm/kva/highmem.c) */
 	bool pcp_ready;
 	_Atomic bool drain_wanted; /* set by any CPU: give the lists back at the next slow step */
 	struct per_cpu_pages pcp[NR_PCP_LISTS];

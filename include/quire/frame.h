@@ -93,7 +93,8 @@ enum mempolicy_mode {
 };
 
 struct mempolicy {
-	uint64_t asked; /* the nodes as set_mempolicy(2) was told them, and how: of no meaning here */
+	uint64_t
+	        asked; /* the nodes as set_mempolicy(2) was told them, and how: of no meaning here */
 	uint16_t flags;
 	uint8_t mode;  /* enum mempolicy_mode */
 	uint8_t nodes; /* bit i = node i; not for DEFAULT and LOCAL */

@@ -23,8 +23,8 @@ static const char *check_list(const struct pglist_data *node, unsigned highest)
 			return "frame: a zone in a list that cannot serve it";
 		if (same ? zone->id >= before->id : seen >> zone->nid & 1)
 			return "frame: order of zones in a list";
-		if (before && node_distance(node->nid, zone->nid) <
-		                      node_distance(node->nid, before->nid))
+		if (before &&
+		    node_distance(node->nid, zone->nid) < node_distance(node->nid, before->nid))
 			return "frame: a list comes nearer again";
 		seen |= 1u << zone->nid;
 	}
@@ -68,7 +68,8 @@ static const char *check_short_ways(void)
 	for (unsigned i = 0; i < machine()->nr_cpus; i++) {
 		const struct cpu_area *cpu = machine()->cpu[i];
 
-		for (unsigned gfp = 0; cpu && cpu->pcp_ready && gfp < ARRAY_SIZE(cpu->fast_pcp); gfp++) {
+		for (unsigned gfp = 0; cpu && cpu->pcp_ready && gfp < ARRAY_SIZE(cpu->fast_pcp);
+		     gfp++) {
 			const struct per_cpu_pages *pcp = cpu->fast_pcp[gfp];
 
 			if (pcp && ((pcp - cpu->pcp) & 7) != cpu_to_node(i))

@@ -141,38 +141,43 @@ void free_boot_range(struct zone *zone, pfn_t start, pfn_t end)
 	}
 }
 
-/* A deferred section of the zone that nobody else has; UINT32_MAX: none. */
-static uint32_t claim_section(struct zone *zone)
+/* The zone's next deferred section; UINT32_MAX: none. Zone lock held. */
+static uint32_t next_section(struct zone *zone)
 {
-	uint64_t end = zone->start.n + zone->spanned;
-	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+	const uint64_t end = zone->start.n + zone->spanned;
 	uint32_t section = zone->next_deferred, found = UINT32_MAX;
 
 	for (; (uint64_t)section << machine()->section_shift < end && found == UINT32_MAX;
 	     section++)
 		if (!section_online(section) && deferrable(zone, section))
 			found = section;
-	zone->next_deferred = section;
-	spin_unlock_irqrestore(&zone->lock, irq);
+	WRITE_ONCE(zone->next_deferred, section);
 	return found;
 }
 
+/*
+ * All under the zone's lock, as Linux does it: who comes meanwhile waits some microseconds and then finds the memory, instead
+ * of going without.
+ */
 bool grow_zone(struct zone *zone)
 {
-	uint32_t section = claim_section(zone);
-	irq_state_t irq;
-	pfn_t start, end;
+	const uint32_t before = READ_ONCE(zone->next_deferred);
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+	bool grown = zone->next_deferred != before; /* by somebody else */
+	uint32_t section = grown ? UINT32_MAX : next_section(zone);
 
-	if (section == UINT32_MAX)
-		return false;
-	start = PFN((uint64_t)section << machine()->section_shift);
-	end = PFN(start.n + section_pages());
-	init_descriptors(zone, start, end);
-	set_section_online(section);
-	irq = spin_lock_irqsave(&zone->lock);
-	free_range_to_buddy(zone, start, end);
-	atomic_fetch_sub_explicit(&zone->deferred, (int64_t)section_pages(), memory_order_relaxed);
+	if (section != UINT32_MAX) {
+		pfn_t start = PFN((uint64_t)section << machine()->section_shift);
+		pfn_t end = PFN(start.n + section_pages());
+
+		init_descriptors(zone, start, end);
+		set_section_online(section);
+		free_range_to_buddy(zone, start, end);
+		atomic_fetch_sub_explicit(&zone->deferred, (int64_t)section_pages(),
+		                          memory_order_relaxed);
+		trace_section_online(zone->nid, zone->id, start.n);
+		grown = true;
+	}
 	spin_unlock_irqrestore(&zone->lock, irq);
-	trace_section_online(zone->nid, zone->id, start.n);
-	return true;
+	return grown;
 }

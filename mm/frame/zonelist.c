@@ -171,7 +171,8 @@ static void numa_count(struct zone *zone, enum numa_stat_item item)
 
 void count_numa_event(const struct alloc_context *ac, struct zone *zone)
 {
-	this_cpu()->slow_pages[zone->id] += (uint64_t)1 << ac->order;
+	atomic_fetch_add_explicit(&this_cpu()->slow_pages[zone->id], (uint64_t)1 << ac->order,
+	                          memory_order_relaxed);
 	numa_count(zone, zone->nid == numa_node_id() ? NUMA_LOCAL : NUMA_OTHER);
 	if (zone->nid != ac->preferred->nid) {
 		numa_count(zone, NUMA_MISS);
@@ -193,7 +194,8 @@ static uint64_t short_way(const struct zone *zone)
 
 		if (cpu && cpu_to_node(i) == zone->nid)
 			pages += READ_ONCE(cpu->counters[zone_counter(zone->id)]) -
-			         READ_ONCE(cpu->slow_pages[zone->id]);
+			         atomic_load_explicit(&cpu->slow_pages[zone->id],
+			                              memory_order_relaxed);
 	}
 	return pages;
 }

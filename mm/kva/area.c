@@ -241,7 +241,8 @@ void vmalloc_for_each(void (*show)(vaddr_t start, size_t size, unsigned pages, v
 		struct vmap_area *area = area_of(node);
 
 		if (area->pages)
-			show(area->start, (size_t)(area->end - area->start), (unsigned)area->pages, ctx);
+			show(area->start, (size_t)(area->end - area->start), (unsigned)area->pages,
+			     ctx);
 	}
 	mutex_unlock(&k->lock);
 }

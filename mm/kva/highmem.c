@@ -246,8 +246,7 @@ static void make_tables(vaddr_t start, vaddr_t end)
 
 void highmem_init(vaddr_t pkmap, unsigned pkmap_pages, vaddr_t local)
 {
-	struct highmem_state *h =
-	        kzalloc(sizeof(*h) + pkmap_pages * sizeof(h->map[0]), GFP_KERNEL);
+	struct highmem_state *h = kzalloc(sizeof(*h) + pkmap_pages * sizeof(h->map[0]), GFP_KERNEL);
 
 	if (!h)
 		port_panic("highmem_init: no memory");

@@ -13,7 +13,8 @@ struct kmem_cache_cpu {
 	void *freelist;    /* objects of the slab that this CPU may give out; NULL ends */
 	uintptr_t base;    /* address of that slab; 0: none */
 	struct page *page; /* its head, frozen; NULL: none */
-	char pad[CACHELINE - 3 * sizeof(void *)]; /* a line for each CPU, by the alignment of the cache of caches */
+	char pad[CACHELINE -
+	         3 * sizeof(void *)]; /* a line for each CPU, by the alignment of the cache of caches */
 };
 static_assert(sizeof(struct kmem_cache_cpu) == CACHELINE, "");
 

@@ -32,8 +32,10 @@ const char *unit_before(const struct unit_test *test)
 {
 	if (!wants_machine(test))
 		return NULL;
-	the_host = host_create(&(struct host_config){
-		.ram = have_highmem() ? 1152 << 20 : 64 << 20, .cpus = 2, .seed = unit_seed(), .trace_size = 1 << 20});
+	the_host = host_create(&(struct host_config){.ram = have_highmem() ? 1152 << 20 : 64 << 20,
+	                                             .cpus = 2,
+	                                             .seed = unit_seed(),
+	                                             .trace_size = 1 << 20});
 	if (!the_host)
 		return "no hosted machine";
 	/* Tracing closes the shortest ways of allocation: half of the tests go without. */

@@ -31,16 +31,16 @@ static void leave_panic(const char *message)
 	longjmp(out, 1);
 }
 
-#define CHECK_PANICS(expr, text)                                        \
-	do {                                                            \
-		volatile bool panicked_ = true;                         \
-		host_panic_hook = leave_panic;                          \
-		if (!setjmp(out)) {                                     \
-			expr;                                           \
-			panicked_ = false;                              \
-		}                                                       \
-		host_panic_hook = NULL;                                 \
-		CHECK(panicked_);                                       \
+#define CHECK_PANICS(expr, text)                                       \
+	do {                                                           \
+		volatile bool panicked_ = true;                        \
+		host_panic_hook = leave_panic;                         \
+		if (!setjmp(out)) {                                    \
+			expr;                                          \
+			panicked_ = false;                             \
+		}                                                      \
+		host_panic_hook = NULL;                                \
+		CHECK(panicked_);                                      \
 		CHECK_MSG(strstr(last_panic, text), "%s", last_panic); \
 	} while (0)
 
@@ -66,7 +66,8 @@ UNIT_TEST(the_classic_split)
 
 UNIT_TEST(high_memory_comes_first_for_who_can_use_it)
 {
-	struct page *high = high_page(), *low = alloc_page(GFP_KERNEL), *user = alloc_page(GFP_USER);
+	struct page *high = high_page(), *low = alloc_page(GFP_KERNEL),
+	            *user = alloc_page(GFP_USER);
 
 	CHECK(high && low && user);
 	CHECK_EQ(page_zone_id(high), ZONE_HIGHMEM);

@@ -135,13 +135,13 @@ static void check_walk(uint64_t first, uint64_t last, unsigned tag)
 	void *item;
 
 	if (tag == RADIX_TREE_PRESENT) {
-		radix_tree_for_each (item, &s.root, index, first, last) {
+		radix_tree_for_each(item, &s.root, index, first, last) {
 			while (i < ENTRIES && (!has(i, tag) || entries[i].index < first))
 				i++;
 			CHECK(i < ENTRIES && entries[i++].index == index && item == item_of(index));
 		}
 	} else {
-		radix_tree_for_each_tagged (item, &s.root, index, first, last, tag) {
+		radix_tree_for_each_tagged(item, &s.root, index, first, last, tag) {
 			while (i < ENTRIES && (!has(i, tag) || entries[i].index < first))
 				i++;
 			CHECK(i < ENTRIES && entries[i++].index == index && item == item_of(index));

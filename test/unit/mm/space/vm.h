@@ -17,7 +17,7 @@
 #include "mm/space/space.h"
 #include "test/unit/unit.h"
 
-#define VM_BASE    0x10000000ull    /* where tests map by hand */
+#define VM_BASE 0x10000000ull /* where tests map by hand */
 /* mmap_base of test spaces */
 #define VM_TOP     MIN(0x7fff0000000ull, mmu_user_end() - 0x10000)
 #define RW         (PROT_READ | PROT_WRITE)

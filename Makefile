@@ -14,7 +14,11 @@ ARCH   := $(wildcard arch/x86_64/*.c arch/x86_64/*.S)
 KERNEL := $(MM) $(LIB) $(ARCH) $(wildcard kernel/*.c fs/*.c drivers/*.c)
 UNIT   := test/unit/runner.c $(wildcard test/unit/lib/*_test.c test/unit/mm/*/*_test.c)
 KTEST  := $(wildcard test/unit/kernel/*.c)
-HOST   := $(wildcard host/*.c) test/unit/main_host.c test/unit/host_machine.c $(wildcard test/unit/host/*_test.c)
+HOST   := $(wildcard host/*.c) test/unit/main_host.c test/unit/host_machine.c
+HOST64 := $(HOST) host/embed/layout.c $(wildcard test/unit/host/*_test.c)
+# On the 32-bit machine: what does not count on 64-bit longs, gigabytes of kernel addresses or tables of 512 entries.
+UNIT32 := $(filter-out %/format_test.c %/vmalloc_test.c %/pt_test.c,$(UNIT))
+HOST32 := $(HOST) host/embed32/layout.c $(wildcard test/unit/host32/*_test.c)
 CMD    := $(wildcard cmd/quire/*.c)
 HLIB   := $(filter-out lib/string.c,$(LIB))
 
@@ -36,8 +40,9 @@ CFLAGS_CMD := -std=gnu11 -O2 -g $(WARN) $(INC)
 # x.c -> x.o, x.S -> x.S.o: a file of each name may exist.
 kobj = $(addprefix $(B)/k/,$(patsubst %.S,%.S.o,$(patsubst %.c,%.o,$(1))))
 hobj = $(addprefix $(B)/h/,$(patsubst %.c,%.o,$(1)))
+h32obj = $(addprefix $(B)/h32/,$(patsubst %.c,%.o,$(1)))
 
-.PHONY: all kernel user run test unit guest-test clean help format abi packages-run packages-test
+.PHONY: all kernel user run test unit unit32 guest-test clean help format abi packages-run packages-test
 all: quire $(B)/quire.elf $(B)/quire-test.elf
 
 help:
@@ -45,6 +50,7 @@ help:
 	@echo 'make test    every test; closes with "N passed, N failed"'
 	@echo 'make         build the command ./quire and the kernel'
 	@echo 'make unit    only the hosted unit tests; UNIT_ARGS="filter" chooses'
+	@echo 'make unit32  the same on the hosted 32-bit machine, with high memory'
 	@echo 'make format  clang-format over the tree'
 	@echo 'make doc/abi.md doc/events.md   the lists of system calls, counters and events'
 
@@ -75,7 +81,7 @@ $(B)/k/%.S.o: %.S
 
 # --- the hosted machine and its tests ---------------------------------------------------------------
 
-$(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST) $(UNIT))
+$(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST64) $(UNIT))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(SAN) -o $@ $^ -lpthread
 
@@ -86,6 +92,24 @@ $(B)/h/%.o: %.c
 
 unit: $(B)/unit
 	$(B)/unit $(UNIT_ARGS)
+
+# The same sources on the hosted 32-bit machine: high memory, two-level tables.
+H32FLAGS = -m32 -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -D_FILE_OFFSET_BITS=64 $(SAN) \
+	   $(WARN) $(if $(findstring clang,$(CC)),,-Wno-psabi) -Ihost/embed32 $(INC)
+
+$(B)/unit32: $(call h32obj,$(MM) $(HLIB) $(HOST32) $(UNIT32))
+	@echo "  LD      $@"
+	$(Q)$(CC) -m32 $(SAN) -o $@ $^ -lpthread
+
+$(B)/h32/mm/%.o $(B)/h32/lib/%.o: H32FLAGS += $(CORE)
+# unit.h compares pointers as 64-bit numbers
+$(B)/h32/test/%.o: H32FLAGS += -Wno-pointer-to-int-cast -Wno-int-to-pointer-cast
+$(B)/h32/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(H32FLAGS) -MMD -MP -c $< -o $@
+
+unit32: $(B)/unit32
+	$(B)/unit32 $(UNIT_ARGS)
 
 # --- measurements of the hosted machine: the same files, optimised, no sanitizers ------------------------
 
@@ -142,7 +166,7 @@ run: packages-run
 	@scripts/demo.sh
 
 test: packages-test
-	@$(MAKE) --no-print-directory all user $(B)/unit
+	@$(MAKE) --no-print-directory all user $(B)/unit $(B)/unit32
 	@B=$(B) test/run.sh
 
 doc/events.md: mm/trace/events.def scripts/events.sh

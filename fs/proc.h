@@ -15,6 +15,8 @@
 #include "fs/vfs.h"
 #include "kernel/task.h"
 
+#include <quire/frame.h>
+
 /* One show function of a task's file: whole says that the process is meant, not the thread. */
 typedef int (*proc_task_show)(struct seq_file *m, struct task_struct *task, bool whole);
 
@@ -116,13 +118,21 @@ MUST_USE int proc_system_init(struct dentry *root);  /* stat, uptime, ... proc_s
 MUST_USE int proc_cpuinfo_init(struct dentry *root); /* proc_cpuinfo.c */
 MUST_USE int proc_sys_init(struct dentry *root);     /* sys/: proc_sys.c */
 
+MUST_USE int
+proc_watermark_init(struct dentry *vm); /* sys/vm/min_free_kbytes, ... proc_watermark.c */
+
 /* Pages by what only their descriptors tell: a walk over mem_map, racy as every gauge. */
 struct page_census {
+	uint64_t anon, file, shmem;
+	uint64_t slab, table, kstack;
+	uint64_t lru[NR_LRU_LISTS];
 	uint64_t mapped; /* file and shared pages that programs map */
 	uint64_t dirty, writeback;
 	uint64_t mlocked, unevictable;
 };
 void proc_page_census(struct page_census *c);
+void proc_zone_census(const struct zone *zone, struct page_census *c); /* added to *c */
+uint64_t proc_numa_stat(enum numa_stat_item item);                     /* of all zones */
 
 static inline uint64_t pages_to_kb(uint64_t pages)
 {
@@ -138,5 +148,6 @@ static inline uint64_t ns_to_ticks(uint64_t ns)
 /* Register "proc"; "sysfs" (proc_sysfs.c). Once. */
 void proc_fs_init(void);
 void sysfs_init(void);
+MUST_USE int sysfs_nodes_init(struct dentry *system); /* devices/system/node: sysfs_node.c */
 
 #endif

@@ -10,51 +10,6 @@
 #include <quire/slab.h>
 #include <quire/trace.h>
 
-/* --- the census ------------------------------------------------------------------------------- */
-
-static void census_page(struct page_census *c, const struct page *page)
-{
-	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
-
-	if (flags & (1u << PG_dirty | 1u << PG_swapbacked) && !(flags & 1u << PG_swapbacked))
-		c->dirty++;
-	c->writeback += flags >> PG_writeback & 1;
-	c->mlocked += flags >> PG_mlocked & 1;
-	c->unevictable += flags >> PG_unevictable & 1;
-	if (page->mapping && !PageAnon(page) && page_mapcount(page) > 0)
-		c->mapped++;
-}
-
-/* Pages of files and programs only: in all other uses the descriptor's words mean other things. */
-static bool is_user_page(const struct page *page)
-{
-	uint32_t not_user = 1u << PG_slab | 1u << PG_buddy | 1u << PG_table | 1u << PG_reserved |
-	                    1u << PG_kstack | 1u << PG_vmalloc | 1u << PG_tail;
-
-	return page_count(page) > 0 &&
-	       !(atomic_load_explicit(&page->flags, memory_order_relaxed) & not_user) &&
-	       atomic_load_explicit(&page->flags, memory_order_relaxed) & 1u << PG_uptodate;
-}
-
-void proc_page_census(struct page_census *c)
-{
-	const struct memblock *mb = &machine()->memblock;
-
-	*c = (struct page_census){0};
-	for (unsigned i = 0; i < mb->nr_memory; i++) {
-		uint64_t first = mb->memory[i].start >> PAGE_SHIFT,
-		         end = mb->memory[i].end >> PAGE_SHIFT;
-
-		for (uint64_t pfn = first; pfn < end; pfn++) {
-			const struct page *page = pfn_to_page(PFN(pfn));
-
-			if (is_user_page(page))
-				census_page(c, page);
-		}
-		port_cond_resched();
-	}
-}
-
 /* --- meminfo ---------------------------------------------------------------------------------- */
 
 static void show_kb(struct seq_file *m, const char *name, uint64_t pages)
@@ -216,6 +171,12 @@ static int vmstat_show(struct seq_file *m, void *unused UNUSED)
 	show_gauge(m, "nr_shmem", shmem);
 	show_gauge(m, "nr_kernel_stack", pages_to_kb(frame_kind_pages(FRAME_KSTACK)));
 	show_gauge(m, "nr_page_table_pages", frame_kind_pages(FRAME_PAGETABLE));
+	show_gauge(m, "numa_hit", proc_numa_stat(NUMA_HIT));
+	show_gauge(m, "numa_miss", proc_numa_stat(NUMA_MISS));
+	show_gauge(m, "numa_foreign", proc_numa_stat(NUMA_FOREIGN));
+	show_gauge(m, "numa_interleave", proc_numa_stat(NUMA_INTERLEAVE_HIT));
+	show_gauge(m, "numa_local", proc_numa_stat(NUMA_LOCAL));
+	show_gauge(m, "numa_other", proc_numa_stat(NUMA_OTHER));
 	for (unsigned i = 0; i < NR_COUNTERS; i++)
 		show_gauge(m, counter_name(i), counter_read(i));
 	return 0;

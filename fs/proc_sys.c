@@ -50,16 +50,6 @@ static int cap_last_cap_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-static int min_free_kbytes_show(struct seq_file *m, void *unused UNUSED)
-{
-	uint64_t pages = 0;
-
-	for_each_zone(z)
-		pages += z->watermark[WMARK_MIN];
-	seq_printf(m, "%lu\n", pages_to_kb(pages));
-	return 0;
-}
-
 /* --- random ----------------------------------------------------------------------------------- */
 
 /* A version 4 identifier (RFC 4122, 4.4). */
@@ -189,11 +179,13 @@ static int make_vm(struct dentry *sys)
 	        {"overcommit_memory", overcommit_memory_show, 0},
 	        {"max_map_count", max_map_count_show, 0},
 	        {"mmap_min_addr", mmap_min_addr_show, 0},
-	        {"min_free_kbytes", min_free_kbytes_show, 0},
 	};
 	struct dentry *dir, *d;
 	int err = make_dir(sys, "vm", vm, ARRAY_SIZE(vm), &dir);
 
+	if (err)
+		return err;
+	err = proc_watermark_init(dir);
 	if (err)
 		return err;
 	d = simple_create(dir, "drop_caches", 0200, &drop_caches_fops, NULL);

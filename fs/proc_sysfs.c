@@ -1,5 +1,5 @@
 /*
- * proc_sysfs.c - a small /sys: the CPUs and the one memory node, where tools look for them; and
+ * proc_sysfs.c - a small /sys: the CPUs and the memory nodes (sysfs_node.c), where tools look for them; and
  * kernel/debug/page_tables/kernel, what the kernel's page tables map.
  */
 #include "fs/proc.h"
@@ -16,49 +16,6 @@ static int cpus_show(struct seq_file *m, void *unused UNUSED)
 	unsigned n = machine()->nr_cpus;
 
 	seq_printf(m, n > 1 ? "0-%u\n" : "%u\n", n - 1);
-	return 0;
-}
-
-static int node_list_show(struct seq_file *m, void *unused UNUSED)
-{
-	unsigned n = machine()->nr_nodes;
-
-	seq_printf(m, n > 1 ? "0-%u\n" : "%u\n", n - 1);
-	return 0;
-}
-
-static int cpumap_show(struct seq_file *m, void *unused UNUSED)
-{
-	seq_printf(m, "%x\n", (1u << machine()->nr_cpus) - 1);
-	return 0;
-}
-
-static int distance_show(struct seq_file *m, void *unused UNUSED)
-{
-	seq_puts(m, "10\n");
-	return 0;
-}
-
-static void node_kb(struct seq_file *m, const char *name, uint64_t pages)
-{
-	seq_printf(m, "Node 0 %-16s%8lu kB\n", name, pages_to_kb(pages));
-}
-
-static int node_meminfo_show(struct seq_file *m, void *unused UNUSED)
-{
-	uint64_t total = totalram_pages(), free = nr_free_pages();
-	uint64_t file = frame_kind_pages(FRAME_FILE), shmem = frame_kind_pages(FRAME_SHMEM);
-
-	node_kb(m, "MemTotal:", total);
-	node_kb(m, "MemFree:", free);
-	node_kb(m, "MemUsed:", total - MIN(free, total));
-	node_kb(m, "FilePages:", file + shmem);
-	node_kb(m, "AnonPages:", frame_kind_pages(FRAME_ANON));
-	node_kb(m, "Shmem:", shmem);
-	node_kb(m, "KernelStack:", frame_kind_pages(FRAME_KSTACK));
-	node_kb(m, "PageTables:", frame_kind_pages(FRAME_PAGETABLE));
-	node_kb(m, "Slab:", frame_kind_pages(FRAME_SLAB));
-	node_kb(m, "SUnreclaim:", frame_kind_pages(FRAME_SLAB));
 	return 0;
 }
 
@@ -118,27 +75,6 @@ static int make_cpu_dir(struct dentry *system)
 	return err;
 }
 
-static int make_node_dir(struct dentry *system)
-{
-	static const struct proc_file list[] = {
-	        {"online", node_list_show, 0},
-	        {"possible", node_list_show, 0},
-	};
-	static const struct proc_file node0[] = {
-	        {"meminfo", node_meminfo_show, 0},
-	        {"cpumap", cpumap_show, 0},
-	        {"cpulist", cpus_show, 0},
-	        {"distance", distance_show, 0},
-	};
-	struct dentry *dir = simple_mkdir(system, "node", 0755), *sub;
-	int err = dir ? proc_create_files(dir, list, ARRAY_SIZE(list)) : -ENOMEM;
-
-	if (err || machine()->nr_nodes != 1)
-		return err;
-	sub = simple_mkdir(dir, "node0", 0755);
-	return sub ? proc_create_files(sub, node0, ARRAY_SIZE(node0)) : -ENOMEM;
-}
-
 static void page_tables_line(void *m, const char *text)
 {
 	seq_puts(m, text);
@@ -175,7 +111,7 @@ static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
 		return -ENOMEM;
 	err = make_cpu_dir(system);
 	if (!err)
-		err = make_node_dir(system);
+		err = sysfs_nodes_init(system);
 	if (!err)
 		err = make_debug_dir(sb->s_root);
 	return err ? err : sysfs_make_slab(sb->s_root);

@@ -21,9 +21,9 @@ static void show_memory(void)
 	for_each_zone(z)
 		port_log(
 		        "Node %u %s free:%lukB min:%lukB low:%lukB high:%lukB present:%lukB managed:%lukB",
-		        z->nid, z->name, (uint64_t)atomic_load(&z->nr_free) << 2,
-		        z->watermark[WMARK_MIN] << 2, z->watermark[WMARK_LOW] << 2,
-		        z->watermark[WMARK_HIGH] << 2, z->present << 2, z->managed << 2);
+		        z->nid, z->name, zone_free_pages(z) << 2, z->watermark[WMARK_MIN] << 2,
+		        z->watermark[WMARK_LOW] << 2, z->watermark[WMARK_HIGH] << 2,
+		        z->present << 2, z->managed << 2);
 }
 
 static int64_t sysrq_write(struct kiocb *iocb, struct iov_iter *from)

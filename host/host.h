@@ -26,7 +26,8 @@ struct host_config {
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
 	const char *boot_words; /* as on a kernel's command line; must last as long as the machine */
-	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
+	uint64_t trace_size;        /* bytes of trace rings at the top of memory; 0: none */
+	struct frame_config frames; /* nodes, ZONE_MOVABLE */
 };
 
 /* Make and start a machine (mm_init done); the calling thread becomes its CPU 0. NULL: no memory in the process. */
@@ -57,6 +58,9 @@ unsigned host_tlb_entries(void);
 
 /* The last lines of the log, and a switch to show it on stderr. */
 extern bool host_log_to_stderr;
+
+/* Each line of the log of this thread, if set. */
+extern _Thread_local void (*host_log_hook)(const char *line);
 
 /* port_panic() calls this first, if set: a test that expects a panic jumps out of it. */
 extern _Thread_local void (*host_panic_hook)(const char *message);

@@ -1,8 +1,8 @@
 /*
  * machine.c - making and ending hosted machines.
  *
- * A machine's physical memory is one memfd. It is mapped whole (the direct map); soft_mmu.c maps single
- * frames of it a second time for kernel addresses. mem_map lies outside of it.
+ * A machine's physical memory is one memfd. It is mapped whole, or as far as kernel addresses reach (the direct
+ * map, layout.c); soft_mmu.c maps single frames of it a second time for kernel addresses. mem_map lies outside of it.
  */
 #define _GNU_SOURCE
 #include "host/internal.h"
@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define KVA_SIZE (8ull << 30) /* kernel addresses for vmalloc */
 
 _Thread_local struct host_thread_state host;
 
@@ -33,16 +31,9 @@ static bool map_memory(struct host_machine *h)
 	h->fd = memfd_create("quire-ram", MFD_CLOEXEC);
 	if (h->fd < 0 || ftruncate(h->fd, (off_t)h->phys_size) != 0)
 		return false;
-	h->ram = mmap(NULL, h->phys_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, h->fd,
-	              0);
-	if (h->ram == MAP_FAILED) {
-		h->ram = NULL;
-		return false;
-	}
-	h->mem_map_size = PAGE_ALIGN((h->phys_size >> PAGE_SHIFT) * sizeof(struct page));
+	h->mem_map_size = PAGE_ALIGN((size_t)(h->phys_size >> PAGE_SHIFT) * sizeof(struct page));
 	h->mem_map = map_anonymous(h->mem_map_size, PROT_READ | PROT_WRITE);
-	h->kva = map_anonymous(KVA_SIZE, PROT_NONE);
-	return h->mem_map && h->kva;
+	return h->mem_map && host_map_layout(h);
 }
 
 static bool make_cpus(struct host_machine *h, unsigned cpus)
@@ -62,8 +53,9 @@ static bool make_cpus(struct host_machine *h, unsigned cpus)
 	return true;
 }
 
-static bool describe_memory(const struct host_config *c, uint64_t top)
+static bool describe_memory(const struct host_config *c, const struct host_machine *h)
 {
+	const uint64_t top = h->phys_size;
 	int error = 0;
 
 	if (c->hole_end) {
@@ -74,7 +66,7 @@ static bool describe_memory(const struct host_config *c, uint64_t top)
 	}
 	error |= memblock_reserve(PHYS(0), PAGE_SIZE);
 	if (c->trace_size)
-		error |= memblock_reserve(PHYS(top - c->trace_size), c->trace_size);
+		error |= memblock_reserve(PHYS(h->ram_size - c->trace_size), c->trace_size);
 	return error == 0;
 }
 
@@ -82,12 +74,9 @@ static void free_machine(struct host_machine *h)
 {
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
 		free(h->machine.cpu[i]);
-	if (h->ram)
-		munmap(h->ram, h->phys_size);
+	host_unmap_layout(h);
 	if (h->mem_map)
 		munmap(h->mem_map, h->mem_map_size);
-	if (h->kva)
-		munmap(h->kva, KVA_SIZE);
 	if (h->fd >= 0)
 		close(h->fd);
 	free(h);
@@ -118,19 +107,21 @@ struct host_machine *host_create(const struct host_config *config)
 	h->fd = -1;
 	h->phys_size = PAGE_ALIGN(config->ram + hole);
 	h->levels = config->levels ? config->levels : 4;
+	h->machine.config = config->frames;
 	if (!map_memory(h) || !make_cpus(h, config->cpus ? config->cpus : 1))
 		goto fail;
 	host_enter(h, 0);
 	h->machine.seed = config->seed;
 	h->boot_words = config->boot_words;
-	if (!describe_memory(config, h->phys_size))
+	if (!describe_memory(config, h))
 		goto fail;
 	mm_init();
 	if (host_mmu_init(h) != 0)
 		goto fail;
-	kva_init((vaddr_t)h->kva, (vaddr_t)h->kva + KVA_SIZE);
+	kva_init((vaddr_t)(uintptr_t)h->kva, (vaddr_t)(uintptr_t)h->kva + h->kva_size);
+	host_start_highmem(h);
 	if (config->trace_size)
-		trace_init(PHYS(h->phys_size - config->trace_size), config->trace_size);
+		trace_init(PHYS(h->ram_size - config->trace_size), config->trace_size);
 	slab_flush_all(); /* arrays that were opened before tracing was on */
 	return h;
 fail:

@@ -22,6 +22,7 @@ struct thread {
 };
 
 bool host_log_to_stderr;
+_Thread_local void (*host_log_hook)(const char *line);
 _Thread_local void (*host_panic_hook)(const char *message);
 
 static pthread_key_t self_key;
@@ -70,14 +71,18 @@ void port_panic(const char *format, ...)
 
 void port_log(const char *format, ...)
 {
+	char line[512];
 	va_list ap;
 
-	if (!host_log_to_stderr)
+	if (!host_log_to_stderr && !host_log_hook)
 		return;
 	va_start(ap, format);
-	vfprintf(stderr, format, ap);
+	vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	if (host_log_hook)
+		host_log_hook(line);
+	if (host_log_to_stderr)
+		fprintf(stderr, "%s\n", line);
 }
 
 int64_t port_boot_param(const char *key, char *buf, size_t size)

@@ -47,7 +47,7 @@ static pte_t *walk(struct mmu_space *s, vaddr_t va)
 
 static bool permits(pte_t e, unsigned access)
 {
-	if (!pte_present(e) || !pte_user(e) || !(e.v & HPTE_R))
+	if (!pte_present(e) || !pte_user(e) || !pte_readable(e))
 		return false;
 	if ((access & FAULT_WRITE) && !pte_write(e))
 		return false;
@@ -86,7 +86,7 @@ static bool translate_locked(struct soft_tlb *tlb, struct mmu_space *s, vaddr_t 
                              pte_t *out)
 {
 	struct tlb_entry *t = tlb_slot(tlb, va);
-	vaddr_t page = va & PAGE_MASK;
+	vaddr_t page = ALIGN_DOWN(va, PAGE_SIZE);
 
 	if (t->space == s && t->va == page && permits(t->pte, access) &&
 	    (!(access & FAULT_WRITE) || pte_dirty(t->pte))) {
@@ -140,12 +140,12 @@ static bool try_access(struct mm_struct *mm, vaddr_t va, unsigned access, void *
 	pthread_mutex_lock(&tlb->lock);
 	done = translate_locked(tlb, &mm->space, va, access, &e);
 	if (done && len) {
-		uint8_t *at = (uint8_t *)phys_to_virt(pfn_to_phys(pte_pfn(e))) + (va & ~PAGE_MASK);
+		phys_t at = PHYS(pfn_to_phys(pte_pfn(e)).a + va % PAGE_SIZE);
 
 		if (access & FAULT_WRITE)
-			memcpy(at, buf, len);
+			host_phys_write(this_host(), at, buf, len);
 		else
-			memcpy(buf, at, len);
+			host_phys_read(this_host(), at, buf, len);
 	}
 	pthread_mutex_unlock(&tlb->lock);
 	return done;
@@ -165,7 +165,7 @@ static int access_page(struct mm_struct *mm, vaddr_t va, unsigned access, void *
 static int access_range(struct mm_struct *mm, vaddr_t va, unsigned access, uint8_t *buf, size_t len)
 {
 	while (len) {
-		size_t n = MIN(len, PAGE_SIZE - (va & ~PAGE_MASK));
+		size_t n = MIN(len, PAGE_SIZE - (size_t)(va % PAGE_SIZE));
 		int r = va < mmu_user_end() ? access_page(mm, va, access, buf, n) : FAULT_MAPERR;
 
 		if (r)
@@ -266,12 +266,6 @@ void mmu_flush_space(struct mmu_space *s)
 	mmu_flush_range(s, 0, UINT64_MAX);
 }
 
-void mmu_flush_local_page(struct mmu_space *s, vaddr_t va)
-{
-	tlb_drop(&this_host()->tlb[cpu_id()], s, va & PAGE_MASK, (va & PAGE_MASK) + 1);
-	count(TLB_LOCAL_FLUSH_ONE);
-}
-
 /* --- kernel addresses ---------------------------------------------------------------------------- */
 
 void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e, unsigned level)
@@ -291,7 +285,7 @@ void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e, unsigned level)
 static void forget_kernel(vaddr_t start, vaddr_t end)
 {
 	if (start < end &&
-	    mmap((void *)start, end - start, PROT_NONE,
+	    mmap((void *)(uintptr_t)start, (size_t)(end - start), PROT_NONE,
 	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		port_panic("cannot unmap kernel addresses at %#lx", (long)start);
 }
@@ -311,7 +305,7 @@ static unsigned deciding_entry(struct mmu_space *s, vaddr_t va, pte_t *e)
 }
 
 /* What is mapped in the range stays: a flush of hardware would load it again at the next access. */
-void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
+static void unmap_absent(vaddr_t start, vaddr_t end)
 {
 	struct host_machine *h = this_host();
 	vaddr_t from = start;
@@ -329,5 +323,20 @@ void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
 	}
 	forget_kernel(from, end);
 	pthread_mutex_unlock(&h->kva_lock);
+}
+
+void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
+{
+	unmap_absent(start, end);
 	count(TLB_LOCAL_FLUSH_ALL);
+}
+
+void mmu_flush_local_page(struct mmu_space *s, vaddr_t va)
+{
+	va = ALIGN_DOWN(va, PAGE_SIZE);
+	if (va < mmu_user_end())
+		tlb_drop(&this_host()->tlb[cpu_id()], s, va, va + 1);
+	else
+		unmap_absent(va, va + PAGE_SIZE);
+	count(TLB_LOCAL_FLUSH_ONE);
 }

@@ -196,6 +196,8 @@ static struct task_struct *dup_task_struct(bool kthread)
 	task->personality = parent->personality;
 	task->no_new_privs = parent->no_new_privs;
 	task->timer_slack = 50000;
+	if (!kthread)
+		task->mempolicy = parent->mempolicy;
 	task->start_time = port_now_ns();
 	memcpy(task->comm, parent->comm, TASK_COMM_LEN);
 	return task;

@@ -11,6 +11,7 @@
  */
 #include "drivers/console.h"
 #include "fs/vfs.h"
+#include "kernel/bootmem.h"
 #include "kernel/exec.h"
 #include "kernel/futex.h"
 #include "kernel/log.h"
@@ -357,6 +358,7 @@ void kernel_main(void)
 {
 	log_init();
 	set_seed();
+	boot_frame_config();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);
 	check_kernel_map();

@@ -421,6 +421,13 @@ static void put_prev_task(struct runqueue *rq, struct task_struct *prev)
 	}
 }
 
+/* Almost never anything to do: neither has a policy. */
+static void switch_mempolicy(struct task_struct *next)
+{
+	if (unlikely(this_cpu()->mempolicy || !mempolicy_is_default(&next->mempolicy)))
+		cpu_set_mempolicy(&next->mempolicy);
+}
+
 static void context_switch(struct runqueue *rq, struct task_struct *prev, struct task_struct *next)
 {
 	count(CONTEXT_SWITCH);
@@ -431,6 +438,7 @@ static void context_switch(struct runqueue *rq, struct task_struct *prev, struct
 	rq->prev = prev;
 	rq->curr = next;
 	switch_mm(rq, prev, next);
+	switch_mempolicy(next);
 	arch_switch(prev, next);
 	finish_task_switch();
 }

@@ -45,10 +45,12 @@ void *stack_alloc(void)
 	if (stack)
 		return stack;
 	stack = vmalloc_range(KSTACK_SIZE, VMALLOC_START, KSTACK_AREA_END, GFP_KERNEL);
-	if (stack) {
-		frame_account(FRAME_VMALLOC, -(int64_t)PAGES_OF(KSTACK_SIZE));
-		frame_account(FRAME_KSTACK, (int64_t)PAGES_OF(KSTACK_SIZE));
-	}
+	if (!stack)
+		return NULL;
+	frame_account(FRAME_VMALLOC, -(int64_t)PAGES_OF(KSTACK_SIZE));
+	frame_account(FRAME_KSTACK, (int64_t)PAGES_OF(KSTACK_SIZE));
+	for (size_t i = 0; i < KSTACK_SIZE; i += PAGE_SIZE)
+		page_set_flag(vmalloc_to_page((char *)stack + i), PG_kstack);
 	return stack;
 }
 

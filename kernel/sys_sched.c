@@ -7,6 +7,8 @@
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 
+#include <quire/frame.h>
+
 #define PRIO_PROCESS        0
 #define PRIO_PGRP           1
 #define PRIO_USER           2
@@ -62,7 +64,8 @@ SYSCALL3(sched_getaffinity, int32_t, pid, unsigned, len, vaddr_t, to)
 
 SYSCALL3(getcpu, vaddr_t, cpu, vaddr_t, node, vaddr_t, unused UNUSED)
 {
-	if ((cpu && put_user_u32(cpu, cpu_id())) || (node && put_user_u32(node, 0)))
+	if ((cpu && put_user_u32(cpu, cpu_id())) ||
+	    (node && put_user_u32(node, cpu_to_node(cpu_id()))))
 		return -EFAULT;
 	return 0;
 }

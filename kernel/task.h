@@ -133,12 +133,13 @@ struct task_struct {
 	void (*start)(
 	        void *arg); /* (i) kernel code to run before the program: init, the first program */
 	void *start_arg;
-	uint64_t start_time;       /* (i) ns since boot */
-	struct fault_stats faults; /* (c) */
-	uint64_t timer_slack;      /* (c) prctl */
-	uint32_t personality;      /* (c) */
-	bool no_new_privs;         /* (c) */
-	bool did_exec;             /* (c) setpgid by the parent is over */
+	uint64_t start_time;        /* (i) ns since boot */
+	struct fault_stats faults;  /* (c) */
+	uint64_t timer_slack;       /* (c) prctl */
+	struct mempolicy mempolicy; /* (c) set_mempolicy */
+	uint32_t personality;       /* (c) */
+	bool no_new_privs;          /* (c) */
+	bool did_exec;              /* (c) setpgid by the parent is over */
 };
 
 /* task->flags */

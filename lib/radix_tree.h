@@ -87,10 +87,10 @@ static inline bool radix_tree_tagged(const struct radix_tree_root *root, enum ra
 	return root->marks >> tag & 1;
 }
 
-/* Exceptional entries: 63 bits of value in place of a pointer. */
+/* Exceptional entries: a value in place of a pointer, with one bit less than it. */
 static inline void *radix_tree_exceptional(uint64_t value)
 {
-	return (void *)(value << 1 | 1);
+	return (void *)(uintptr_t)(value << 1 | 1);
 }
 
 static inline bool radix_tree_is_exceptional(const void *item)
@@ -100,7 +100,7 @@ static inline bool radix_tree_is_exceptional(const void *item)
 
 static inline uint64_t radix_tree_exceptional_value(const void *item)
 {
-	return (uint64_t)item >> 1;
+	return (uintptr_t)item >> 1;
 }
 
 /* 0, -EEXIST (something is there: nothing is changed), -ENOMEM (the tree is as before). */

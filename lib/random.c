@@ -45,6 +45,16 @@ void random_bytes(struct random *r, void *buf, size_t n)
 	}
 }
 
+/* The two words of a product; the low one is a * b. Without a 128-bit type, for 32-bit machines have none. */
+static uint64_t multiply_high(uint64_t a, uint64_t b)
+{
+	uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX);
+	uint64_t mid = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+	uint64_t cross = (a & UINT32_MAX) * (b >> 32) + (mid & UINT32_MAX);
+
+	return (a >> 32) * (b >> 32) + (mid >> 32) + (cross >> 32);
+}
+
 /*
  * The high word of draw * n is a draw from 0..n-1; it is exact when those draws are refused whose
  * low word falls into the first 2^64 mod n values. The division is needed only when it is close.
@@ -52,17 +62,16 @@ void random_bytes(struct random *r, void *buf, size_t n)
 uint64_t random_below(struct random *r, uint64_t n)
 {
 	uint64_t draw = random_u64(r);
-	unsigned __int128 product = (unsigned __int128)draw * n;
 
 	if (!n)
 		return draw;
-	if ((uint64_t)product < n) {
+	if (draw * n < n) {
 		uint64_t refused = (0 - n) % n;
 
-		while ((uint64_t)product < refused)
-			product = (unsigned __int128)random_u64(r) * n;
+		while (draw * n < refused)
+			draw = random_u64(r);
 	}
-	return (uint64_t)(product >> 64);
+	return multiply_high(draw, n);
 }
 
 static uint32_t rotate32(uint32_t x, unsigned n)

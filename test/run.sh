@@ -41,6 +41,9 @@ for slab in slab slob; do
 	suite "unit tests of objects, in the kernel, slab=$slab" timeout 600 ./quire run --mem 256M --slab $slab \
 		--kernel "$B/quire-test.elf" --selftest=mm/slab
 done
+suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
+suite 'frames, in a kernel of two nodes' timeout 600 ./quire run --mem 256M --cpus 2 --set numa=fake=2 \
+	--set movablecore=25% --kernel "$B/quire-test.elf" --selftest=mm/frame
 for t in test/cmd/*.sh; do
 	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
 done

@@ -30,7 +30,7 @@ static const struct {
 struct piece {
 	const char *literal;
 	uint16_t literal_len;
-	char form;   /* 'd' 'u' 'x', 'c' text in two arguments, G L M F T P; 0: the literal alone */
+	char form; /* 'd' 'u' 'x', 'c' text in two arguments, G L M F T P Z; 0: the literal alone */
 	uint8_t arg; /* from 0 */
 	uint8_t width;
 	bool zero, prefix; /* pad with zeros; print 0x before */
@@ -167,6 +167,8 @@ static const char *const flush_names[] = {"flush on task switch", "remote shootd
                                           "local shootdown", "local mm shootdown",
                                           "remote ipi send"};
 
+static const char *const zone_names[] = {"DMA", "DMA32", "Normal", "HighMem", "Movable"};
+
 static void put_name(struct out *o, const char *const *names, size_t n, uint64_t value)
 {
 	if (value < n)
@@ -210,6 +212,9 @@ static void put_argument(struct out *o, const struct piece *p, const uint64_t *a
 	case 'T':
 		put_name(o, flush_names, ARRAY_SIZE(flush_names), v);
 		break;
+	case 'Z':
+		put_name(o, zone_names, ARRAY_SIZE(zone_names), v);
+		break;
 	case 'P':
 		put_text(o, "0x");
 		put_number(o, VMEMMAP_START + v * PAGE_DESC, 16, 0, '0');
@@ -244,7 +249,7 @@ static bool take_form(const char **f, struct piece *p, unsigned *words)
 		return false;
 	else
 		return p->form = *(*f)++, true;
-	if (!**f || !strchr("GLMFTP", **f))
+	if (!**f || !strchr("GLMFTPZ", **f))
 		return false;
 	p->form = *(*f)++;
 	return true;

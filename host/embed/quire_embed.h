@@ -130,6 +130,17 @@ static inline void count_add(enum counter id, uint64_t n)
 	__atomic_store_n(c, __atomic_load_n(c, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
+/* All memory is in the direct map. */
+static inline bool have_highmem(void)
+{
+	return false;
+}
+
+static inline uint64_t lowmem_end(void)
+{
+	return UINT64_MAX;
+}
+
 static inline void *phys_to_virt(phys_t phys)
 {
 	return host.ram + phys.a;

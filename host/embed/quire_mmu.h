@@ -130,6 +130,7 @@ static inline pfn_t pte_pfn(pte_t e)
 	{                                  \
 		return (e.v & (bit)) != 0; \
 	}
+HPTE_TEST(pte_readable, HPTE_R) /* the soft MMU's own: some access at all */
 HPTE_TEST(pte_write, HPTE_W)
 HPTE_TEST(pte_exec, HPTE_X)
 HPTE_TEST(pte_user, HPTE_U)

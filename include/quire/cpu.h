@@ -36,6 +36,7 @@ struct per_cpu_pages {
 	uint8_t busy;
 	uint8_t counter; /* COUNT_PGALLOC_* of the zone */
 };
+struct mempolicy;
 static_assert(NR_COUNTERS <= 256, "a counter's number fits into per_cpu_pages.counter");
 
 /* Index of a zone's list: the bits of page->flags above the node's (page.h). */
@@ -62,7 +63,10 @@ struct CACHE_ALIGNED cpu_area {
 	_Atomic int64_t
 	        frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
 	struct per_cpu_pages
-	        *fast_pcp[16]; /* by gfp's zone bits: the list to take from; NULL at first */
+	        *fast_pcp[16];       /* by gfp's zone bits: the list to take from; NULL at first */
+	struct mempolicy *mempolicy; /* of the task that runs here; NULL: local, all nodes */
+	_Atomic uint64_t slow_pages[MAX_NR_ZONES]; /* not by the short way: zone_numa_stat() */
+	unsigned kmap_depth; /* kmap_local_page()s that are open (mm/kva/highmem.c) */
 	bool pcp_ready;
 	_Atomic bool drain_wanted; /* set by any CPU: give the lists back at the next slow step */
 	struct per_cpu_pages pcp[NR_PCP_LISTS];

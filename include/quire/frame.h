@@ -13,7 +13,18 @@
 
 #define MAX_ORDER 11 /* orders 0..10: 4 KB to 4 MB */
 
-enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, NR_WMARK };
+enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, WMARK_PROMO, NR_WMARK };
+
+/* Where a request was served from, as seen from a zone (Linux: Documentation/admin-guide/numastat). */
+enum numa_stat_item {
+	NUMA_HIT,     /* from this node, and this node was wanted */
+	NUMA_MISS,    /* from this node, another was wanted */
+	NUMA_FOREIGN, /* from another node, this one was wanted */
+	NUMA_INTERLEAVE_HIT,
+	NUMA_LOCAL, /* from this node, asked for by a CPU of it */
+	NUMA_OTHER, /* from this node, asked for by a CPU of another */
+	NR_NUMA_STATS
+};
 
 struct CACHE_ALIGNED zone {
 	spinlock_t lock; /* irqsave */
@@ -28,7 +39,11 @@ struct CACHE_ALIGNED zone {
 	struct page_list free_area[MAX_ORDER]; /* (Z) */
 	_Atomic uint32_t free_orders; /* bit i: free_area[i] is not empty; written under lock */
 	_Atomic int64_t nr_free;      /* pages in free_area; written under lock */
-	uint64_t min_free_seen;       /* (Z) fewest nr_free ever */
+	uint64_t min_free_seen;       /* (Z) fewest free pages ever */
+	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
+	uint32_t next_deferred;   /* (Z) no section below this one is deferred */
+	_Atomic uint64_t
+	        numa[NR_NUMA_STATS]; /* what the short way did not count: zone_numa_stat() */
 };
 
 struct zonelist {
@@ -41,8 +56,59 @@ struct pglist_data {
 	pfn_t start;
 	uint64_t spanned, present;
 	struct zone zones[MAX_NR_ZONES];
-	struct zonelist zonelist[MAX_NR_ZONES]; /* by the highest zone that will do */
+	struct zonelist zonelist[MAX_NR_ZONES];   /* by the highest zone that will do */
+	struct zonelist nofallback[MAX_NR_ZONES]; /* the same without the other nodes */
 };
+
+/*
+ * What the embedder says before mm_init(): boot words, and the machine's shape. All zero: one node,
+ * all memory has a kernel address, no ZONE_MOVABLE.
+ */
+struct frame_config {
+	uint64_t kernelcore,
+	        movablecore; /* bytes (Linux's boot words); at least / at most this much */
+	unsigned kernelcore_percent, movablecore_percent; /* of memory, instead of bytes */
+	unsigned nr_nodes; /* nodes from node_start; or, with numa_fake, as many equal parts */
+	bool numa_fake;
+	uint64_t node_start[MAX_NUMNODES]; /* bytes, ascending, [0] is 0; rounded up to 4 MB */
+	uint8_t node_distance[MAX_NUMNODES][MAX_NUMNODES]; /* all 0: 10 here, 20 elsewhere */
+	uint8_t cpu_node[QUIRE_MAX_CPUS];
+	bool cpu_node_set; /* else CPUs are dealt out to the nodes in turn */
+	uint64_t
+	        lowmem_end; /* bytes; above is ZONE_HIGHMEM, and there is no DMA32. 0: none above */
+};
+
+/* A boot word's value: N[KMGT] bytes or N%, into one of a pair. False: neither. */
+MUST_USE bool parse_core_size(const char *text, uint64_t *bytes, unsigned *percent);
+
+/* Policy of a task for the nodes of its memory: set_mempolicy(2), with Linux's numbers. */
+enum mempolicy_mode {
+	MPOL_DEFAULT,
+	MPOL_PREFERRED,
+	MPOL_BIND,
+	MPOL_INTERLEAVE,
+	MPOL_LOCAL,
+	MPOL_PREFERRED_MANY,
+	MPOL_MAX
+};
+
+struct mempolicy {
+	uint64_t
+	        asked; /* the nodes as set_mempolicy(2) was told them, and how: of no meaning here */
+	uint16_t flags;
+	uint8_t mode;  /* enum mempolicy_mode */
+	uint8_t nodes; /* bit i = node i; not for DEFAULT and LOCAL */
+	uint8_t next;  /* INTERLEAVE: the node that had the last page */
+	uint8_t mems;  /* nodes that __GFP_HARDWALL may use; 0: all */
+};
+
+/* This CPU runs, from now on, a task with this policy; NULL: with none. The caller keeps it until the next call. */
+void cpu_set_mempolicy(struct mempolicy *policy);
+
+static inline bool mempolicy_is_default(const struct mempolicy *policy)
+{
+	return (policy->mode == MPOL_DEFAULT || policy->mode == MPOL_LOCAL) && !policy->mems;
+}
 
 /*
  * Boot-time ranges (1.2). Ranges of RAM and of reserved memory, before there is a buddy. Adjacent and
@@ -80,6 +146,9 @@ void frame_init(void);
 /* Give memory that memblock had reserved to the buddy (boot archive, start-up code), in whole pages inside. */
 void free_reserved_area(phys_t start, phys_t end);
 
+/* Has the frame a descriptor? Not in holes, and not before its section is first needed. */
+bool pfn_online(uint64_t pfn);
+
 /* Take one frame that memblock had reserved, as an allocated page with one reference, contents kept. Boot. */
 struct page *take_reserved_page(pfn_t pfn);
 
@@ -93,6 +162,9 @@ static inline struct page *alloc_page(gfp_t gfp)
 {
 	return alloc_pages(gfp, 0);
 }
+
+/* The same, near node nid rather than the running CPU, whatever the task's policy; nid < 0: alloc_pages(). */
+struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned order);
 
 /* As alloc_pages, kernel address or NULL. Not for __GFP_HIGHMEM. */
 void *__get_free_pages(gfp_t gfp, unsigned order);
@@ -130,10 +202,23 @@ uint64_t totalram_pages(void);
 uint64_t min_free_pages(void);
 
 /*
- * Watermarks and reserves of all zones, from min_free_kbytes (0: Linux's own choice of it, kept
- * from starving a machine below 16 MB). Sleeps not.
+ * Watermarks and reserves of all zones, from the tunables in machine(). Sleeps not.
  */
-void setup_per_zone_wmarks(uint64_t min_free_kbytes);
+void setup_per_zone_wmarks(void);
+void setup_per_zone_lowmem_reserve(void);
+
+/* Choose min_free_kbytes as Linux does (kept from starving a machine below 16 MB), then both of the above. */
+void init_per_zone_wmark_min(void);
+
+/* Free pages of a zone, whether or not they have descriptors; per-CPU lists are used. */
+uint64_t zone_free_pages(const struct zone *zone);
+/* Blocks of an order that are free, those without descriptors as blocks of the highest order. */
+uint64_t zone_free_blocks(const struct zone *zone, unsigned order);
+uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
+
+/* Nodes. Distances are ACPI's: 10 is here. */
+unsigned node_distance(unsigned from, unsigned to);
+unsigned cpu_to_node(unsigned cpu);
 
 /* Pages in per-CPU lists of a zone (approximate while running). */
 uint64_t zone_pcp_pages(const struct zone *zone);

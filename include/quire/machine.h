@@ -12,8 +12,12 @@
 
 struct slab_state;
 struct kva_state;
+struct highmem_state;
 struct cache_state;
 struct space_state;
+
+/* Sections of mem_map that are initialised: one bit each. */
+#define SECTION_WORDS 64
 
 /* Hashed wait queues for PG_locked and PG_writeback. */
 #define PAGE_WAIT_BITS   5
@@ -30,18 +34,25 @@ struct machine {
 	uint64_t seed;                        /* all randomness of the manager comes from here */
 	struct cpu_area *cpu[QUIRE_MAX_CPUS]; /* set by the embedder before that CPU enters mm/ */
 
-	struct memblock memblock; /* (boot) */
+	struct frame_config config; /* the embedder's, before mm_init() */
+	struct memblock memblock;   /* (boot) */
 	unsigned nr_nodes;
+	unsigned movable_zone; /* the enum zone_type that ZONE_MOVABLE is cut from */
 	struct pglist_data node[MAX_NUMNODES];
 	struct lruvec lruvec[LRUVECS(MAX_NUMNODES)]; /* by node and shard: page_lruvec() */
-	uint64_t max_pfn;                            /* descriptors in mem_map */
-	uint64_t reserved_pages;                     /* RAM that the buddy never got */
+	uint64_t max_pfn;                            /* frames that mem_map has room for */
+	unsigned section_shift;                      /* log2 of pages in a section (section.c) */
+	_Atomic uint64_t section_online[SECTION_WORDS];
+	uint64_t reserved_pages; /* RAM that the buddy never got */
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
-	uint64_t totalram;               /* managed pages */
-	_Atomic uint64_t min_free;       /* see min_free_pages() */
-	uint64_t min_free_kbytes;        /* what the watermarks were made from */
-	_Atomic uint64_t alloc_failures; /* logged: the first few, then ever fewer */
+	uint64_t totalram;         /* managed pages */
+	_Atomic uint64_t min_free; /* see min_free_pages() */
+	spinlock_t wmark_lock;     /* (z): tunables, marks and reserves are made one at a time */
+	uint64_t min_free_kbytes;  /* (z) what the watermarks are made from */
+	unsigned watermark_scale_factor;             /* (z) of 10000 */
+	unsigned lowmem_reserve_ratio[MAX_NR_ZONES]; /* (z) */
+	_Atomic uint64_t alloc_failures;             /* logged: the first few, then ever fewer */
 	struct wait_queue page_wait[PAGE_WAIT_QUEUES];
 	const struct policy *policy; /* NULL before mm_init(): the default */
 
@@ -55,6 +66,7 @@ struct machine {
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;
 	struct kva_state *kva;
+	struct highmem_state *highmem; /* NULL: all memory has an address */
 	struct cache_state *cache;
 	struct space_state *space;
 };

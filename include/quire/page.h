@@ -99,6 +99,7 @@ struct page {
 	union {
 		void *mapping;                 /* (M) see above */
 		struct kmem_cache *slab_cache; /* (i) while a slab */
+		uint64_t mapping_room;         /* 8 bytes where a pointer has 4, too */
 	};
 };
 static_assert(sizeof(struct page) == 32, "half of Linux's");
@@ -120,9 +121,23 @@ static inline phys_t page_to_phys(const struct page *page)
 	return pfn_to_phys(page_to_pfn(page));
 }
 
-/* Kernel address of a frame in the direct map (lecture 002: page_address). Not for high memory. */
+/* Beyond the direct map, where have_highmem(). */
+static inline bool page_is_high(const struct page *page)
+{
+	return page_to_phys(page).a >= lowmem_end();
+}
+
+/* highmem.c: where the window shows it; the machine ends if it does not. */
+void *high_page_address(const struct page *page);
+
+/*
+ * Kernel address of a frame (lecture 002: page_address): in the direct map. A frame of high memory has one while
+ * somebody has it by kmap(), and must not be asked for it at other times.
+ */
 static inline void *page_address(const struct page *page)
 {
+	if (have_highmem() && page_is_high(page))
+		return high_page_address(page);
 	return phys_to_virt(page_to_phys(page));
 }
 

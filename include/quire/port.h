@@ -22,6 +22,8 @@
  *         irq_state_t spin_lock_irqsave(l), spin_unlock_irqrestore(l, state)
  *       void count_add(enum counter, uint64_t n)  on this CPU, safe against its interrupts
  *       void *phys_to_virt(phys_t), phys_t virt_to_phys(const void *)  the direct map
+ *       bool have_highmem(void), uint64_t lowmem_end(void)  constants: is there memory beyond the
+ *                                        direct map (highmem.h), and the physical address where it begins
  *       struct page *mem_map(void)       descriptor of frame 0
  *       void clear_page(void *page), void copy_page(void *to, const void *from)
  *

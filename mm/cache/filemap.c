@@ -218,7 +218,7 @@ static int fill_new_page(struct address_space *mapping, struct page *page)
 		if (!err)
 			count_n(PGPGIN, PAGE_SIZE >> 10);
 	} else {
-		clear_page(page_address(page));
+		clear_highpage(page);
 		page_set_flag(page, PG_uptodate);
 	}
 	if (err || !page_flag(page, PG_uptodate)) {

@@ -5,6 +5,7 @@
 #define MM_CACHE_FILEMAP_H
 
 #include <quire/cache.h>
+#include <quire/highmem.h>
 #include <quire/machine.h>
 #include <quire/slab.h>
 #include <quire/trace.h>

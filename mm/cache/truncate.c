@@ -88,7 +88,7 @@ static void zero_partial(struct address_space *mapping, uint64_t index, size_t f
 		return;
 	lock_page(page);
 	if (page_mapping(page) == mapping && page_flag(page, PG_uptodate))
-		memset((char *)page_address(page) + from, 0, to - from);
+		memset_page(page, from, 0, to - from);
 	unlock_page(page);
 	put_page(page);
 }
@@ -128,10 +128,11 @@ void truncate_pagecache_range(struct address_space *mapping, uint64_t start, uin
 
 void pagecache_isize_extended(struct address_space *mapping, uint64_t from, uint64_t to)
 {
-	const uint64_t head = from % PAGE_SIZE;
+	const size_t head = from % PAGE_SIZE;
 
 	if (head && to > from)
-		zero_partial(mapping, from / PAGE_SIZE, head, MIN(PAGE_SIZE, head + (to - from)));
+		zero_partial(mapping, from / PAGE_SIZE, head,
+		             head + (size_t)MIN(PAGE_SIZE - head, to - from));
 }
 
 /* Nobody else has it or wants it: out it goes. New references come only through the tree, whose lock is held. */

@@ -5,6 +5,7 @@
  * in any CPU's slab, which closes that one (mm/slab). So while it is off it costs nothing at all.
  */
 #include <quire/check.h>
+#include <quire/highmem.h>
 #include <quire/kva.h>
 #include <quire/slab.h>
 
@@ -80,5 +81,7 @@ const char *mm_check(void)
 		broken = slab_check();
 	if (!broken && machine()->kva)
 		broken = kva_check();
+	if (!broken)
+		broken = highmem_check();
 	return broken;
 }

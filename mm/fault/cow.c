@@ -72,7 +72,7 @@ static enum fault_result wp_copy(struct vm_fault *vmf, struct page *old)
 		goto out;
 	result = FAULT_DONE;
 	if (old)
-		copy_page(page_address(copy), page_address(old));
+		copy_highpage(copy, old);
 	pt_lock(vmf->pte);
 	if (likely(wp_unchanged(vmf))) {
 		replace_by_copy(vmf, old, copy);

@@ -5,6 +5,7 @@
 #define MM_FAULT_FAULT_H
 
 #include <quire/errno.h>
+#include <quire/highmem.h>
 #include "mm/space/space.h"
 
 #define FAULT_AROUND_PAGES 16u /* pages mapped at most by one fault on a file: 64 KB, aligned */

@@ -173,7 +173,7 @@ static enum fault_result map_copy(struct vm_fault *vmf)
 	result = locked_file_page(vmf, &page);
 	if (!page)
 		goto out;
-	copy_page(page_address(copy), page_address(page));
+	copy_highpage(copy, page);
 	pt_lock(vmf->pte);
 	if (likely(pte_none(pte_read(vmf->pte)))) {
 		page_add_new_anon_rmap(copy, vma, vmf->addr);

@@ -80,14 +80,16 @@ size_t access_remote_vm(struct mm_struct *mm, vaddr_t addr, void *buf, size_t le
 		const size_t offset = (addr + done) & (PAGE_SIZE - 1);
 		const size_t n = MIN(len - done, PAGE_SIZE - offset);
 		struct page *page;
-		char *kernel, *mine = (char *)buf + done;
+		char *mine = (char *)buf + done;
 
 		if (get_user_page(mm, addr + done, write ? FAULT_WRITE : FAULT_READ, &page))
 			break;
-		kernel = (char *)page_address(page) + offset;
-		memcpy(write ? kernel : mine, write ? mine : kernel, n);
-		if (write)
+		if (write) {
+			memcpy_to_page(page, offset, mine, n);
 			mark_written(page);
+		} else {
+			memcpy_from_page(mine, page, offset, n);
+		}
 		put_page(page);
 		done += n;
 	}

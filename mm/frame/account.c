@@ -22,12 +22,24 @@ uint64_t frame_kind_pages(enum frame_kind kind)
 	return sum > 0 ? (uint64_t)sum : 0;
 }
 
+uint64_t zone_free_pages(const struct zone *zone)
+{
+	return zone_free(zone) + zone_deferred(zone);
+}
+
+uint64_t zone_free_blocks(const struct zone *zone, unsigned order)
+{
+	uint64_t blocks = READ_ONCE(zone->free_area[order].count);
+
+	return order == MAX_ORDER - 1 ? blocks + (zone_deferred(zone) >> order) : blocks;
+}
+
 uint64_t nr_free_pages(void)
 {
 	uint64_t pages = 0;
 
 	for_each_zone(zone)
-		pages += zone_free(zone) + zone_pcp_pages(zone);
+		pages += zone_free_pages(zone) + zone_pcp_pages(zone);
 	return pages;
 }
 

@@ -26,7 +26,7 @@ static unsigned gfp_migratetype(gfp_t gfp)
 
 static NOINLINE struct page *clear_new_page(struct page *page)
 {
-	clear_page(page_address(page));
+	clear_highpage(page);
 	return page;
 }
 
@@ -68,7 +68,7 @@ static void prep_block(struct page *page, gfp_t gfp, unsigned order)
 	trace_mm_page_alloc(page_to_pfn(page).n, order, gfp, gfp_migratetype(gfp));
 	if (gfp & __GFP_ZERO)
 		for (unsigned i = 0; i < 1u << order; i++)
-			clear_page(page_address(page + i));
+			clear_highpage(page + i);
 	if (gfp & __GFP_COMP)
 		prep_compound_page(page, order);
 }
@@ -93,6 +93,15 @@ static uint64_t zone_spare(const struct zone *zone, const struct alloc_context *
 	return free > floor ? free - floor : 0;
 }
 
+/* Is the zone above the mark, with what can come online? */
+static bool zone_above(struct zone *zone, enum zone_watermarks mark, const struct alloc_context *ac)
+{
+	while (!zone_watermark_ok(zone, mark, ac))
+		if (likely(!zone_deferred(zone)) || !grow_zone(zone))
+			return false;
+	return true;
+}
+
 /*
  * The decision which zone serves a request. A frame on this CPU's list counts as outside of the zone already: no
  * mark is asked.
@@ -104,8 +113,11 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac,
 
 	for (struct zone *const *z = ac->zonelist->zones; (zone = *z); z++) {
 		struct page *page = NULL;
-		bool ok = zone_watermark_ok(zone, mark, ac);
+		bool ok;
 
+		if (!(ac->nodes >> zone->nid & 1))
+			continue;
+		ok = zone_above(zone, mark, ac);
 		if (ac->order == 0) {
 			const struct per_cpu_pages *pcp =
 			        &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid)];
@@ -117,7 +129,8 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac,
 			page = rmqueue_block(zone, ac->order);
 		}
 		if (page) {
-			trace_zone_select(ac->order, ac->gfp, ac->zonelist->zones[0]->id, zone->id);
+			count_numa_event(ac, zone);
+			trace_zone_select(ac->order, ac->gfp, ac->preferred->id, zone->id);
 			return page;
 		}
 	}
@@ -199,10 +212,18 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 	}
 }
 
-static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
+/* MPOL_PREFERRED_MANY: from those nodes, if they have it to spare. */
+static struct page *get_preferred_page(struct alloc_context ac)
+{
+	ac.nodes &= ac.preferred_nodes;
+	return get_page_from_freelist(&ac, WMARK_LOW);
+}
+
+/* nid < 0: as the running task's policy says. */
+static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int nid)
 {
 	struct alloc_context ac = {.gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp)};
-	struct page *page;
+	struct page *page = NULL;
 
 	if (unlikely(order >= MAX_ORDER)) {
 		warn_alloc(gfp, order);
@@ -213,9 +234,12 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
 	if (unlikely(!this_cpu()->pcp_ready))
 		pcp_init(this_cpu());
 	drain_if_wanted();
-	ac.zonelist = &machine()->node[0].zonelist[ac.highest_zone];
-	page = get_page_from_freelist(&ac, WMARK_LOW);
-	if (unlikely(!page))
+	choose_nodes(&ac, nid);
+	if (unlikely(ac.preferred_nodes))
+		page = get_preferred_page(ac);
+	if (likely(!page))
+		page = get_page_from_freelist(&ac, WMARK_LOW);
+	if (unlikely(!page && ac.preferred))
 		page = alloc_pages_slowpath(&ac);
 	if (unlikely(!page)) {
 		warn_alloc(gfp, order);
@@ -235,16 +259,23 @@ struct page *alloc_pages(gfp_t gfp, unsigned order)
 	unsigned n;
 
 	if (unlikely(order | (gfp & __GFP_COLD) || !pcp || READ_ONCE(pcp->busy)))
-		return alloc_pages_normal(gfp, order);
+		return alloc_pages_normal(gfp, order, -1);
 	pcp_enter(pcp);
 	n = pcp_count(pcp);
 	if (unlikely(!n)) {
 		pcp_leave(pcp);
-		return alloc_pages_normal(gfp, 0);
+		return alloc_pages_normal(gfp, 0, -1);
 	}
 	page = pcp_pop(pcp, n);
 	pcp_leave(pcp);
 	return prep_page(page, gfp, pcp->counter);
+}
+
+struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned order)
+{
+	if (nid < 0 || (unsigned)nid >= machine()->nr_nodes)
+		return alloc_pages(gfp, order);
+	return alloc_pages_normal(gfp, order, nid);
 }
 
 void *__get_free_pages(gfp_t gfp, unsigned order)

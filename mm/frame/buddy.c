@@ -154,9 +154,9 @@ void note_min_free(struct zone *zone)
 	struct machine *m = machine();
 	uint64_t sum = 0, seen = atomic_load_explicit(&m->min_free, memory_order_relaxed);
 
-	zone->min_free_seen = MIN(zone->min_free_seen, zone_free(zone));
+	zone->min_free_seen = MIN(zone->min_free_seen, zone_free_pages(zone));
 	for_each_zone(z)
-		sum += zone_free(z);
+		sum += zone_free_pages(z);
 	while (sum < seen &&
 	       !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,
 	                                              memory_order_relaxed, memory_order_relaxed))

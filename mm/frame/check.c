@@ -97,7 +97,7 @@ static const char *check_zone(const struct zone *zone)
 		broken = "frame: nr_free is not the sum of the free blocks";
 	if (!broken && (zone->managed > zone->present || zone->present > zone->spanned))
 		broken = "frame: managed <= present <= spanned";
-	if (!broken && zone_free(zone) + zone_pcp_pages(zone) > zone->managed)
+	if (!broken && zone_free_pages(zone) + zone_pcp_pages(zone) > zone->managed)
 		broken = "frame: more frames free than managed";
 	return broken;
 }
@@ -116,7 +116,7 @@ const char *frame_check(void)
 	}
 	if (managed != machine()->totalram || present != managed + machine()->reserved_pages)
 		return "frame: present = managed + reserved";
-	return NULL;
+	return check_nodes();
 }
 
 static const char *check_list(const struct lruvec *lruvec, unsigned list)

@@ -2,7 +2,10 @@
  * internal.h - what the files of mm/frame share.
  *
  *   memblock.c    ranges at boot                     (1.2)
- *   node.c        nodes, zones, zonelists, mem_map   (1.3)
+ *   node.c        nodes and zones                    (1.3, 1.4)
+ *   movable.c     how much of it is ZONE_MOVABLE     (1.3)
+ *   section.c     mem_map, initialised when needed   (1.1)
+ *   zonelist.c    the order of zones, which node     (1.4)
  *   watermark.c   reserves and watermarks            (1.7)
  *   buddy.c       free blocks of a zone              (1.5)
  *   pcp.c         single frames of a CPU             (1.6)
@@ -10,7 +13,7 @@
  *   page.c        the last reference; PG_locked      (1.1)
  *   lru.c         the policy's lists                 (6.6)
  *   account.c     what frames are used for
- *   check.c       invariants
+ *   check.c       invariants; check_nodes.c: of nodes, lists, marks and sections
  *
  * A free frame: flags hold only zone and node, _refcount 0, _mapcount -1, mapping NULL. Only the
  * head of a free block differs: PG_buddy and order.
@@ -22,6 +25,7 @@
 
 #include <quire/check.h>
 #include <quire/frame.h>
+#include <quire/highmem.h>
 #include <quire/trace.h>
 
 #define PAGE_FLAG(name) (1u << PG_##name)
@@ -50,6 +54,10 @@ struct alloc_context {
 	unsigned highest_zone; /* enum zone_type */
 	unsigned flags;        /* ALLOC_* */
 	const struct zonelist *zonelist;
+	struct zone *preferred;   /* the first of it that `nodes` allows; NULL: none does */
+	unsigned nodes;           /* bit i: node i will do */
+	unsigned preferred_nodes; /* these are tried first, unless 0 */
+	bool interleaved;         /* the policy's turn chose the node */
 };
 
 /*
@@ -90,6 +98,33 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct pag
 /* Whole free range [start, end) of one zone, at boot. */
 void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end);
 void note_min_free(struct zone *zone);
+
+/* node.c: call fn for each part of [start, end) that lies in a zone. */
+void for_zones_of(pfn_t start, pfn_t end, void (*fn)(struct zone *, pfn_t, pfn_t));
+
+/* movable.c: first frame of each node's ZONE_MOVABLE, 0: none; only what is not below usable_start. */
+void find_movable_zones(uint64_t total, uint64_t usable_start, uint64_t movable[]);
+
+/* section.c */
+void sections_init(void);
+void free_boot_range(struct zone *zone, pfn_t start, pfn_t end); /* (Z) held */
+/* A section of the zone comes online. False: there is none left. Takes zone->lock; any context. */
+bool grow_zone(struct zone *zone);
+
+/* Of a frame that is not online: because it is deferred, or in a hole? */
+bool section_is_deferred(const struct zone *zone, uint64_t pfn);
+
+static inline uint64_t zone_deferred(const struct zone *zone)
+{
+	return (uint64_t)atomic_load_explicit(&zone->deferred, memory_order_relaxed);
+}
+
+/* zonelist.c */
+void build_zonelists(void);
+unsigned numa_node_id(void);
+/* Zonelist and nodes for a request of this CPU's task, beginning with nid; nid < 0: as its policy says. */
+void choose_nodes(struct alloc_context *ac, int nid);
+void count_numa_event(const struct alloc_context *ac, struct zone *zone);
 
 /* watermark.c */
 bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
@@ -143,10 +178,15 @@ void free_unref_page_slow(struct page *page); /* reset already */
 void free_unref_chain_slow(uint32_t first, struct page *last,
                            unsigned n); /* n frames of one zone */
 bool drain_if_wanted(void);
-void pcp_init(struct cpu_area *cpu); /* while !cpu->pcp_ready */
+void pcp_init(struct cpu_area *cpu);         /* while !cpu->pcp_ready */
+void setup_fast_pcp(struct cpu_area *cpu);   /* this CPU's; interrupts off */
+enum counter zone_counter(unsigned zone_id); /* COUNT_PGALLOC_* */
 
 /* page.c: a block that nobody refers to and that is off the LRU goes to its zone. */
 void free_block(struct page *page, unsigned order);
+
+/* check_nodes.c: part of frame_check(). */
+const char *check_nodes(void);
 
 /* lru.c */
 void lruvecs_init(void);

@@ -102,7 +102,7 @@ void free_block(struct page *page, unsigned order)
 		atomic_store_explicit(&page[i]._refcount, 0, memory_order_relaxed);
 		reset_page(page + i, flags);
 		if (unlikely(machine()->poison))
-			__builtin_memset(page_address(page + i), POISON_FREE, PAGE_SIZE);
+			memset_page(page + i, 0, POISON_FREE, PAGE_SIZE);
 	}
 	count_n(PGFREE, (uint64_t)1 << order);
 	trace_mm_page_free(page_to_pfn(page).n, order);

@@ -11,10 +11,14 @@
 #define PCP_BATCH_MIN 4u
 #define PCP_BATCH_MAX 63u
 
-static const uint8_t zone_counter[MAX_NR_ZONES] = {
-        COUNT_PGALLOC_DMA,    COUNT_PGALLOC_DMA32,   COUNT_PGALLOC_NORMAL,
-        COUNT_PGALLOC_NORMAL, COUNT_PGALLOC_MOVABLE,
-};
+enum counter zone_counter(unsigned zone_id)
+{
+	static const uint8_t counter[MAX_NR_ZONES] = {
+	        COUNT_PGALLOC_DMA,  COUNT_PGALLOC_DMA32,   COUNT_PGALLOC_NORMAL,
+	        COUNT_PGALLOC_HIGH, COUNT_PGALLOC_MOVABLE,
+	};
+	return counter[zone_id];
+}
 
 /* Enough to make the lock cheap, and less than 1/256 of the zone on each CPU. */
 static unsigned zone_batchsize(const struct zone *zone)
@@ -24,13 +28,16 @@ static unsigned zone_batchsize(const struct zone *zone)
 	return (unsigned)MIN(MAX(batch, PCP_BATCH_MIN), PCP_BATCH_MAX);
 }
 
-static void setup_fast_pcp(struct cpu_area *cpu)
+/* Only to the CPU's own node, and only while no policy has a say (zonelist.c). */
+void setup_fast_pcp(struct cpu_area *cpu)
 {
-	for (gfp_t gfp = 0; gfp < ARRAY_SIZE(cpu->fast_pcp); gfp++) {
-		struct zone *zone = machine()->node[0].zonelist[gfp_zone(gfp)].zones[0];
+	unsigned nid = numa_node_id();
 
-		if (zone)
-			cpu->fast_pcp[gfp] = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+	for (gfp_t gfp = 0; gfp < ARRAY_SIZE(cpu->fast_pcp); gfp++) {
+		struct zone *zone = machine()->node[nid].zonelist[gfp_zone(gfp)].zones[0];
+		bool short_way = zone && zone->nid == nid && !cpu->mempolicy;
+
+		cpu->fast_pcp[gfp] = short_way ? &cpu->pcp[PCP_INDEX(zone->id, zone->nid)] : NULL;
 	}
 }
 
@@ -45,7 +52,7 @@ void pcp_init(struct cpu_area *cpu)
 		for_each_zone(zone) {
 			struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
 
-			pcp->counter = zone_counter[zone->id];
+			pcp->counter = (uint8_t)zone_counter(zone->id);
 			pcp->batch = (uint16_t)zone_batchsize(zone);
 			pcp->busy = machine()->careful ? PCP_CAREFUL : 0;
 		}
@@ -187,7 +194,7 @@ static void poison_chain(uint32_t pfn, unsigned n)
 	for (; n; n--) {
 		struct page *page = pfn_to_page(PFN(pfn));
 
-		__builtin_memset(page_address(page), POISON_FREE, PAGE_SIZE);
+		memset_page(page, 0, POISON_FREE, PAGE_SIZE);
 		pfn = page->lru.next;
 	}
 }

@@ -213,7 +213,7 @@ pte_t *pt_next_leaf(struct mmu_space *space, vaddr_t *va, vaddr_t end)
 
 size_t pt_gap_long(pte_t *pte, vaddr_t addr, vaddr_t end)
 {
-	const size_t n = ((end - addr) >> PAGE_SHIFT) - 1;
+	const size_t n = (size_t)((end - addr) >> PAGE_SHIFT) - 1;
 	size_t i = 0;
 
 	for (pte++; n - i >= 4; i += 4)

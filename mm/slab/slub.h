@@ -70,7 +70,9 @@ static inline bool slub_is_object(const struct kmem_cache *s, struct page *page,
  */
 static inline uintptr_t slub_cipher(const struct kmem_cache *s, const void *object)
 {
-	return s->random ^ __builtin_bswap64((uintptr_t)object);
+	uint64_t swapped = __builtin_bswap64((uintptr_t)object);
+
+	return (uintptr_t)(s->random ^ swapped >> (64 - 8 * sizeof(uintptr_t)));
 }
 
 /* The link as it is, right or wrong. */

@@ -1,5 +1,6 @@
 /*
- * host_machine.c - in the hosted runner, each test of mm/ gets a machine of its own: 64 MB, two CPUs. Afterwards the
+ * host_machine.c - in the hosted runner, each test of mm/ gets a machine of its own: 64 MB (1152 MB where
+ * there can be high memory), two CPUs. Afterwards the
  * manager's invariants hold and the test has given back every frame.
  */
 #include "host/host.h"
@@ -24,16 +25,18 @@ static uint64_t frames_to_account(void)
 
 static bool wants_machine(const struct unit_test *test)
 {
-	return strstr(test->file, "unit/mm/") || strstr(test->file, "unit/host/");
+	return strstr(test->file, "unit/mm/") || strstr(test->file, "unit/host");
 }
 
 const char *unit_before(const struct unit_test *test)
 {
 	if (!wants_machine(test))
 		return NULL;
-	the_host = host_create(&(struct host_config){
-		.ram = 64 << 20, .cpus = 2, .seed = unit_seed(), .trace_size = 1 << 20,
-		.boot_words = unit_boot_words});
+	the_host = host_create(&(struct host_config){.ram = have_highmem() ? 1152 << 20 : 64 << 20,
+	                                             .cpus = 2,
+	                                             .seed = unit_seed(),
+	                                             .trace_size = 1 << 20,
+	                                             .boot_words = unit_boot_words});
 	if (!the_host)
 		return "no hosted machine";
 	/* Tracing closes the shortest ways of allocation: half of the tests go without. */

@@ -149,6 +149,17 @@ static inline void count_add(enum counter counter, uint64_t n)
 	__asm__ volatile("addq %1, %%gs:%a0" : : "ri"(offset), "er"(n) : "memory");
 }
 
+/* All memory is in the direct map. */
+static inline bool have_highmem(void)
+{
+	return false;
+}
+
+static inline uint64_t lowmem_end(void)
+{
+	return UINT64_MAX;
+}
+
 static inline void *phys_to_virt(phys_t phys)
 {
 	return (void *)(X86_DIRECT_MAP + phys.a);

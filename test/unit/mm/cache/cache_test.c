@@ -7,7 +7,10 @@ static struct test_file file;
 
 static uint64_t first_word(struct page *page)
 {
-	return *(uint64_t *)page_address(page);
+	uint64_t word;
+
+	memcpy_from_page(&word, page, 0, sizeof(word));
+	return word;
 }
 
 UNIT_TEST(reads_once_and_ahead)

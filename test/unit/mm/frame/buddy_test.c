@@ -57,6 +57,62 @@ UNIT_TEST(lecture_65_frames_of_512)
 	CHECK_CALL(lab_close(&lab));
 }
 
+static uint64_t free_blocks(const struct lab *lab)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < MAX_ORDER; i++)
+		n += lab->zone.free_area[i].count;
+	return n;
+}
+
+/* The smallest power of two that holds n frames. */
+static unsigned order_of(unsigned n)
+{
+	return n > 1 ? 32 - (unsigned)__builtin_clz(n - 1) : 0;
+}
+
+/* Lecture 000's table: a pool of 512; A 70, B 35, C 80; A goes; D 60; B, D, C go. How many blocks are free each time. */
+UNIT_TEST(lecture_table_of_a_pool_of_512)
+{
+	struct page *a, *b, *c, *d;
+	struct lab lab;
+
+	CHECK(lab_open(&lab));
+	CHECK_EQ(free_blocks(&lab), 1);
+	a = __rmqueue(&lab.zone, order_of(70));
+	CHECK_EQ(free_blocks(&lab), 2); /* 128, 256 */
+	b = __rmqueue(&lab.zone, order_of(35));
+	CHECK_EQ(free_blocks(&lab), 2); /* 64, 256 */
+	c = __rmqueue(&lab.zone, order_of(80));
+	CHECK_EQ(free_blocks(&lab), 2); /* 64, 128 */
+	__free_one_page(&lab.zone, a, order_of(70));
+	CHECK_EQ(free_blocks(&lab), 3); /* 128, 64, 128 */
+	d = __rmqueue(&lab.zone, order_of(60));
+	CHECK_EQ(d, lab.block + 192);   /* B's buddy */
+	CHECK_EQ(free_blocks(&lab), 2); /* 128, 128: no buddies */
+	__free_one_page(&lab.zone, b, order_of(35));
+	CHECK_EQ(free_blocks(&lab), 3);
+	__free_one_page(&lab.zone, d, order_of(60));
+	CHECK_EQ(free_blocks(&lab), 2); /* 256, 128 */
+	__free_one_page(&lab.zone, c, order_of(80));
+	CHECK_EQ(free_blocks(&lab), 1);
+	CHECK_CALL(lab_close(&lab));
+}
+
+/* Lecture 000: who needs 33 pages must ask for 64. */
+UNIT_TEST(lecture_33_pages_take_64)
+{
+	struct page *page;
+	struct lab lab;
+
+	CHECK(lab_open(&lab));
+	page = __rmqueue(&lab.zone, order_of(33));
+	CHECK_EQ(zone_free(&lab.zone), LAB_PAGES - 64);
+	__free_one_page(&lab.zone, page, order_of(33));
+	CHECK_CALL(lab_close(&lab));
+}
+
 UNIT_TEST(buddies_differ_in_one_bit)
 {
 	struct lab lab;

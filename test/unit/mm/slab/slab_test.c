@@ -395,5 +395,5 @@ UNIT_TEST(every_allocation_fails_in_turn)
 
 UNIT_TEST(kcalloc_does_not_wrap)
 {
-	CHECK_EQ(kcalloc(((size_t)1 << 62) + 1, 4, GFP_KERNEL), NULL);
+	CHECK_EQ(kcalloc(SIZE_MAX / 4 + 2, 4, GFP_KERNEL), NULL);
 }

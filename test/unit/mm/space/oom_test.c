@@ -88,7 +88,7 @@ static unsigned wrong_pages(struct mm_struct *mm, vaddr_t base)
 /* A move that gets stuck under way goes back: all pages are at the old place, or all at the new one. */
 UNIT_TEST(a_move_is_whole_or_undone)
 {
-	const vaddr_t old = VM_PAGE(1000), new_place = VM_PAGE(1 << 20) + 5 * PAGE_SIZE;
+	const vaddr_t old = VM_PAGE(1000), new_place = VM_PAGE(400000) + 5 * PAGE_SIZE;
 	const uint64_t len = 4 * SPREAD * PAGE_SIZE;
 	int64_t moved = -ENOMEM;
 

@@ -17,8 +17,9 @@
 #include "mm/space/space.h"
 #include "test/unit/unit.h"
 
-#define VM_BASE    0x10000000ull    /* where tests map by hand */
-#define VM_TOP     0x7fff0000000ull /* mmap_base of test spaces */
+#define VM_BASE 0x10000000ull /* where tests map by hand */
+/* mmap_base of test spaces */
+#define VM_TOP     MIN(0x7fff0000000ull, mmu_user_end() - 0x10000)
 #define RW         (PROT_READ | PROT_WRITE)
 #define ANON       (MAP_PRIVATE | MAP_ANONYMOUS)
 #define VM_PAGE(n) (VM_BASE + (uint64_t)(n)*PAGE_SIZE)
@@ -26,16 +27,14 @@
 static inline int vm_access(struct mm_struct *mm, vaddr_t va, uint64_t *value, bool write)
 {
 	struct page *page;
-	uint64_t *at;
 	int err = get_user_page(mm, va, write ? FAULT_WRITE : FAULT_READ, &page);
 
 	if (err)
 		return err;
-	at = (uint64_t *)((char *)page_address(page) + (va & (PAGE_SIZE - 1)));
 	if (write)
-		*at = *value;
+		memcpy_to_page(page, (size_t)(va % PAGE_SIZE), value, sizeof(*value));
 	else
-		*value = *at;
+		memcpy_from_page(value, page, (size_t)(va % PAGE_SIZE), sizeof(*value));
 	put_page(page);
 	return 0;
 }
@@ -80,12 +79,10 @@ static inline int tfile_readpages(struct address_space *mapping, struct page **p
 
 	f->reads++;
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t *data = page_address(pages[i]);
-
 		if (pages[i]->index == f->fail_index)
 			return -EIO;
-		memset(data, 0, PAGE_SIZE);
-		data[0] = f->store[pages[i]->index];
+		clear_highpage(pages[i]);
+		memcpy_to_page(pages[i], 0, &f->store[pages[i]->index], sizeof(f->store[0]));
 		page_set_flag(pages[i], PG_uptodate);
 		f->read_pages++;
 	}
@@ -97,7 +94,7 @@ static inline int tfile_writepage(struct address_space *mapping, struct page *pa
 	struct test_file *f = mapping->host;
 
 	page_clear_flag(page, PG_dirty);
-	f->store[page->index] = *(uint64_t *)page_address(page);
+	memcpy_from_page(&f->store[page->index], page, 0, sizeof(f->store[0]));
 	f->writes++;
 	return 0;
 }
@@ -137,7 +134,7 @@ static inline int tfile_write(struct test_file *f, uint64_t index, uint64_t valu
 
 	if (err)
 		return err;
-	*(uint64_t *)page_address(page) = value;
+	memcpy_to_page(page, 0, &value, sizeof(value));
 	set_page_dirty(page);
 	unlock_page(page);
 	put_page(page);

@@ -1,0 +1,48 @@
+/*
+ * layout.c - where a machine's memory lies in the process: all of it is the direct map, anywhere.
+ */
+#define _GNU_SOURCE
+#include "host/internal.h"
+
+#include <sys/mman.h>
+
+#define KVA_SIZE (8ull << 30) /* kernel addresses for vmalloc */
+
+static void *map(size_t size, int prot, int flags, int fd)
+{
+	void *p = mmap(NULL, size, prot, flags | MAP_NORESERVE, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+bool host_map_layout(struct host_machine *h)
+{
+	h->ram_size = h->phys_size;
+	h->ram = map(h->ram_size, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd);
+	h->kva_size = KVA_SIZE;
+	h->kva = map(h->kva_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	return h->ram && h->kva;
+}
+
+void host_unmap_layout(struct host_machine *h)
+{
+	if (h->ram)
+		munmap(h->ram, h->ram_size);
+	if (h->kva)
+		munmap(h->kva, h->kva_size);
+}
+
+void host_start_highmem(struct host_machine *h)
+{
+	(void)h;
+}
+
+void host_phys_read(struct host_machine *h, phys_t phys, void *buf, size_t len)
+{
+	memcpy(buf, h->ram + phys.a, len);
+}
+
+void host_phys_write(struct host_machine *h, phys_t phys, const void *buf, size_t len)
+{
+	memcpy(h->ram + phys.a, buf, len);
+}

@@ -1,0 +1,208 @@
+/*
+ * zonelist.c - in which order a request tries the zones of all nodes, and for which node it asks.
+ *
+ * Each node has a list for each kind of request: its own zones from the highest that will do downwards, then those of the
+ * nearest other node, and so on (Linux's "node order": near memory of a scarcer kind before far memory). Of
+ * nodes at the same distance the next one upwards comes first, and one that is already the first choice of others
+ * later, so that a full node does not flood one neighbour.
+ *
+ * Which node: that of the running CPU, unless the task has a policy (set_mempolicy(2)). A CPU's short way
+ * (alloc_pages) leads to lists of its own node only, and is closed while a task with a policy runs, so it needs
+ * neither flag nor policy to be looked at.
+ *
+ * Sources: Linux 6.1's Documentation/mm/numa, admin-guide/mm/numa_memory_policy; ACPI 6.4, 5.2.17 (distances).
+ */
+#include "mm/frame/internal.h"
+
+#define LOCAL_DISTANCE  10u
+#define REMOTE_DISTANCE 20u
+
+unsigned node_distance(unsigned from, unsigned to)
+{
+	unsigned distance = machine()->config.node_distance[from][to];
+
+	return distance ? distance : from == to ? LOCAL_DISTANCE : REMOTE_DISTANCE;
+}
+
+unsigned cpu_to_node(unsigned cpu)
+{
+	const struct frame_config *c = &machine()->config;
+	unsigned nid = c->cpu_node_set ? c->cpu_node[cpu] : cpu % machine()->nr_nodes;
+
+	return nid < machine()->nr_nodes ? nid : 0;
+}
+
+unsigned numa_node_id(void)
+{
+	return cpu_to_node(cpu_id());
+}
+
+/* --- the lists -------------------------------------------------------------------------------- */
+
+static unsigned append_node(struct zonelist *list, unsigned n, struct pglist_data *node,
+                            unsigned highest)
+{
+	for (unsigned i = highest + 1; i-- > 0;)
+		if (node->zones[i].present)
+			list->zones[n++] = &node->zones[i];
+	list->zones[n] = NULL;
+	return n;
+}
+
+/* The nearest node that is not in `used`; load: how often each is somebody's first choice. */
+static unsigned next_best_node(unsigned from, unsigned used, const unsigned load[])
+{
+	unsigned best = from, best_value = UINT32_MAX;
+
+	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++) {
+		unsigned value =
+		        (node_distance(from, nid) + (nid < from)) * MAX_NUMNODES * MAX_NUMNODES +
+		        load[nid];
+
+		if (!(used >> nid & 1) && (nid == from || value < best_value)) {
+			best = nid;
+			best_value = nid == from ? 0 : value;
+		}
+	}
+	return best;
+}
+
+static void build_node(struct pglist_data *node, unsigned load[])
+{
+	unsigned nodes = machine()->nr_nodes, used = 0, order[MAX_NUMNODES];
+
+	for (unsigned i = 0; i < nodes; i++) {
+		order[i] = next_best_node(node->nid, used, load);
+		used |= 1u << order[i];
+		load[order[i]] += i ? nodes - i : 0;
+	}
+	for (unsigned highest = 0; highest < MAX_NR_ZONES; highest++) {
+		unsigned n = 0;
+
+		append_node(&node->nofallback[highest], 0, node, highest);
+		for (unsigned i = 0; i < nodes; i++)
+			n = append_node(&node->zonelist[highest], n, &machine()->node[order[i]],
+			                highest);
+	}
+}
+
+void build_zonelists(void)
+{
+	unsigned load[MAX_NUMNODES] = {0};
+
+	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++)
+		build_node(&machine()->node[nid], load);
+}
+
+/* --- which node ------------------------------------------------------------------------------- */
+
+static unsigned first_node(unsigned nodes)
+{
+	return nodes ? (unsigned)__builtin_ctz(nodes) : 0;
+}
+
+/* The node after the last one, round and round. */
+static unsigned interleave(struct mempolicy *policy)
+{
+	unsigned above = policy->nodes & ~((2u << policy->next) - 1);
+
+	policy->next = (uint8_t)first_node(above ? above : policy->nodes);
+	return policy->next;
+}
+
+/* Returns the node to begin with; ac->nodes: all that will do. */
+static unsigned apply_policy(struct alloc_context *ac, struct mempolicy *policy)
+{
+	unsigned here = numa_node_id();
+
+	switch (policy->mode) {
+	case MPOL_PREFERRED:
+		return first_node(policy->nodes);
+	case MPOL_INTERLEAVE:
+		ac->interleaved = true;
+		return interleave(policy);
+	case MPOL_BIND:
+		/* Low zones exist on few nodes, and who needs one cannot do with another. */
+		if (ac->highest_zone >= machine()->movable_zone)
+			ac->nodes &= policy->nodes;
+		break;
+	case MPOL_PREFERRED_MANY:
+		ac->preferred_nodes = policy->nodes;
+		break;
+	}
+	return here;
+}
+
+void choose_nodes(struct alloc_context *ac, int nid)
+{
+	struct mempolicy *policy = in_interrupt() ? NULL : this_cpu()->mempolicy;
+	bool here_only = ac->gfp & __GFP_THISNODE;
+	struct zone *const *z;
+
+	ac->nodes = ~0u;
+	if (nid < 0)
+		nid = (int)(policy && !here_only ? apply_policy(ac, policy) : numa_node_id());
+	if (policy && policy->mems && ac->gfp & __GFP_HARDWALL && !(ac->gfp & __GFP_ATOMIC))
+		ac->nodes &= policy->mems;
+	ac->zonelist = here_only ? &machine()->node[nid].nofallback[ac->highest_zone]
+	                         : &machine()->node[nid].zonelist[ac->highest_zone];
+	for (z = ac->zonelist->zones; *z && !(ac->nodes >> (*z)->nid & 1); z++)
+		;
+	ac->preferred = *z;
+}
+
+void cpu_set_mempolicy(struct mempolicy *policy)
+{
+	struct cpu_area *cpu = this_cpu();
+	irq_state_t irq = irq_save();
+
+	cpu->mempolicy = policy && !mempolicy_is_default(policy) ? policy : NULL;
+	if (cpu->pcp_ready)
+		setup_fast_pcp(cpu);
+	irq_restore(irq);
+}
+
+/* --- counts ----------------------------------------------------------------------------------- */
+
+static void numa_count(struct zone *zone, enum numa_stat_item item)
+{
+	atomic_fetch_add_explicit(&zone->numa[item], 1, memory_order_relaxed);
+}
+
+void count_numa_event(const struct alloc_context *ac, struct zone *zone)
+{
+	atomic_fetch_add_explicit(&this_cpu()->slow_pages[zone->id], (uint64_t)1 << ac->order,
+	                          memory_order_relaxed);
+	numa_count(zone, zone->nid == numa_node_id() ? NUMA_LOCAL : NUMA_OTHER);
+	if (zone->nid != ac->preferred->nid) {
+		numa_count(zone, NUMA_MISS);
+		numa_count(ac->preferred, NUMA_FOREIGN);
+		return;
+	}
+	numa_count(zone, NUMA_HIT);
+	if (ac->interleaved)
+		numa_count(zone, NUMA_INTERLEAVE_HIT);
+}
+
+/* The short way counts pages by kind of zone only; but it leads to the CPU's own node only. */
+static uint64_t short_way(const struct zone *zone)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < machine()->nr_cpus; i++) {
+		const struct cpu_area *cpu = machine()->cpu[i];
+
+		if (cpu && cpu_to_node(i) == zone->nid)
+			pages += READ_ONCE(cpu->counters[zone_counter(zone->id)]) -
+			         atomic_load_explicit(&cpu->slow_pages[zone->id],
+			                              memory_order_relaxed);
+	}
+	return pages;
+}
+
+uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item)
+{
+	uint64_t n = atomic_load_explicit(&zone->numa[item], memory_order_relaxed);
+
+	return item == NUMA_HIT || item == NUMA_LOCAL ? n + short_way(zone) : n;
+}

@@ -1,0 +1,394 @@
+/*
+ * nodes_test.c - machines of several nodes: near memory first, then by distance; counts, policies, ZONE_MOVABLE,
+ * descriptors that come when they are needed.
+ */
+#include "host/internal.h"
+#include "mm/frame/internal.h"
+#include "test/unit/unit.h"
+
+#include <quire/check.h>
+
+#define MB (1ull << 20)
+#define GB (1ull << 30)
+
+static struct host_machine *outer, *own;
+
+static bool enter(const struct host_config *config)
+{
+	outer = machine() ? host_of(machine()) : NULL;
+	own = host_create(config);
+	return own != NULL;
+}
+
+static void leave(void)
+{
+	host_destroy(own);
+	if (outer)
+		host_enter(outer, 0);
+}
+
+static struct zone *zone(unsigned nid, enum zone_type type)
+{
+	return &machine()->node[nid].zones[type];
+}
+
+/* Frames in a chain by lru.next. */
+struct hoard {
+	uint32_t first;
+	uint64_t count;
+};
+
+static void keep(struct hoard *h, struct page *page)
+{
+	page->lru.next = h->first;
+	h->first = page_to_pfn(page).n;
+	h->count++;
+}
+
+static void release(struct hoard *h)
+{
+	while (h->count) {
+		struct page *page = pfn_to_page(PFN(h->first));
+
+		h->first = page->lru.next;
+		h->count--;
+		__free_page(page);
+	}
+}
+
+/* --- shape ------------------------------------------------------------------------------------ */
+
+static const struct host_config two = {
+        .ram = 256 * MB, .cpus = 2, .frames = {.nr_nodes = 2, .numa_fake = true}};
+
+UNIT_TEST(memory_is_split_evenly)
+{
+	CHECK(enter(&two));
+	CHECK_EQ(machine()->nr_nodes, 2);
+	CHECK_EQ(machine()->node[0].present, 128 * MB / PAGE_SIZE);
+	CHECK_EQ(machine()->node[1].present, 128 * MB / PAGE_SIZE);
+	CHECK_EQ(zone(1, ZONE_DMA)->present, 0);
+	CHECK_EQ(zone(1, ZONE_DMA32)->start.n, 128 * MB / PAGE_SIZE);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+UNIT_TEST(holes_and_small_machines_split_too)
+{
+	CHECK(enter(&(struct host_config){.ram = 96 * MB,
+	                                  .hole_start = 16 * MB,
+	                                  .hole_end = 80 * MB,
+	                                  .frames = {.nr_nodes = 3, .numa_fake = true}}));
+	for (unsigned nid = 0; nid < 3; nid++)
+		CHECK_EQ(machine()->node[nid].present, 32 * MB / PAGE_SIZE);
+	CHECK_SOUND(mm_check());
+	leave();
+	CHECK(enter(&(struct host_config){.ram = 8 * MB,
+	                                  .frames = {.nr_nodes = 4, .numa_fake = true}}));
+	CHECK_EQ(machine()->nr_nodes, 1); /* no whole block for each */
+	leave();
+}
+
+/* A ring of four: each has two neighbours at 20 and one opposite at 30. */
+static const struct host_config ring = {.ram = 128 * MB,
+                                        .cpus = 4,
+                                        .frames = {.nr_nodes = 4,
+                                                   .numa_fake = true,
+                                                   .node_distance = {{10, 20, 30, 20},
+                                                                     {20, 10, 20, 30},
+                                                                     {30, 20, 10, 20},
+                                                                     {20, 30, 20, 10}}}};
+
+UNIT_TEST(zonelists_go_by_distance)
+{
+	CHECK(enter(&ring));
+	for (unsigned nid = 0; nid < 4; nid++) {
+		struct zone *const *z = machine()->node[nid].zonelist[ZONE_NORMAL].zones;
+		unsigned last = 0;
+
+		CHECK_EQ(z[0]->nid, nid);
+		for (; *z; z++) {
+			CHECK_LE(last, node_distance(nid, (*z)->nid));
+			last = node_distance(nid, (*z)->nid);
+		}
+		CHECK_EQ(last, 30);
+	}
+	/* Of two neighbours the next one upwards. */
+	CHECK_EQ(machine()->node[1].zonelist[ZONE_NORMAL].zones[1]->nid, 2);
+	leave();
+}
+
+/* --- who gets what ---------------------------------------------------------------------------- */
+
+UNIT_TEST(a_cpu_allocates_near_itself)
+{
+	struct hoard h = {0};
+
+	CHECK(enter(&two));
+	for (unsigned cpu = 0; cpu < 2; cpu++) {
+		host_enter(own, cpu);
+		for (unsigned i = 0; i < 300; i++) {
+			struct page *page = alloc_pages(GFP_KERNEL, 0);
+
+			CHECK(page);
+			CHECK_EQ(page_to_nid(page), cpu);
+			keep(&h, page);
+		}
+		release(&h);
+	}
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+static uint64_t stat(unsigned nid, enum numa_stat_item item)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < MAX_NR_ZONES; i++)
+		sum += zone_numa_stat(zone(nid, i), item);
+	return sum;
+}
+
+/* Take all that GFP_NOWAIT may have; from the other node only when the near one is down to its mark. */
+static void fill(struct hoard *h)
+{
+	const struct zone *near = zone(0, ZONE_DMA32);
+	struct page *page;
+
+	while ((page = alloc_page(GFP_NOWAIT | __GFP_NOWARN))) {
+		if (page_to_nid(page) == 1 && h->count < near->managed)
+			CHECK_LE(zone_free(near), near->watermark[WMARK_LOW] + 1);
+		keep(h, page);
+	}
+}
+
+UNIT_TEST(fallback_is_counted)
+{
+	uint64_t hit, local, miss;
+	struct hoard h = {0};
+
+	CHECK(enter(&two));
+	hit = stat(0, NUMA_HIT);
+	local = stat(0, NUMA_LOCAL);
+	CHECK_EQ(hit, local);
+	CHECK_CALL(fill(&h));
+	miss = stat(1, NUMA_MISS);
+	CHECK_GT(miss, 20000); /* of node 1's 32768 */
+	CHECK_EQ(stat(0, NUMA_FOREIGN), miss);
+	CHECK_EQ(stat(1, NUMA_OTHER), miss);
+	CHECK_EQ(stat(0, NUMA_HIT) - hit, h.count - miss);
+	CHECK_EQ(stat(0, NUMA_LOCAL) - local, h.count - miss);
+	CHECK_EQ(stat(1, NUMA_HIT), 0);
+	release(&h);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+UNIT_TEST(thisnode_is_this_node_or_nothing)
+{
+	struct hoard h = {0};
+	struct page *page;
+
+	CHECK(enter(&two));
+	page = alloc_pages_node(1, GFP_KERNEL | __GFP_THISNODE, 0);
+	CHECK(page);
+	CHECK_EQ(page_to_nid(page), 1);
+	__free_page(page);
+	while ((page = alloc_page(GFP_NOWAIT | __GFP_THISNODE | __GFP_NOWARN))) {
+		CHECK_EQ(page_to_nid(page), 0);
+		keep(&h, page);
+	}
+	page = alloc_page(GFP_NOWAIT);
+	CHECK(page);
+	CHECK_EQ(page_to_nid(page), 1);
+	keep(&h, page);
+	/* No zone of that kind there at all. */
+	CHECK_EQ(alloc_pages_node(1, GFP_DMA | __GFP_THISNODE | __GFP_NOWARN, 0), NULL);
+	release(&h);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+/* --- policies --------------------------------------------------------------------------------- */
+
+static void check_places(struct mempolicy *policy, gfp_t gfp, const char *want)
+{
+	cpu_set_mempolicy(policy);
+	for (; *want; want++) {
+		struct page *page = alloc_page(gfp);
+		unsigned nid;
+
+		CHECK(page);
+		nid = page_to_nid(page);
+		__free_page(page);
+		CHECK_MSG(nid == (unsigned)(*want - '0'), "node %u instead of %c", nid, *want);
+	}
+	cpu_set_mempolicy(NULL);
+}
+
+UNIT_TEST(policies_of_tasks)
+{
+	struct mempolicy bind = {.mode = MPOL_BIND, .nodes = 1 << 2},
+	                 prefer = {.mode = MPOL_PREFERRED, .nodes = 1 << 3},
+	                 many = {.mode = MPOL_PREFERRED_MANY, .nodes = 1 << 2 | 1 << 3},
+	                 turns = {.mode = MPOL_INTERLEAVE, .nodes = 1 << 1 | 1 << 2 | 1 << 3},
+	                 local = {.mode = MPOL_LOCAL};
+	uint64_t interleaved;
+
+	CHECK(enter(&ring));
+	CHECK_CALL(check_places(&bind, GFP_HIGHUSER, "222"));
+	CHECK_CALL(check_places(&prefer, GFP_HIGHUSER, "333"));
+	CHECK_CALL(check_places(&many, GFP_HIGHUSER, "333")); /* the nearer of the two */
+	interleaved = stat(2, NUMA_INTERLEAVE_HIT);
+	CHECK_CALL(check_places(&turns, GFP_HIGHUSER, "1231231"));
+	CHECK_EQ(stat(2, NUMA_INTERLEAVE_HIT), interleaved + 2);
+	CHECK_CALL(check_places(&local, GFP_HIGHUSER, "000"));
+	CHECK_CALL(check_places(NULL, GFP_HIGHUSER, "000"));
+	/* Who names a node means it. */
+	CHECK_CALL(check_places(&bind, GFP_HIGHUSER | __GFP_THISNODE, "00"));
+	leave();
+}
+
+UNIT_TEST(hardwall_keeps_to_the_tasks_nodes)
+{
+	struct mempolicy wall = {.mems = 1 << 1};
+	struct hoard h = {0};
+	struct page *page;
+
+	CHECK(enter(&two));
+	CHECK_CALL(check_places(&wall, GFP_USER, "111"));
+	CHECK_CALL(check_places(&wall, GFP_KERNEL, "000")); /* the kernel's own, near */
+	CHECK_CALL(check_places(&wall, GFP_ATOMIC | __GFP_HARDWALL, "000")); /* cannot wait */
+	cpu_set_mempolicy(&wall);
+	while ((page = alloc_page((GFP_USER & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN))) {
+		CHECK_EQ(page_to_nid(page), 1);
+		keep(&h, page);
+	}
+	CHECK_GT(zone_free_pages(zone(0, ZONE_DMA32)), 20000);
+	cpu_set_mempolicy(NULL);
+	release(&h);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+/* --- ZONE_MOVABLE ----------------------------------------------------------------------------- */
+
+UNIT_TEST(movablecore_makes_a_zone)
+{
+	struct page *page;
+
+	CHECK(enter(&(struct host_config){.ram = 128 * MB, .frames = {.movablecore = 32 * MB}}));
+	CHECK_EQ(zone(0, ZONE_MOVABLE)->present, 32 * MB / PAGE_SIZE);
+	CHECK_EQ(zone(0, ZONE_DMA32)->present, 80 * MB / PAGE_SIZE);
+	page = alloc_page(GFP_HIGHUSER_MOVABLE);
+	CHECK(page);
+	CHECK_EQ(page_zone_id(page), ZONE_MOVABLE);
+	__free_page(page);
+	page = alloc_page(GFP_HIGHUSER);
+	CHECK(page);
+	CHECK_EQ(page_zone_id(page), ZONE_DMA32);
+	__free_page(page);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+static void check_movable(const struct frame_config *c, uint64_t ram, uint64_t node0,
+                          uint64_t node1)
+{
+	CHECK(enter(&(struct host_config){.ram = ram, .cpus = 2, .frames = *c}));
+	CHECK_EQ(zone(0, ZONE_MOVABLE)->present, node0 / PAGE_SIZE);
+	CHECK_EQ(zone(1, ZONE_MOVABLE)->present, node1 / PAGE_SIZE);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+/* What is for everybody is spread over the nodes; the lower zones count, and are nobody's to give. */
+UNIT_TEST(kernelcore_is_spread_over_nodes)
+{
+	const struct frame_config core = {.nr_nodes = 2, .numa_fake = true, .kernelcore = 128 * MB},
+	                          percent = {.nr_nodes = 2,
+	                                     .numa_fake = true,
+	                                     .movablecore_percent = 50},
+	                          both = {.nr_nodes = 2,
+	                                  .numa_fake = true,
+	                                  .kernelcore = 192 * MB,
+	                                  .movablecore = 128 * MB},
+	                          all = {.nr_nodes = 2, .numa_fake = true, .kernelcore = 1 * GB};
+
+	CHECK_CALL(check_movable(&core, 256 * MB, 64 * MB, 64 * MB));
+	CHECK_CALL(check_movable(&percent, 256 * MB, 64 * MB, 64 * MB));
+	CHECK_CALL(check_movable(&both, 256 * MB, 32 * MB, 32 * MB));
+	CHECK_CALL(check_movable(&all, 256 * MB, 0, 0));
+}
+
+UNIT_TEST(core_sizes_are_parsed)
+{
+	uint64_t bytes = 7;
+	unsigned percent = 7;
+
+	CHECK(parse_core_size("64M", &bytes, &percent));
+	CHECK_EQ(bytes, 64 * MB);
+	CHECK(parse_core_size("1g", &bytes, &percent));
+	CHECK_EQ(bytes, GB);
+	CHECK(parse_core_size("4096", &bytes, &percent));
+	CHECK_EQ(bytes, 4096);
+	CHECK_EQ(percent, 7);
+	CHECK(parse_core_size("30%", &bytes, &percent));
+	CHECK_EQ(percent, 30);
+	CHECK_EQ(bytes, 4096);
+	CHECK(!parse_core_size("101%", &bytes, &percent));
+	CHECK(!parse_core_size("12X", &bytes, &percent));
+	CHECK(!parse_core_size("12MB", &bytes, &percent));
+	CHECK(!parse_core_size("", &bytes, &percent));
+	CHECK(!parse_core_size("99999999999T", &bytes, &percent));
+}
+
+/* --- descriptors on demand -------------------------------------------------------------------- */
+
+static uint64_t online_frames(void)
+{
+	uint64_t n = 0;
+
+	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++)
+		n += pfn_online(pfn);
+	return n;
+}
+
+UNIT_TEST(descriptors_come_when_they_are_needed)
+{
+	uint64_t free, online;
+	struct hoard h = {0};
+	struct page *page;
+
+	CHECK(enter(&(struct host_config){.ram = GB}));
+	free = nr_free_pages();
+	online = online_frames();
+	CHECK_GE(free, GB / PAGE_SIZE - 64);  /* all of it counts as free, */
+	CHECK_LE(online, GB / PAGE_SIZE / 4); /* a part has descriptors */
+	while ((page = alloc_page(GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN))) {
+		CHECK(pfn_online(page_to_pfn(page).n));
+		keep(&h, page);
+		if (h.count % 65536 == 0)
+			CHECK_EQ(nr_free_pages(), free - h.count);
+	}
+	CHECK_EQ(h.count, free);
+	CHECK_EQ(online_frames(), GB / PAGE_SIZE);
+	for_each_zone(z)
+		CHECK_EQ(z->deferred, 0);
+	release(&h);
+	CHECK_EQ(nr_free_pages(), free);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+/* 64 GB: 512 MB of descriptors, of which the boot writes few. */
+UNIT_TEST(a_large_machine_starts_at_once)
+{
+	CHECK(enter(
+	        &(struct host_config){.ram = 64 * GB, .hole_start = 3 * GB, .hole_end = 4 * GB}));
+	CHECK_GE(nr_free_pages(), 64 * GB / PAGE_SIZE - 64);
+	CHECK_LE(online_frames(), GB / PAGE_SIZE);
+	CHECK_GE(zone_free_blocks(zone(0, ZONE_NORMAL), MAX_ORDER - 1),
+	         (zone(0, ZONE_NORMAL)->managed >> (MAX_ORDER - 1)) - 2);
+	leave();
+}

@@ -1,0 +1,249 @@
+/*
+ * gfp_test.c - the flags of lecture 002's tables, one by one: what the allocator may do for a request, seen from the one
+ * hook through which it asks for memory to be freed. Nodes (HARDWALL, THISNODE): host/nodes_test.c; warnings:
+ * host/gfp_log_test.c; COMP, ZERO, HIGH and the reserves: alloc_test.c.
+ */
+#include "mm/frame/internal.h"
+#include "test/unit/unit.h"
+
+static struct {
+	uint32_t first; /* frames hoarded, by lru.next */
+	uint64_t count;
+	unsigned calls;
+	gfp_t gfp; /* of the last call */
+	unsigned order;
+	unsigned give; /* frames to free at each call */
+	unsigned from; /* but not before this call */
+} seen;
+
+static void keep(struct page *page)
+{
+	page->lru.next = seen.first;
+	seen.first = page_to_pfn(page).n;
+	seen.count++;
+}
+
+static uint64_t give(uint64_t n)
+{
+	uint64_t given = 0;
+
+	for (; given < n && seen.count; given++, seen.count--) {
+		struct page *page = pfn_to_page(PFN(seen.first));
+
+		seen.first = page->lru.next;
+		__free_page(page);
+	}
+	return given;
+}
+
+static uint64_t watching(gfp_t gfp, unsigned order)
+{
+	seen.gfp = gfp;
+	seen.order = order;
+	return ++seen.calls < seen.from ? 0 : give(seen.give);
+}
+
+static void take_everything(void)
+{
+	struct page *page;
+
+	while ((page = alloc_page(GFP_NOWAIT | __GFP_HIGHMEM | __GFP_MOVABLE | __GFP_MEMALLOC |
+	                          __GFP_NOWARN)))
+		keep(page);
+}
+
+static uint64_t (*saved_hook)(gfp_t gfp, unsigned order);
+static uint64_t free_before;
+
+static void tight(void)
+{
+	seen = (__typeof__(seen)){.first = PFN_NONE_N};
+	saved_hook = reclaim_hook;
+	reclaim_hook = NULL;
+	free_before = nr_free_pages();
+	take_everything();
+	reclaim_hook = watching;
+}
+
+static void relax(void)
+{
+	reclaim_hook = saved_hook;
+	give(UINT64_MAX);
+	CHECK_EQ(nr_free_pages(), free_before);
+	CHECK_SOUND(frame_check());
+}
+
+/* On a machine without a free frame: the flags that the hook is told, 0: not called. */
+static gfp_t told(gfp_t gfp, unsigned order)
+{
+	struct page *page;
+
+	seen.calls = 0;
+	seen.gfp = 0;
+	page = alloc_pages(gfp | __GFP_NORETRY | __GFP_NOWARN, order);
+	if (page)
+		__free_pages(page, order);
+	return page ? ~0u : seen.gfp & ~(__GFP_NORETRY | __GFP_NOWARN);
+}
+
+/* __GFP_WAIT: who may not sleep is not helped. */
+UNIT_TEST(wait)
+{
+	tight();
+	CHECK_EQ(told(GFP_NOWAIT, 0), 0);
+	CHECK_EQ(told(GFP_ATOMIC, 0), 0);
+	CHECK_EQ(told(GFP_DMA, 0), 0);
+	CHECK_EQ(told(__GFP_IO | __GFP_FS, 0), 0);
+	CHECK_EQ(told(__GFP_WAIT, 0), __GFP_WAIT);
+	CHECK_EQ(seen.calls, 1);
+	CHECK_CALL(relax());
+}
+
+/* __GFP_IO, __GFP_FS: what may be done to free memory is what the caller can bear. */
+UNIT_TEST(io_and_fs)
+{
+	tight();
+	CHECK_EQ(told(GFP_NOIO, 0) & (__GFP_IO | __GFP_FS), 0);
+	CHECK_EQ(told(GFP_NOFS, 0) & (__GFP_IO | __GFP_FS), __GFP_IO);
+	CHECK_EQ(told(GFP_KERNEL, 3) & (__GFP_IO | __GFP_FS), __GFP_IO | __GFP_FS);
+	CHECK_EQ(seen.order, 3);
+	CHECK_EQ(told(GFP_HIGHUSER_MOVABLE, 0), GFP_HIGHUSER_MOVABLE);
+	CHECK_CALL(relax());
+}
+
+static struct page *asking(gfp_t gfp, unsigned order, unsigned n, unsigned from)
+{
+	seen.calls = 0;
+	seen.give = n;
+	seen.from = from;
+	return alloc_pages(gfp | __GFP_NOWARN, order);
+}
+
+/* What reclaim brings is given to who waited for it, as soon as the marks allow. */
+UNIT_TEST(waiting_helps)
+{
+	struct page *page;
+
+	tight();
+	page = asking(GFP_KERNEL, 0, 32, 1);
+	CHECK(page);
+	CHECK_GT(seen.calls, 1); /* the reserve fills first */
+	keep(page);
+	CHECK_CALL(relax());
+}
+
+/* __GFP_NORETRY: one round. __GFP_REPEAT: so many, and then fails. __GFP_NOFAIL: as many as it takes. */
+UNIT_TEST(how_often)
+{
+	struct page *page;
+
+	tight();
+	CHECK_EQ(asking(GFP_KERNEL | __GFP_NORETRY, 0, 0, 0), NULL);
+	CHECK_EQ(seen.calls, 1);
+	CHECK_EQ(asking(GFP_KERNEL | __GFP_REPEAT, 0, 0, 0), NULL);
+	CHECK_GT(seen.calls, 8);
+	CHECK_LT(seen.calls, 40);
+	CHECK_EQ(asking(GFP_KERNEL, 0, 0, 0), NULL);
+	CHECK_EQ(seen.calls, 1); /* nothing freed: not worth another */
+	page = asking(GFP_KERNEL | __GFP_NOFAIL, 0, 2000, 50);
+	CHECK(page);
+	CHECK_GE(seen.calls, 50);
+	keep(page);
+	CHECK_CALL(relax());
+}
+
+/* A costly order is not waited for, though frames do come; with __GFP_REPEAT it is. */
+UNIT_TEST(costly_orders)
+{
+	tight();
+	CHECK_EQ(asking(GFP_KERNEL, MAX_ORDER - 1, 1, 1), NULL);
+	CHECK_EQ(seen.calls, 1);
+	CHECK_EQ(asking(GFP_KERNEL | __GFP_REPEAT, MAX_ORDER - 1, 0, 0), NULL);
+	CHECK_GT(seen.calls, 8);
+	CHECK_CALL(relax());
+}
+
+/* __GFP_NOMEMALLOC wins over __GFP_MEMALLOC and over the deeper half of GFP_ATOMIC, not over __GFP_HIGH. */
+UNIT_TEST(nomemalloc)
+{
+	uint64_t ordinary, atomic_no, atomic;
+
+	seen = (__typeof__(seen)){.first = PFN_NONE_N};
+	free_before = nr_free_pages();
+	saved_hook = reclaim_hook;
+	for (struct page *p; (p = alloc_page(GFP_NOWAIT | __GFP_NOWARN));)
+		keep(p);
+	ordinary = nr_free_pages();
+	CHECK_EQ(alloc_page(GFP_NOWAIT | __GFP_MEMALLOC | __GFP_NOMEMALLOC | __GFP_NOWARN), NULL);
+	for (struct page *p; (p = alloc_page(GFP_ATOMIC | __GFP_NOMEMALLOC | __GFP_NOWARN));)
+		keep(p);
+	atomic_no = nr_free_pages();
+	for (struct page *p; (p = alloc_page(GFP_ATOMIC | __GFP_NOWARN));)
+		keep(p);
+	atomic = nr_free_pages();
+	CHECK_LT(atomic_no, ordinary);
+	CHECK_LT(atomic, atomic_no);
+	CHECK_GT(atomic, 0);
+	CHECK_CALL(relax());
+}
+
+/* __GFP_COLD: the frame that was free longest, and the hot one stays for who will touch it. */
+UNIT_TEST(cold)
+{
+	struct page *pages[200], *hot, *cold;
+	unsigned batch;
+
+	drain_local_pages();
+	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
+		CHECK(pages[i] = alloc_page(GFP_KERNEL));
+	drain_local_pages();
+	batch = page_pcp(this_cpu(), pages[0]->flags)->batch;
+	CHECK_LT(batch, ARRAY_SIZE(pages) / 2);
+	for (unsigned i = 0; i <= batch; i++) /* a batch becomes cold, and one is hot */
+		__free_page(pages[i]);
+	cold = alloc_page(GFP_KERNEL | __GFP_COLD);
+	CHECK_NE(cold, pages[batch]);
+	hot = alloc_page(GFP_KERNEL);
+	CHECK_EQ(hot, pages[batch]);
+	__free_page(cold);
+	__free_page(hot);
+	for (unsigned i = batch + 1; i < ARRAY_SIZE(pages); i++)
+		__free_page(pages[i]);
+	CHECK_SOUND(frame_check());
+}
+
+/* Zone modifiers, in all combinations: which zone is the highest that will do. */
+UNIT_TEST(zone_modifier_table)
+{
+	static const uint8_t zone[16] = {
+	        ZONE_NORMAL, ZONE_DMA, ZONE_HIGHMEM, ZONE_DMA, /* -, DMA, HIGHMEM, both */
+	        ZONE_DMA32,  ZONE_DMA, ZONE_DMA32,   ZONE_DMA, /* with DMA32 */
+	        ZONE_NORMAL, ZONE_DMA, ZONE_MOVABLE, ZONE_DMA, /* with MOVABLE */
+	        ZONE_DMA32,  ZONE_DMA, ZONE_DMA32,   ZONE_DMA,
+	};
+
+	for (gfp_t gfp = 0; gfp < 16; gfp++) {
+		struct page *page = alloc_page(gfp | GFP_NOWAIT);
+
+		CHECK_EQ(gfp_zone(gfp), zone[gfp]);
+		CHECK(page);
+		CHECK_LE(page_zone_id(page), zone[gfp]);
+		__free_page(page);
+	}
+}
+
+/* The composed types, as the lecture's table composes them. */
+UNIT_TEST(composed_types)
+{
+	const gfp_t asked = __GFP_WAIT | __GFP_IO | __GFP_FS | __GFP_HIGH | __GFP_HIGHMEM |
+	                    __GFP_DMA | __GFP_HARDWALL | __GFP_MOVABLE;
+
+	CHECK_EQ(GFP_ATOMIC & asked, __GFP_HIGH);
+	CHECK_EQ(GFP_NOWAIT & asked, 0);
+	CHECK_EQ(GFP_NOIO & asked, __GFP_WAIT);
+	CHECK_EQ(GFP_NOFS & asked, __GFP_WAIT | __GFP_IO);
+	CHECK_EQ(GFP_KERNEL & asked, __GFP_WAIT | __GFP_IO | __GFP_FS);
+	CHECK_EQ(GFP_USER & asked, (GFP_KERNEL & asked) | __GFP_HARDWALL);
+	CHECK_EQ(GFP_HIGHUSER & asked, (GFP_USER & asked) | __GFP_HIGHMEM);
+	CHECK_EQ(GFP_DMA & asked, __GFP_DMA);
+}

@@ -1,0 +1,156 @@
+/*
+ * numa.c - what set_mempolicy and get_mempolicy answer, the same on Linux and on Quire with one node; and with an argument,
+ * on Quire with that many nodes: where the pages of a policy lie.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { DEFAULT, PREFERRED, BIND, INTERLEAVE, LOCAL, PREFERRED_MANY };
+enum { F_NODE = 1, F_ADDR = 2, F_MEMS = 4, STATIC = 0x8000, RELATIVE = 0x4000 };
+
+#define P     4096ul
+#define PAGES 64
+
+static long set(int mode, unsigned long *mask, unsigned long maxnode)
+{
+	return syscall(SYS_set_mempolicy, mode, mask, maxnode);
+}
+
+static long get(int *mode, unsigned long *mask, unsigned long maxnode, void *addr, unsigned flags)
+{
+	return syscall(SYS_get_mempolicy, mode, mask, maxnode, addr, flags);
+}
+
+#define SAY(expr)                                                                           \
+	do {                                                                                \
+		long r_ = (expr);                                                           \
+		if (r_ < 0)                                                                 \
+			printf("%-60s error %d\n", #expr, errno);                           \
+		else                                                                        \
+			printf("%-60s %ld mode %#x nodes %#lx\n", #expr, r_, mode, out[0]); \
+	} while (0)
+
+static void errors(void)
+{
+	unsigned long none[20] = {0}, one[20] = {1}, two[20] = {2}, far[20] = {1, [16] = 1},
+	              out[20];
+	int mode = 0;
+	char *page = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	memset(out, 0, sizeof(out));
+	SAY(get(&mode, out, 1024, NULL, 0));
+	SAY(set(-1, NULL, 0));
+	SAY(set(99, one, 64));
+	SAY(set(DEFAULT, NULL, 0));
+	SAY(set(DEFAULT, one, 64));
+	SAY(set(BIND, NULL, 0));
+	SAY(set(BIND, none, 64));
+	SAY(set(BIND, one, 0));
+	SAY(set(BIND, one, 1)); /* no bits at all */
+	SAY(set(BIND, (unsigned long *)8, 64));
+	SAY(set(BIND | STATIC | RELATIVE, one, 64));
+	SAY(set(LOCAL, one, 64));
+	SAY(set(BIND, one, 1ul << 20));
+	SAY(set(INTERLEAVE, far, 1200));
+	SAY(set(BIND, two, 2)); /* bit 1 is not looked at */
+	SAY(set(BIND, one, 64));
+	SAY(get(&mode, out, 1024, NULL, 0));
+	SAY(get(&mode, out, 1024, page, F_ADDR));
+	SAY(get(&mode, NULL, 0, page, F_ADDR | F_NODE));
+	SAY(get(&mode, NULL, 0, NULL, F_NODE));
+	SAY(get(&mode, NULL, 0, page, 0));
+	SAY(get(&mode, NULL, 0, (void *)16, F_ADDR));
+	SAY(get(&mode, out, 0, NULL, 0));
+	SAY(get(&mode, out, 1024, NULL, F_MEMS));
+	SAY(get(&mode, out, 1024, NULL, F_MEMS | F_NODE));
+	SAY(get(&mode, out, 1024, NULL, 64));
+	SAY(get((int *)8, NULL, 0, NULL, 0));
+	SAY(set(PREFERRED, none, 64));
+	SAY(get(&mode, out, 1024, NULL, 0));
+	SAY(set(PREFERRED | STATIC, one, 64));
+	SAY(get(&mode, out, 1024, NULL, 0));
+	SAY(set(INTERLEAVE | RELATIVE, two, 64)); /* node 1 of one node is node 0 */
+	SAY(get(&mode, out, 1024, NULL, 0));
+	SAY(get(&mode, NULL, 0, NULL, F_NODE));
+	SAY(set(DEFAULT, NULL, 0));
+	SAY(get(&mode, out, 1024, NULL, 0));
+}
+
+/* On which nodes fresh pages lie: a letter for each. */
+static void touch(const char *what)
+{
+	char *p = mmap(NULL, PAGES * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int count[8] = {0}, node;
+
+	for (int i = 0; i < PAGES; i++) {
+		p[i * P] = 1;
+		if (get(&node, NULL, 0, p + i * P, F_ADDR | F_NODE) || node > 7)
+			printf("no node: error %d\n", errno);
+		else
+			count[node]++;
+	}
+	munmap(p, PAGES * P);
+	printf("ok %-12s", what);
+	for (int i = 0; i < 2; i++)
+		printf(" node %d: %d", i, count[i]);
+	printf("\n");
+}
+
+static void on_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		perror("sched_setaffinity");
+}
+
+static void places(void)
+{
+	unsigned long zero = 1, one = 2, both = 3;
+	unsigned cpu, node;
+
+	for (int i = 0; i < 2; i++) {
+		on_cpu(i);
+		getcpu(&cpu, &node);
+		printf("ok cpu %u node %u\n", cpu, node);
+		touch(i ? "on cpu 1" : "on cpu 0");
+	}
+	set(BIND, &zero, 64);
+	touch("bind 0");
+	set(PREFERRED, &one, 64);
+	touch("prefer 1");
+	set(PREFERRED, &zero, 64);
+	touch("prefer 0");
+	set(INTERLEAVE, &both, 64);
+	touch("interleave");
+	set(BIND, &zero, 64);
+	fflush(stdout);
+	if (!fork()) {
+		touch("child");
+		exit(0);
+	}
+	wait(NULL);
+	set(DEFAULT, NULL, 0);
+	touch("default");
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		places();
+	else
+		errors();
+	return 0;
+}

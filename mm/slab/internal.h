@@ -190,7 +190,8 @@ struct slab_alias {
 extern void *slab_closed[1];
 #define ARRAY_WORDS 64u /* of a CPU's array: one cell for the end, 62 objects, one spare */
 #define ARRAY_MAX   62u
-#define SLAB_SMALL_PAGES 2048u /* on a machine below 8 MB neither arrays nor the reaper's stack pay */
+#define SLAB_SMALL_PAGES \
+	2048u /* on a machine below 8 MB neither arrays nor the reaper's stack pay */
 
 NOINLINE void *slab_alloc_slow(struct kmem_cache *s, size_t size, gfp_t gfp, void *caller);
 NOINLINE void slab_free_slow(struct kmem_cache *s, void *object, void *caller);

@@ -178,10 +178,14 @@ static bool has_zone_above(unsigned id)
 static bool needs_own(enum kmalloc_type type)
 {
 	switch (type) {
-	case KMALLOC_DMA: return has_zone_above(ZONE_DMA);
-	case KMALLOC_DMA32: return has_zone_above(ZONE_DMA32);
-	case KMALLOC_RECLAIM: return totalram_pages() >= SLAB_SMALL_PAGES;
-	default: return true;
+	case KMALLOC_DMA:
+		return has_zone_above(ZONE_DMA);
+	case KMALLOC_DMA32:
+		return has_zone_above(ZONE_DMA32);
+	case KMALLOC_RECLAIM:
+		return totalram_pages() >= SLAB_SMALL_PAGES;
+	default:
+		return true;
 	}
 }
 

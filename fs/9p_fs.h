@@ -62,6 +62,7 @@ static inline void p9_believe(struct dentry *dentry)
 
 int p9_getattr_op(struct dentry *dentry, struct kstat *stat);
 int p9_setattr_op(struct dentry *dentry, struct iattr *attr);
+int p9_permission(struct dentry *dentry, unsigned mask);
 
 /* Write dirty pages to the server. 0 or the first error. Sleeps. */
 MUST_USE int p9_flush_inode(struct inode *inode);

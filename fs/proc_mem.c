@@ -8,6 +8,12 @@
 #include "lib/string.h"
 #include <quire/slab.h>
 
+static int memory_open(struct inode *inode, struct file *file)
+{
+	(void)file;
+	return proc_may_access(inode);
+}
+
 /* --- mem -------------------------------------------------------------------------------------- */
 
 static struct mm_struct *file_mm(struct kiocb *iocb)
@@ -89,6 +95,7 @@ static int64_t address_llseek(struct file *file, int64_t offset, int whence)
 }
 
 const struct file_operations proc_mem_fops = {
+        .open = memory_open,
         .read_iter = mem_read,
         .write_iter = mem_write,
         .llseek = address_llseek,
@@ -186,6 +193,7 @@ static int64_t pagemap_read(struct kiocb *iocb, struct iov_iter *to)
 }
 
 const struct file_operations proc_pagemap_fops = {
+        .open = memory_open,
         .read_iter = pagemap_read,
         .llseek = address_llseek,
 };

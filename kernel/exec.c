@@ -11,7 +11,7 @@
  * at least 128 KB and at most 6 MB: else E2BIG.
  */
 #include "kernel/binprm.h"
-#include "fs/abi.h"
+#include "fs/vfs.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
@@ -423,21 +423,28 @@ static void trace_rename(struct task_struct *task)
 	trace_task_rename((uint64_t)task->pid, comm[0], comm[1]);
 }
 
-/* Set-user-ID files, unless the program gave that up; the capabilities follow the ids (capabilities(7)). */
+/*
+ * Set-user-ID files, unless the program or the mount gave that up; the capabilities follow the ids (capabilities(7)). A program
+ * that its user may not read, or that runs as another user, is not dumpable.
+ */
 static void apply_file_ids(struct linux_binprm *bprm)
 {
 	const uint64_t all = (1ull << (CAP_LAST + 1)) - 1;
 	struct inode *inode = bprm->file->f_inode;
 	struct cred *cred = &current->cred;
+	bool keep = current->no_new_privs || inode->i_sb->s_flags & MS_NOSUID,
+	     dumpable = !inode_permission(bprm->file->f_dentry, MAY_READ);
 
-	if (inode->i_mode & S_ISUID && !current->no_new_privs)
+	if (inode->i_mode & S_ISUID && !keep)
 		cred->euid = inode->i_uid;
-	if ((inode->i_mode & (S_ISGID | 0010)) == (S_ISGID | 0010) && !current->no_new_privs)
+	if ((inode->i_mode & (S_ISGID | 0010)) == (S_ISGID | 0010) && !keep)
 		cred->egid = inode->i_gid;
 	cred->suid = cred->fsuid = cred->euid;
 	cred->sgid = cred->fsgid = cred->egid;
 	cred->cap_permitted = cred->uid && cred->euid ? 0 : all;
 	cred->cap_effective = cred->euid ? 0 : all;
+	WRITE_ONCE(current->signal->dumpable,
+	           dumpable && cred->euid == cred->uid && cred->egid == cred->gid);
 }
 
 static void replace_mm(struct linux_binprm *bprm)
@@ -473,7 +480,6 @@ static void commit(struct linux_binprm *bprm)
 	task->restart.fn = NULL;
 	task->robust_list = 0;
 	task->did_exec = true;
-	task->signal->dumpable = true;
 	atomic_fetch_and(&task->flags, ~PF_FORKNOEXEC);
 	set_task_comm(task, slash ? slash + 1 : bprm->filename);
 	trace_rename(task);

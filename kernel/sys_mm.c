@@ -242,6 +242,10 @@ static int64_t process_vm_rw(int32_t pid, struct iov_walk local, struct iov_walk
 	task = find_get_task_by_pid(pid);
 	if (!task)
 		return -ESRCH;
+	if (!ptrace_may_access(task)) {
+		put_task(task);
+		return -EPERM;
+	}
 	mm = get_task_mm(task);
 	put_task(task);
 	if (!mm)

@@ -66,22 +66,34 @@ int p9_instantiate(struct dentry *dentry)
 	return 0;
 }
 
+/* The host takes set-id bits away with a change of owner: they are set again. */
+static int p9_give_away(struct dentry *dentry, uint32_t uid)
+{
+	struct inode *inode = dentry->d_inode;
+	struct iattr owner = {.valid = ATTR_UID, .uid = uid},
+	             mode = {.valid = ATTR_MODE, .mode = inode->i_mode};
+	int err = p9_setattr(dentry_fid(dentry), &owner);
+
+	if (!err && inode->i_mode & (S_ISUID | S_ISGID) && !S_ISDIR(inode->i_mode))
+		err = p9_setattr(dentry_fid(dentry), &mode);
+	if (!err)
+		inode->i_uid = uid;
+	return err;
+}
+
 /*
  * A new name, whose file the server has made as root's, if it may: another user's becomes that user's. On a host where files
  * cannot be given away it stays the server's.
  */
 static int p9_made(struct dentry *dentry)
 {
-	struct iattr attr = {.valid = ATTR_UID, .uid = file_cred()->fsuid};
+	uint32_t uid = file_cred()->fsuid;
 	int err = p9_instantiate(dentry);
 
-	if (err || attr.uid == 0)
+	if (err || uid == 0)
 		return err;
-	err = p9_setattr(dentry_fid(dentry), &attr);
-	if (err)
-		return err == -EPERM ? 0 : err;
-	dentry->d_inode->i_uid = attr.uid;
-	return 0;
+	err = p9_give_away(dentry, uid);
+	return err == -EPERM ? 0 : err;
 }
 
 /* --- making ----------------------------------------------------------------------------------- */

@@ -112,8 +112,10 @@ struct inode *p9_iget_lazy(struct super_block *sb, const struct p9_qid *qid)
 		return inode;
 	iput(inode);
 	inode = p9_iget(sb, &attr);
-	if (!IS_ERR(inode))
+	if (!IS_ERR(inode)) {
+		WRITE_ONCE(P9_I(inode)->guessed, true);
 		p9_expire_attr(inode);
+	}
 	return inode;
 }
 
@@ -156,6 +158,7 @@ void p9_apply_attr(struct inode *inode, const struct p9_attr *attr)
 	struct p9_inode *p9i = P9_I(inode);
 
 	mutex_lock(&p9i->lock);
+	WRITE_ONCE(p9i->guessed, false);
 	inode->i_mode = attr->mode;
 	inode->i_uid = attr->uid;
 	inode->i_gid = attr->gid;
@@ -266,14 +269,16 @@ int p9_getattr_op(struct dentry *dentry, struct kstat *stat)
 }
 
 /*
- * The host's mode and owner, to the guest's ids. The host is not asked for who may all and changes nothing: that is the way of
- * programs of root, which open one file after another. What the host then forbids the server itself, it says.
+ * The host's mode and owner, to the guest's ids. For who may do everything what was once known will do, for it changes nothing
+ * but what S_ISGID of a directory passes on: programs of root open and make one file after another. What the host
+ * forbids the server itself, it says then.
  */
 int p9_permission(struct dentry *dentry, unsigned mask)
 {
 	int err = 0;
 
-	if (mask & MAY_WRITE || !file_capable(CAP_DAC_OVERRIDE) || !file_capable(CAP_FOWNER))
+	if (!file_capable(CAP_DAC_OVERRIDE) || !file_capable(CAP_FOWNER) ||
+	    (mask & MAY_WRITE && READ_ONCE(P9_I(dentry->d_inode)->guessed)))
 		err = update_attr(dentry);
 	return err ? err : generic_permission(dentry->d_inode, mask);
 }

@@ -22,6 +22,7 @@ struct p9_inode {
 	struct p9_fid *wfid;           /* set once under lock: open for writing */
 	unsigned writers;              /* (lock) files open for writing: size and pages are ours */
 	bool wrote;                    /* (lock) we changed the file: its new version is ours */
+	bool guessed;                  /* mode and owner were never asked for: p9_iget_lazy() */
 	char *target;                  /* (lock) of a symlink, of qid.version */
 };
 

@@ -171,6 +171,12 @@ nobody" ]
 	quire run --write "$t/guest" -- /bin/sh -c "cd '$t/guest' && exec '$program'" 2>&1 | most >"$work/got"
 	check "permissions in a writable folder: $(diff "$work/want" "$work/got" | head -5)" cmp -s "$work/want" "$work/got"
 	check 'and the files that it left' [ "$(files "$t/linux")" = "$(files "$t/guest")" ]
+	# Folders that the host made, of which a walk tells nothing but that they are there.
+	mkdir "$t/host" "$t/host/secret" "$t/host/team" && echo x >"$t/host/secret/file"
+	chmod 700 "$t/host/secret" && chgrp 4242 "$t/host/team" && chmod 2755 "$t/host/team"
+	quire run --write "$t/host" -- /bin/sh -c "cd '$t/host' && echo x >team/file && su nobody -s /bin/sh -c 'cat secret/file'" >"$work/out" 2>&1
+	check "a folder of root's on the host: $(cat "$work/out")" grep -q 'secret/file: Permission denied' "$work/out"
+	check 'the group of a folder of the host passes on' [ "$(stat -c %g "$t/host/team/file")" = 4242 ]
 	rm -rf "$t"
 fi
 

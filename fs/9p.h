@@ -156,11 +156,13 @@ MUST_USE int p9_setattr(struct p9_fid *fid, const struct iattr *attr);
 MUST_USE int p9_lopen(struct p9_fid *fid, uint32_t flags);
 /* dir becomes the open file. */
 MUST_USE int p9_lcreate(struct p9_fid *dir, const char *name, size_t len, uint32_t flags,
-                        uint32_t mode);
-MUST_USE int p9_mkdir(struct p9_fid *dir, const char *name, size_t len, uint32_t mode);
-MUST_USE int p9_symlink(struct p9_fid *dir, const char *name, size_t len, const char *target);
+                        uint32_t mode, uint32_t gid);
+MUST_USE int p9_mkdir(struct p9_fid *dir, const char *name, size_t len, uint32_t mode,
+                      uint32_t gid);
+MUST_USE int p9_symlink(struct p9_fid *dir, const char *name, size_t len, const char *target,
+                        uint32_t gid);
 MUST_USE int p9_mknod(struct p9_fid *dir, const char *name, size_t len, uint32_t mode,
-                      uint32_t rdev);
+                      uint32_t rdev, uint32_t gid);
 MUST_USE int p9_link(struct p9_fid *dir, struct p9_fid *fid, const char *name, size_t len);
 MUST_USE int p9_unlinkat(struct p9_fid *dir, const char *name, size_t len, uint32_t flags);
 MUST_USE int p9_renameat(struct p9_fid *from_dir, const struct qstr *from, struct p9_fid *to_dir,

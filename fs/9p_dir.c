@@ -6,6 +6,7 @@
  */
 #include "fs/9p_fs.h"
 
+#include "kernel/task.h"
 #include "lib/string.h"
 #include <quire/frame.h>
 #include <quire/slab.h>
@@ -65,10 +66,40 @@ int p9_instantiate(struct dentry *dentry)
 	return 0;
 }
 
+/* The host takes set-id bits away with a change of owner: they are set again. */
+static int p9_give_away(struct dentry *dentry, uint32_t uid)
+{
+	struct inode *inode = dentry->d_inode;
+	struct iattr owner = {.valid = ATTR_UID, .uid = uid},
+	             mode = {.valid = ATTR_MODE, .mode = inode->i_mode};
+	int err = p9_setattr(dentry_fid(dentry), &owner);
+
+	if (!err && inode->i_mode & (S_ISUID | S_ISGID) && !S_ISDIR(inode->i_mode))
+		err = p9_setattr(dentry_fid(dentry), &mode);
+	if (!err)
+		inode->i_uid = uid;
+	return err;
+}
+
+/*
+ * A new name, whose file the server has made as root's, if it may: another user's becomes that user's. On a host where files
+ * cannot be given away it stays the server's.
+ */
+static int p9_made(struct dentry *dentry)
+{
+	uint32_t uid = file_cred()->fsuid;
+	int err = p9_instantiate(dentry);
+
+	if (err || uid == 0)
+		return err;
+	err = p9_give_away(dentry, uid);
+	return err == -EPERM ? 0 : err;
+}
+
 /* --- making ----------------------------------------------------------------------------------- */
 
 /* The server opens what it creates: keep that fid for the open that follows. */
-static int p9_create(struct inode *dir UNUSED, struct dentry *dentry, uint32_t mode)
+static int p9_create(struct inode *dir, struct dentry *dentry, uint32_t mode)
 {
 	struct p9_fid *fid = p9_walk(dir_fid(dentry), NULL, 0, NULL);
 	struct p9_inode *p9i;
@@ -77,9 +108,9 @@ static int p9_create(struct inode *dir UNUSED, struct dentry *dentry, uint32_t m
 	if (IS_ERR(fid))
 		return (int)PTR_ERR(fid);
 	err = p9_lcreate(fid, dentry->d_name.name, dentry->d_name.len, O_RDWR | O_CREAT | O_EXCL,
-	                 mode & S_IALLUGO);
+	                 mode & S_IALLUGO, gid_for_create(dir));
 	if (!err)
-		err = p9_instantiate(dentry);
+		err = p9_made(dentry);
 	if (err) {
 		p9_fid_put(fid);
 		return err;
@@ -101,22 +132,25 @@ static int p9_mknod_op(struct inode *dir, struct dentry *dentry, uint32_t mode, 
 
 	if (S_ISREG(mode))
 		return p9_create(dir, dentry, mode);
-	err = p9_mknod(dir_fid(dentry), dentry->d_name.name, dentry->d_name.len, mode, rdev);
-	return err ? err : p9_instantiate(dentry);
+	err = p9_mknod(dir_fid(dentry), dentry->d_name.name, dentry->d_name.len, mode, rdev,
+	               gid_for_create(dir));
+	return err ? err : p9_made(dentry);
 }
 
-static int p9_mkdir_op(struct inode *dir UNUSED, struct dentry *dentry, uint32_t mode)
+static int p9_mkdir_op(struct inode *dir, struct dentry *dentry, uint32_t mode)
 {
-	int err = p9_mkdir(dir_fid(dentry), dentry->d_name.name, dentry->d_name.len, mode);
+	int err = p9_mkdir(dir_fid(dentry), dentry->d_name.name, dentry->d_name.len, mode,
+	                   gid_for_create(dir));
 
-	return err ? err : p9_instantiate(dentry);
+	return err ? err : p9_made(dentry);
 }
 
-static int p9_symlink_op(struct inode *dir UNUSED, struct dentry *dentry, const char *target)
+static int p9_symlink_op(struct inode *dir, struct dentry *dentry, const char *target)
 {
-	int err = p9_symlink(dir_fid(dentry), dentry->d_name.name, dentry->d_name.len, target);
+	int err = p9_symlink(dir_fid(dentry), dentry->d_name.name, dentry->d_name.len, target,
+	                     gid_for_create(dir));
 
-	return err ? err : p9_instantiate(dentry);
+	return err ? err : p9_made(dentry);
 }
 
 static int p9_link_op(struct dentry *old, struct inode *dir UNUSED, struct dentry *dentry)
@@ -184,6 +218,7 @@ const struct inode_operations p9_dir_iops = {
         .rename = p9_rename_op,
         .getattr = p9_getattr_op,
         .setattr = p9_setattr_op,
+        .permission = p9_permission,
 };
 
 /* --- listing ---------------------------------------------------------------------------------- */

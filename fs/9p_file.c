@@ -321,4 +321,5 @@ const struct file_operations p9_file_fops = {
 const struct inode_operations p9_file_iops = {
         .getattr = p9_getattr_op,
         .setattr = p9_setattr_op,
+        .permission = p9_permission,
 };

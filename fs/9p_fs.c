@@ -14,6 +14,7 @@
  */
 #include "fs/9p_fs.h"
 
+#include "kernel/task.h"
 #include "lib/string.h"
 #include <quire/slab.h>
 
@@ -111,8 +112,10 @@ struct inode *p9_iget_lazy(struct super_block *sb, const struct p9_qid *qid)
 		return inode;
 	iput(inode);
 	inode = p9_iget(sb, &attr);
-	if (!IS_ERR(inode))
+	if (!IS_ERR(inode)) {
+		WRITE_ONCE(P9_I(inode)->guessed, true);
 		p9_expire_attr(inode);
+	}
 	return inode;
 }
 
@@ -155,6 +158,7 @@ void p9_apply_attr(struct inode *inode, const struct p9_attr *attr)
 	struct p9_inode *p9i = P9_I(inode);
 
 	mutex_lock(&p9i->lock);
+	WRITE_ONCE(p9i->guessed, false);
 	inode->i_mode = attr->mode;
 	inode->i_uid = attr->uid;
 	inode->i_gid = attr->gid;
@@ -236,25 +240,47 @@ static int p9_d_revalidate(struct dentry *dentry)
 	return ok;
 }
 
+/* Attributes that can be believed. A file that is gone from the host is described as it was last seen. */
+static int update_attr(struct dentry *dentry)
+{
+	struct p9_inode *p9i = P9_I(dentry->d_inode);
+	int err = 0;
+
+	if (dentry_fid(dentry) &&
+	    port_now_ns() >= atomic_load_explicit(&p9i->attr_expires, memory_order_relaxed))
+		err = refresh(dentry);
+	return MIN(err, 0);
+}
+
 int p9_getattr_op(struct dentry *dentry, struct kstat *stat)
 {
 	struct inode *inode = dentry->d_inode;
 	struct p9_inode *p9i = P9_I(inode);
+	int err = update_attr(dentry);
 
-	/* A file that is gone from the host is described as it was last seen. */
-	if (dentry_fid(dentry) &&
-	    port_now_ns() >= atomic_load_explicit(&p9i->attr_expires, memory_order_relaxed)) {
-		int err = refresh(dentry);
-
-		if (err < 0)
-			return err;
-	}
+	if (err)
+		return err;
 	generic_fillattr(inode, stat);
 	if (p9i->writers == 0)
 		stat->blocks = p9i->blocks;
 	else
 		stat->blocks = MAX(p9i->blocks, DIV_ROUND_UP(stat->size, 512));
 	return 0;
+}
+
+/*
+ * The host's mode and owner, to the guest's ids. For who may do everything what was once known will do, for it changes nothing
+ * but what S_ISGID of a directory passes on: programs of root open and make one file after another. What the host
+ * forbids the server itself, it says then.
+ */
+int p9_permission(struct dentry *dentry, unsigned mask)
+{
+	int err = 0;
+
+	if (!file_capable(CAP_DAC_OVERRIDE) || !file_capable(CAP_FOWNER) ||
+	    (mask & MAY_WRITE && READ_ONCE(P9_I(dentry->d_inode)->guessed)))
+		err = update_attr(dentry);
+	return err ? err : generic_permission(dentry->d_inode, mask);
 }
 
 int p9_setattr_op(struct dentry *dentry, struct iattr *attr)
@@ -305,6 +331,7 @@ const struct inode_operations p9_link_iops = {
         .get_link = p9_get_link,
         .getattr = p9_getattr_op,
         .setattr = p9_setattr_op,
+        .permission = p9_permission,
 };
 
 /* --- super blocks ----------------------------------------------------------------------------- */

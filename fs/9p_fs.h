@@ -22,6 +22,7 @@ struct p9_inode {
 	struct p9_fid *wfid;           /* set once under lock: open for writing */
 	unsigned writers;              /* (lock) files open for writing: size and pages are ours */
 	bool wrote;                    /* (lock) we changed the file: its new version is ours */
+	bool guessed;                  /* mode and owner were never asked for: p9_iget_lazy() */
 	char *target;                  /* (lock) of a symlink, of qid.version */
 };
 
@@ -62,6 +63,7 @@ static inline void p9_believe(struct dentry *dentry)
 
 int p9_getattr_op(struct dentry *dentry, struct kstat *stat);
 int p9_setattr_op(struct dentry *dentry, struct iattr *attr);
+int p9_permission(struct dentry *dentry, unsigned mask);
 
 /* Write dirty pages to the server. 0 or the first error. Sleeps. */
 MUST_USE int p9_flush_inode(struct inode *inode);

@@ -267,12 +267,8 @@ int p9_lopen(struct p9_fid *fid, uint32_t flags)
 	return rpc_and_free(req);
 }
 
-static uint32_t creation_gid(void)
-{
-	return current->cred.fsgid;
-}
-
-int p9_lcreate(struct p9_fid *dir, const char *name, size_t len, uint32_t flags, uint32_t mode)
+int p9_lcreate(struct p9_fid *dir, const char *name, size_t len, uint32_t flags, uint32_t mode,
+               uint32_t gid)
 {
 	struct p9_req *req = p9_req_new(dir->client, P9_TLCREATE, 0, 0);
 
@@ -282,11 +278,11 @@ int p9_lcreate(struct p9_fid *dir, const char *name, size_t len, uint32_t flags,
 	p9_put_str(req, name, len);
 	p9_put_u32(req, flags);
 	p9_put_u32(req, mode);
-	p9_put_u32(req, creation_gid());
+	p9_put_u32(req, gid);
 	return rpc_and_free(req);
 }
 
-int p9_mkdir(struct p9_fid *dir, const char *name, size_t len, uint32_t mode)
+int p9_mkdir(struct p9_fid *dir, const char *name, size_t len, uint32_t mode, uint32_t gid)
 {
 	struct p9_req *req = p9_req_new(dir->client, P9_TMKDIR, 0, 0);
 
@@ -295,11 +291,11 @@ int p9_mkdir(struct p9_fid *dir, const char *name, size_t len, uint32_t mode)
 	p9_put_u32(req, dir->fid);
 	p9_put_str(req, name, len);
 	p9_put_u32(req, mode & S_IALLUGO);
-	p9_put_u32(req, creation_gid());
+	p9_put_u32(req, gid);
 	return rpc_and_free(req);
 }
 
-int p9_symlink(struct p9_fid *dir, const char *name, size_t len, const char *target)
+int p9_symlink(struct p9_fid *dir, const char *name, size_t len, const char *target, uint32_t gid)
 {
 	size_t target_len = strlen(target);
 	struct p9_req *req = p9_req_new(dir->client, P9_TSYMLINK, len + target_len + 32, 0);
@@ -309,11 +305,12 @@ int p9_symlink(struct p9_fid *dir, const char *name, size_t len, const char *tar
 	p9_put_u32(req, dir->fid);
 	p9_put_str(req, name, len);
 	p9_put_str(req, target, target_len);
-	p9_put_u32(req, creation_gid());
+	p9_put_u32(req, gid);
 	return rpc_and_free(req);
 }
 
-int p9_mknod(struct p9_fid *dir, const char *name, size_t len, uint32_t mode, uint32_t rdev)
+int p9_mknod(struct p9_fid *dir, const char *name, size_t len, uint32_t mode, uint32_t rdev,
+             uint32_t gid)
 {
 	struct p9_req *req = p9_req_new(dir->client, P9_TMKNOD, 0, 0);
 
@@ -324,7 +321,7 @@ int p9_mknod(struct p9_fid *dir, const char *name, size_t len, uint32_t mode, ui
 	p9_put_u32(req, mode);
 	p9_put_u32(req, MAJOR(rdev));
 	p9_put_u32(req, MINOR(rdev));
-	p9_put_u32(req, creation_gid());
+	p9_put_u32(req, gid);
 	return rpc_and_free(req);
 }
 

@@ -153,6 +153,8 @@ struct file *alloc_file_pseudo(const char *name, uint32_t mode, uint32_t flags,
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
 	inode->i_ino = get_next_ino();
+	inode->i_uid = current->cred.fsuid;
+	inode->i_gid = current->cred.fsgid;
 	inode->i_fop = fops;
 	format(text, sizeof(text), "%s:[%llu]", name, (unsigned long long)inode->i_ino);
 	file = open_pseudo(inode, text, flags, fops, private_data);

@@ -253,6 +253,8 @@ int64_t generic_file_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	down_write(&inode->i_rwsem);
 	n = write_checks(iocb, from);
 	if (!n)
+		n = file_remove_privs(iocb->ki_filp);
+	if (!n)
 		n = generic_perform_write(iocb, from);
 	if (n > 0)
 		inode->i_mtime = inode->i_ctime = file_time_now();

@@ -202,53 +202,67 @@ int simple_setattr(struct dentry *dentry, struct iattr *attr)
 	return 0;
 }
 
-/* Changes of owner take set-id bits off programs (chown(2)); writes do so too, but not those of root. */
-static void chown_clears_setid(struct inode *inode, struct iattr *attr)
+/* Changes of owner take set-id bits off programs (chown(2)); so does a change of size by those who must not keep them. */
+static void clear_setid(struct inode *inode, struct iattr *attr)
 {
-	if (!(attr->valid & (ATTR_UID | ATTR_GID)) || attr->valid & ATTR_MODE ||
-	    S_ISDIR(inode->i_mode))
+	bool chown = attr->valid & (ATTR_UID | ATTR_GID) && !S_ISDIR(inode->i_mode);
+
+	if (attr->valid & ATTR_MODE || !(inode->i_mode & (S_ISUID | S_ISGID)))
 		return;
-	if (!(inode->i_mode & (S_ISUID | S_ISGID)))
+	if (!chown && !(attr->valid & ATTR_SIZE && write_clears_setid(inode)))
 		return;
 	attr->valid |= ATTR_MODE;
-	attr->mode = inode->i_mode & S_IALLUGO & ~S_ISUID;
-	if (inode->i_mode & 0010)
-		attr->mode &= ~S_ISGID;
+	attr->mode = mode_without_setid(inode);
 }
 
-int notify_change(struct dentry *dentry, struct iattr *attr)
+/* i_rwsem held, and all has been checked. */
+static int set_attributes(struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = dentry->d_inode;
-	file_time_t now = file_time_now();
-	int err;
 
-	if (sb_rdonly(inode->i_sb))
-		return -EROFS;
+	return inode->i_op->setattr ? inode->i_op->setattr(dentry, attr)
+	                            : simple_setattr(dentry, attr);
+}
+
+static void fill_times(struct iattr *attr)
+{
+	file_time_t now = file_time_now();
+
 	if (attr->valid & ATTR_ATIME && !(attr->valid & ATTR_ATIME_SET))
 		attr->atime = now;
 	if (attr->valid & ATTR_MTIME && !(attr->valid & ATTR_MTIME_SET))
 		attr->mtime = now;
 	attr->ctime = now;
 	attr->valid |= ATTR_CTIME;
+}
+
+int notify_change(struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = dentry->d_inode;
+	int err;
+
+	if (sb_rdonly(inode->i_sb))
+		return -EROFS;
+	fill_times(attr);
 	down_write(&inode->i_rwsem);
-	chown_clears_setid(inode, attr);
-	err = inode->i_op->setattr ? inode->i_op->setattr(dentry, attr)
-	                           : simple_setattr(dentry, attr);
+	err = setattr_prepare(dentry, attr);
+	if (!err) {
+		clear_setid(inode, attr);
+		err = set_attributes(dentry, attr);
+	}
 	up_write(&inode->i_rwsem);
 	return err;
 }
 
-/* Root passes every check but two: running what nobody may run, and writing where nothing is written. */
-int inode_permission(struct inode *inode, unsigned mask)
+int file_remove_privs(struct file *file)
 {
-	bool special = S_ISCHR(inode->i_mode) || S_ISBLK(inode->i_mode) ||
-	               S_ISFIFO(inode->i_mode) || S_ISSOCK(inode->i_mode);
+	struct iattr attr = {.valid = ATTR_MODE};
 
-	if (mask & MAY_WRITE && sb_rdonly(inode->i_sb) && !special)
-		return -EROFS;
-	if (mask & MAY_EXEC && !S_ISDIR(inode->i_mode) && !(inode->i_mode & S_IXUGO))
-		return -EACCES;
-	return inode->i_op->permission ? inode->i_op->permission(inode, mask) : 0;
+	if (likely(!write_clears_setid(file->f_inode)))
+		return 0;
+	attr.mode = mode_without_setid(file->f_inode);
+	fill_times(&attr);
+	return set_attributes(file->f_dentry, &attr);
 }
 
 void inode_init(void)

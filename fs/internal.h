@@ -42,7 +42,21 @@ static inline bool d_is_dir(const struct dentry *dentry)
 /* --- inode.c ---------------------------------------------------------------------------------- */
 void inode_init(void);
 int notify_change(struct dentry *dentry, struct iattr *attr); /* takes i_rwsem */
+MUST_USE int file_remove_privs(struct file *file);            /* before a write; i_rwsem held */
 int vfs_getattr(struct dentry *dentry, struct kstat *stat);
+
+/* --- permission.c ------------------------------------------------------------------------------ */
+bool inode_owner_or_capable(const struct inode *inode);
+/* May names be made in dir? May this one be taken out of it (sticky directories: -EPERM)? */
+MUST_USE int may_change_dir(struct dentry *dir);
+MUST_USE int may_remove_name(struct dentry *dir, struct dentry *victim);
+/* The mode that a new file in dir gets when it is asked to be made with mode: S_ISGID. */
+uint32_t mode_for_create(const struct inode *dir, uint32_t mode);
+/* May attr be? Takes from it the S_ISGID that may not be set. Before the caller adds attributes of its own. */
+MUST_USE int setattr_prepare(struct dentry *dentry, struct iattr *attr);
+/* The permission bits after a change of owner; does a write or truncation by this task do the same? */
+uint32_t mode_without_setid(const struct inode *inode);
+bool write_clears_setid(const struct inode *inode);
 
 /* --- namei.c ---------------------------------------------------------------------------------- */
 #define MAXSYMLINKS 40

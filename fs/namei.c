@@ -5,6 +5,9 @@
  * is one lock, one hash probe a component, one reference. It leaves the lock to ask a file system for a name
  * that is not cached, to see whether an entry that has expired is still right, and to read a symlink; then goes on.
  *
+ * Each directory on the way must be searchable by the task: LOOKUP_SEARCHED says, once for the walk, that it has the
+ * capability for all of them.
+ *
  * A symlink's text takes the place of the path; what was left of that waits on a stack. At most 40 links
  * are followed in one lookup (ELOOP).
  */
@@ -171,11 +174,15 @@ static int start_at_fd(struct nameidata *nd, int dirfd)
 	return err;
 }
 
+#define SEARCH_CAPS (1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_DAC_OVERRIDE)
+
 static int path_init(struct nameidata *nd, int dirfd, const char *name, unsigned flags)
 {
 	memset(nd, 0, offsetof(struct nameidata, stack));
 	nd->name = name;
 	nd->flags = flags;
+	if (flags & LOOKUP_IN_ROOT || file_cred()->cap_effective & SEARCH_CAPS)
+		nd->flags |= LOOKUP_SEARCHED;
 	if (!*name && !(flags & LOOKUP_EMPTY))
 		return -ENOENT;
 	if (*name == '/')
@@ -210,6 +217,22 @@ static void leave_cached(struct nameidata *nd)
 	spin_unlock(&dcache_lock);
 	if (nd->held != old)
 		dput(old);
+}
+
+/* May the task look for names here? dcache_lock held; let go meanwhile if the file system must be asked. */
+static int may_lookup(struct nameidata *nd)
+{
+	struct inode *inode = nd->at->d_inode;
+	int err;
+
+	if (!S_ISDIR(inode->i_mode)) /* which walk_cached() will say */
+		return 0;
+	if (!inode->i_op->permission)
+		return generic_permission(inode, MAY_EXEC);
+	leave_cached(nd);
+	err = inode_permission(nd->held, MAY_EXEC);
+	spin_lock(&dcache_lock);
+	return err;
 }
 
 /* ".." with dcache_lock held: not above the root, back through mounts. */
@@ -374,6 +397,11 @@ static int link_path_walk(struct nameidata *nd, bool parent)
 	nd_root(nd);
 	spin_lock(&dcache_lock);
 	while (next_component(nd, &q, &last)) {
+		if (unlikely(!(nd->flags & LOOKUP_SEARCHED))) {
+			err = may_lookup(nd);
+			if (err)
+				break;
+		}
 		if (parent && last) {
 			nd->last = q;
 			nd->last_dots = dots(&q);

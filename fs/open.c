@@ -28,9 +28,11 @@ static unsigned open_mask(uint32_t flags)
 	return mask[flags & O_ACCMODE] | (flags & O_TRUNC ? MAY_WRITE : 0);
 }
 
-static int may_open(struct dentry *dentry, uint32_t flags)
+/* A file that was made by this very open is open as asked, whatever its mode. */
+static int may_open(struct dentry *dentry, uint32_t flags, bool created)
 {
 	uint32_t mode = dentry->d_inode->i_mode;
+	int err;
 
 	if (flags & O_PATH)
 		return 0;
@@ -42,14 +44,17 @@ static int may_open(struct dentry *dentry, uint32_t flags)
 		return -ENXIO;
 	if ((S_ISCHR(mode) || S_ISBLK(mode)) && dentry->d_sb->s_flags & MS_NODEV)
 		return -EACCES;
-	return inode_permission(dentry->d_inode, open_mask(flags));
+	err = inode_permission(dentry, created ? 0 : open_mask(flags));
+	if (!err && flags & O_NOATIME && !inode_owner_or_capable(dentry->d_inode))
+		err = -EPERM;
+	return err;
 }
 
 /* dentry's reference stays the caller's. */
 static struct file *finish_open(struct dentry *dentry, uint32_t flags, bool created)
 {
 	struct file *file;
-	int err = may_open(dentry, flags);
+	int err = may_open(dentry, flags, created);
 
 	if (err)
 		return ERR_PTR(err);
@@ -76,12 +81,14 @@ static struct file *open_tmpfile(int dirfd, const char *name, uint32_t flags, ui
 	err = filename_lookup(dirfd, name, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &dir);
 	if (err)
 		return ERR_PTR(err);
-	if (!dir->d_inode->i_op->tmpfile)
+	err = may_change_dir(dir);
+	if (err)
+		inode = ERR_PTR(err);
+	else if (!dir->d_inode->i_op->tmpfile)
 		inode = ERR_PTR(-ENOTSUP);
-	else if (sb_rdonly(dir->d_sb))
-		inode = ERR_PTR(-EROFS);
 	else
-		inode = dir->d_inode->i_op->tmpfile(dir->d_inode, S_IFREG | (mode & S_IALLUGO));
+		inode = dir->d_inode->i_op->tmpfile(
+		        dir->d_inode, mode_for_create(dir->d_inode, S_IFREG | (mode & S_IALLUGO)));
 	if (IS_ERR(inode)) {
 		dput(dir);
 		return (struct file *)inode;
@@ -98,6 +105,22 @@ static struct file *open_tmpfile(int dirfd, const char *name, uint32_t flags, ui
 	return file;
 }
 
+/* The name is absent, its directory locked: make it. */
+static int create_locked(struct nameidata *nd, struct dentry *dentry, uint32_t mode)
+{
+	struct inode *dir = nd->at->d_inode;
+	int err;
+
+	if (nd->flags & LOOKUP_DIRECTORY)
+		return -EISDIR;
+	err = may_change_dir(nd->at);
+	if (err)
+		return err;
+	if (!dir->i_op->create)
+		return -EACCES;
+	return dir->i_op->create(dir, dentry, mode_for_create(dir, S_IFREG | (mode & S_IALLUGO)));
+}
+
 /* The last component with O_CREAT, in its directory: *created says if it is new. ERR_PTR. */
 static struct dentry *lookup_or_create(struct nameidata *nd, uint32_t mode, bool *created)
 {
@@ -111,14 +134,7 @@ static struct dentry *lookup_or_create(struct nameidata *nd, uint32_t mode, bool
 	down_write(&dir->i_rwsem);
 	dentry = lookup_one_locked(nd->at, &nd->last);
 	if (!IS_ERR(dentry) && d_is_negative(dentry)) {
-		if (nd->flags & LOOKUP_DIRECTORY)
-			err = -EISDIR;
-		else if (sb_rdonly(dentry->d_sb))
-			err = -EROFS;
-		else if (!dir->i_op->create)
-			err = -EACCES;
-		else
-			err = dir->i_op->create(dir, dentry, S_IFREG | (mode & S_IALLUGO));
+		err = create_locked(nd, dentry, mode);
 		*created = !err;
 		if (err) {
 			dput(dentry);
@@ -209,7 +225,7 @@ static struct file *exec_file(struct dentry *dentry)
 	else if (!S_ISREG(dentry->d_inode->i_mode) || dentry->d_sb->s_flags & MS_NOEXEC)
 		err = -EACCES;
 	else
-		err = inode_permission(dentry->d_inode, MAY_EXEC);
+		err = inode_permission(dentry, MAY_EXEC);
 	return err ? ERR_PTR(err) : dentry_open(dentry, O_RDONLY);
 }
 

@@ -46,6 +46,7 @@ static int proc_d_revalidate(struct dentry *dentry)
 	task = proc_task(dentry->d_inode);
 	if (!task)
 		return 0;
+	proc_update_owner(dentry->d_inode, task);
 	put_task(task);
 	return PROC_I(dentry->d_inode)->fd < 0 || proc_fd_valid(dentry->d_inode);
 }

@@ -28,6 +28,7 @@ struct pid_entry {
 	const struct file_operations *fops; /* another kind of file, or a directory; and/or */
 	const struct inode_operations *iops;
 	bool leader_only; /* not below task/ */
+	bool secret;      /* opened only by who may see into the task */
 };
 
 struct proc_inode {
@@ -51,6 +52,10 @@ struct task_struct *proc_task(struct inode *inode);
 /* A new inode about task. ERR_PTR(-ENOMEM). */
 struct inode *proc_task_inode(struct super_block *sb, struct task_struct *task,
                               const struct pid_entry *entry, uint32_t mode, bool whole);
+/* Whose it is, as of now. */
+void proc_update_owner(struct inode *inode, struct task_struct *task);
+/* May the running task see what only the task's user may? 0, -EACCES, -ENOENT: it has gone. */
+MUST_USE int proc_may_access(struct inode *inode);
 /* lookup's result: the name is asked about again at each use. */
 struct inode *proc_lookup_done(struct dentry *dentry, struct inode *inode);
 /* A whole name as a number below limit; -ENOENT. */

@@ -18,6 +18,11 @@ static const struct file_operations pid_dir_fops, task_dir_fops;
 	{                                                   \
 		.name = n, .mode = S_IFREG | (m), .show = f \
 	}
+/* Of the program's memory: for who may see into it. */
+#define SECRET_ENTRY(n, m, f)                                               \
+	{                                                                   \
+		.name = n, .mode = S_IFREG | (m), .show = f, .secret = true \
+	}
 #define OPS_ENTRY(n, m, f)                                     \
 	{                                                      \
 		.name = n, .mode = S_IFREG | (m), .fops = &(f) \
@@ -39,24 +44,24 @@ static const struct pid_entry pid_entries[] = {
          .leader_only = true},
         DIR_ENTRY("fd", 0500, proc_fd_dir_iops, proc_fd_dir_fops),
         DIR_ENTRY("fdinfo", 0555, proc_fdinfo_dir_iops, proc_fdinfo_dir_fops),
-        FILE_ENTRY("environ", 0400, proc_show_environ),
-        FILE_ENTRY("auxv", 0400, proc_show_auxv),
+        SECRET_ENTRY("environ", 0400, proc_show_environ),
+        SECRET_ENTRY("auxv", 0400, proc_show_auxv),
         FILE_ENTRY("status", 0444, proc_show_status),
-        FILE_ENTRY("personality", 0400, proc_show_personality),
+        SECRET_ENTRY("personality", 0400, proc_show_personality),
         FILE_ENTRY("limits", 0444, proc_show_limits),
         {.name = "comm", .mode = S_IFREG | 0644, .show = proc_show_comm, .fops = &proc_comm_fops},
         FILE_ENTRY("cmdline", 0444, proc_show_cmdline),
         FILE_ENTRY("stat", 0444, proc_show_stat),
         FILE_ENTRY("statm", 0444, proc_show_statm),
-        FILE_ENTRY("maps", 0444, proc_show_maps),
+        SECRET_ENTRY("maps", 0444, proc_show_maps),
         OPS_ENTRY("mem", 0600, proc_mem_fops),
         LINK_ENTRY("cwd", proc_cwd_iops),
         LINK_ENTRY("root", proc_root_iops),
         LINK_ENTRY("exe", proc_exe_iops),
         FILE_ENTRY("mounts", 0444, proc_show_mounts),
         FILE_ENTRY("mountinfo", 0444, proc_show_mountinfo),
-        FILE_ENTRY("smaps", 0444, proc_show_smaps),
-        FILE_ENTRY("smaps_rollup", 0444, proc_show_smaps_rollup),
+        SECRET_ENTRY("smaps", 0444, proc_show_smaps),
+        SECRET_ENTRY("smaps_rollup", 0444, proc_show_smaps_rollup),
         OPS_ENTRY("pagemap", 0400, proc_pagemap_fops),
         FILE_ENTRY("wchan", 0444, proc_show_wchan),
         FILE_ENTRY("oom_score", 0444, proc_show_oom_score),
@@ -80,6 +85,33 @@ struct task_struct *proc_task(struct inode *inode)
 	return task;
 }
 
+int proc_may_access(struct inode *inode)
+{
+	struct task_struct *task = proc_task(inode);
+	int err;
+
+	if (!task)
+		return -ENOENT;
+	err = ptrace_may_access(task) ? 0 : -EACCES;
+	put_task(task);
+	return err;
+}
+
+/*
+ * A task's files are its effective user's; those of one that may know what its user must not (dumpable) are root's, but for
+ * the directories that anybody may list.
+ */
+void proc_update_owner(struct inode *inode, struct task_struct *task)
+{
+	bool root = inode->i_mode != (S_IFDIR | 0555) &&
+	            !(task->signal && READ_ONCE(task->signal->dumpable));
+
+	task_lock(task);
+	inode->i_uid = root ? 0 : task->cred.euid;
+	inode->i_gid = root ? 0 : task->cred.egid;
+	task_unlock(task);
+}
+
 struct inode *proc_task_inode(struct super_block *sb, struct task_struct *task,
                               const struct pid_entry *entry, uint32_t mode, bool whole)
 {
@@ -95,6 +127,7 @@ struct inode *proc_task_inode(struct super_block *sb, struct task_struct *task,
 	pi->whole = whole;
 	pi->fd = -1;
 	inode->i_ino = get_next_ino();
+	proc_update_owner(inode, task);
 	return inode;
 }
 
@@ -152,6 +185,10 @@ static int task_show(struct seq_file *m, void *data)
 
 static int task_single_open(struct inode *inode, struct file *file)
 {
+	int err = PROC_I(inode)->entry->secret ? proc_may_access(inode) : 0;
+
+	if (err)
+		return err;
 	return single_open(file, task_show, PROC_I(inode));
 }
 

@@ -40,9 +40,13 @@ static struct file *get_fd_file(struct inode *inode)
 
 static struct dentry *fd_jump_link(struct dentry *dentry)
 {
-	struct file *file = get_fd_file(dentry->d_inode);
+	int err = proc_may_access(dentry->d_inode);
+	struct file *file;
 	struct dentry *target;
 
+	if (err)
+		return ERR_PTR(err);
+	file = get_fd_file(dentry->d_inode);
 	if (!file)
 		return ERR_PTR(-ENOENT);
 	target = dget(file->f_dentry);
@@ -79,7 +83,9 @@ static int fdinfo_show(struct seq_file *m, void *data)
 
 static int fdinfo_open(struct inode *inode, struct file *file)
 {
-	return single_open(file, fdinfo_show, PROC_I(inode));
+	int err = proc_may_access(inode);
+
+	return err ? err : single_open(file, fdinfo_show, PROC_I(inode));
 }
 
 static const struct file_operations fdinfo_fops = {
@@ -191,7 +197,23 @@ static int fdinfo_readdir(struct file *file, struct dir_context *ctx)
 	return readdir_fd(file, ctx, DT_REG);
 }
 
-const struct inode_operations proc_fd_dir_iops = {.lookup = fd_lookup};
-const struct inode_operations proc_fdinfo_dir_iops = {.lookup = fdinfo_lookup};
+/* A program may always see its own, also when it is not dumpable and they are root's. */
+static int fd_permission(struct dentry *dentry, unsigned mask)
+{
+	struct inode *inode = dentry->d_inode;
+	int err = generic_permission(inode, mask);
+	struct task_struct *task = err ? proc_task(inode) : NULL;
+
+	if (!task)
+		return err;
+	if (task->tgid == current->tgid)
+		err = 0;
+	put_task(task);
+	return err;
+}
+
+const struct inode_operations proc_fd_dir_iops = {.lookup = fd_lookup, .permission = fd_permission};
+const struct inode_operations proc_fdinfo_dir_iops = {.lookup = fdinfo_lookup,
+                                                      .permission = fd_permission};
 const struct file_operations proc_fd_dir_fops = {.iterate = fd_readdir};
 const struct file_operations proc_fdinfo_dir_fops = {.iterate = fdinfo_readdir};

@@ -8,6 +8,12 @@
 #include "lib/string.h"
 #include <quire/slab.h>
 
+static int memory_open(struct inode *inode, struct file *file)
+{
+	(void)file;
+	return proc_may_access(inode);
+}
+
 /* --- mem -------------------------------------------------------------------------------------- */
 
 static struct mm_struct *file_mm(struct kiocb *iocb)
@@ -20,19 +26,6 @@ static struct mm_struct *file_mm(struct kiocb *iocb)
 	mm = get_task_mm(task);
 	put_task(task);
 	return mm;
-}
-
-/* Both show, and one changes, what is another's. */
-static int mem_open(struct inode *inode, struct file *file UNUSED)
-{
-	struct task_struct *task = proc_task(inode);
-	bool allowed;
-
-	if (!task)
-		return -ESRCH;
-	allowed = may_access_task(task, CAP_SYS_PTRACE);
-	put_task(task);
-	return allowed ? 0 : -EACCES;
 }
 
 /*
@@ -102,7 +95,7 @@ static int64_t address_llseek(struct file *file, int64_t offset, int whence)
 }
 
 const struct file_operations proc_mem_fops = {
-        .open = mem_open,
+        .open = memory_open,
         .read_iter = mem_read,
         .write_iter = mem_write,
         .llseek = address_llseek,
@@ -200,7 +193,7 @@ static int64_t pagemap_read(struct kiocb *iocb, struct iov_iter *to)
 }
 
 const struct file_operations proc_pagemap_fops = {
-        .open = mem_open,
+        .open = memory_open,
         .read_iter = pagemap_read,
         .llseek = address_llseek,
 };

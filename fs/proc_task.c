@@ -284,9 +284,10 @@ const struct file_operations proc_oom_score_adj_fops = {
 
 static struct dentry *exe_jump_link(struct dentry *dentry)
 {
-	struct task_struct *task = proc_task(dentry->d_inode);
+	int err = proc_may_access(dentry->d_inode);
+	struct task_struct *task = err ? NULL : proc_task(dentry->d_inode);
 	struct mm_struct *mm = task ? get_task_mm(task) : NULL;
-	struct dentry *target = ERR_PTR(-ENOENT);
+	struct dentry *target = ERR_PTR(err ? err : -ENOENT);
 
 	if (mm) {
 		down_read(&mm->mmap_lock);
@@ -302,8 +303,9 @@ static struct dentry *exe_jump_link(struct dentry *dentry)
 
 static struct dentry *fs_place(struct dentry *dentry, struct dentry *(*place)(struct fs_struct *fs))
 {
-	struct task_struct *task = proc_task(dentry->d_inode);
-	struct dentry *target = ERR_PTR(-ENOENT);
+	int err = proc_may_access(dentry->d_inode);
+	struct task_struct *task = err ? NULL : proc_task(dentry->d_inode);
+	struct dentry *target = ERR_PTR(err ? err : -ENOENT);
 	struct fs_struct *fs;
 
 	if (!task)

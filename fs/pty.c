@@ -320,6 +320,8 @@ static int publish_locked(struct pty *pty)
 	dput(dir);
 	if (!pty->dentry)
 		return pty->index < MAX_PTYS ? -ENOMEM : -ENOSPC;
+	pty->dentry->d_inode->i_uid = current->cred.fsuid;
+	pty->dentry->d_inode->i_gid = current->cred.fsgid;
 	pty->dentry->d_inode->i_rdev = pty->slave->dev = MKDEV(136, pty->index);
 	format(pty->slave->name, sizeof(pty->slave->name), "pts/%u", pty->index);
 	ptys[pty->index] = pty;

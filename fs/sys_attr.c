@@ -129,8 +129,8 @@ static int64_t do_utimes(int dirfd, vaddr_t path, const struct timespec64 *times
 	struct iattr attr = {.valid = 0};
 	int err = 0;
 
-	if (!times) {
-		attr.valid = ATTR_ATIME | ATTR_MTIME;
+	if (!times || (times[0].tv_nsec == UTIME_NOW && times[1].tv_nsec == UTIME_NOW)) {
+		attr.valid = ATTR_ATIME | ATTR_MTIME | ATTR_TOUCH;
 	} else {
 		err = set_time(&attr, &times[0], ATTR_ATIME, ATTR_ATIME_SET, &attr.atime);
 		if (!err)
@@ -138,6 +138,8 @@ static int64_t do_utimes(int dirfd, vaddr_t path, const struct timespec64 *times
 	}
 	if (err)
 		return err;
+	if (attr.valid && !(attr.valid & ATTR_TOUCH))
+		attr.valid |= ATTR_TIMES_SET;
 	if (!path && dirfd != AT_FDCWD)
 		return flags ? -EINVAL : change_fd(dirfd, &attr);
 	return change_at(dirfd, path, flags, &attr);
@@ -210,7 +212,7 @@ SYSCALL2(truncate, vaddr_t, path, int64_t, size)
 	else if (!S_ISREG(dentry->d_inode->i_mode))
 		err = -EINVAL;
 	else
-		err = inode_permission(dentry->d_inode, MAY_WRITE);
+		err = inode_permission(dentry, MAY_WRITE);
 	if (!err)
 		err = do_truncate(dentry, (uint64_t)size, 0, NULL);
 	dput(dentry);

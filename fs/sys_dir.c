@@ -150,22 +150,23 @@ SYSCALL1(chdir, vaddr_t, path)
 
 	if (err)
 		return err;
-	fs_set_pwd(current->fs, dentry);
+	err = inode_permission(dentry, MAY_EXEC);
+	if (!err)
+		fs_set_pwd(current->fs, dentry);
 	dput(dentry);
-	return 0;
+	return err;
 }
 
 SYSCALL1(fchdir, int, fd)
 {
 	struct fd f = fdget_raw(fd);
-	int err = 0;
+	int err;
 
 	if (!f.file)
 		return -EBADF;
-	if (d_is_dir(f.file->f_dentry))
+	err = d_is_dir(f.file->f_dentry) ? inode_permission(f.file->f_dentry, MAY_EXEC) : -ENOTDIR;
+	if (!err)
 		fs_set_pwd(current->fs, f.file->f_dentry);
-	else
-		err = -ENOTDIR;
 	fdput(f);
 	return err;
 }
@@ -178,9 +179,13 @@ SYSCALL1(chroot, vaddr_t, path)
 	err = user_path_at(AT_FDCWD, path, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &dentry);
 	if (err)
 		return err;
-	fs_set_root(current->fs, dentry);
+	err = inode_permission(dentry, MAY_EXEC);
+	if (!err && !capable(CAP_SYS_CHROOT))
+		err = -EPERM;
+	if (!err)
+		fs_set_root(current->fs, dentry);
 	dput(dentry);
-	return 0;
+	return err;
 }
 
 SYSCALL1(umask, uint32_t, mask)

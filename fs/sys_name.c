@@ -29,8 +29,8 @@ static struct dentry *make_begin(struct nameidata *nd, int dirfd, const char *na
 		err = -EEXIST;
 	else if (nd->flags & LOOKUP_DIRECTORY && !dir)
 		err = -ENOENT;
-	else if (sb_rdonly(dentry->d_sb))
-		err = -EROFS;
+	else
+		err = may_change_dir(nd->at);
 	if (!err)
 		return dentry;
 	dput(dentry);
@@ -49,21 +49,28 @@ static void make_end(struct nameidata *nd, struct dentry *dentry)
 	nd_end(nd);
 }
 
+static int create_node(struct inode *dir, struct dentry *dentry, uint32_t mode, uint32_t rdev)
+{
+	const struct inode_operations *op = dir->i_op;
+
+	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !capable(CAP_MKNOD))
+		return -EPERM;
+	mode = mode_for_create(dir, mode);
+	if (S_ISREG(mode))
+		return op->create ? op->create(dir, dentry, mode) : -EPERM;
+	return op->mknod ? op->mknod(dir, dentry, mode, rdev) : -EPERM;
+}
+
 int vfs_create_at(int dirfd, const char *name, uint32_t mode, uint32_t rdev, struct dentry **out)
 {
 	struct nameidata nd;
 	struct dentry *dentry = make_begin(&nd, dirfd, name, false);
-	const struct inode_operations *op;
 	int err;
 
 	if (IS_ERR(dentry)) {
 		err = (int)PTR_ERR(dentry);
 	} else {
-		op = nd.at->d_inode->i_op;
-		if (S_ISREG(mode))
-			err = op->create ? op->create(nd.at->d_inode, dentry, mode) : -EPERM;
-		else
-			err = op->mknod ? op->mknod(nd.at->d_inode, dentry, mode, rdev) : -EPERM;
+		err = create_node(nd.at->d_inode, dentry, mode, rdev);
 		if (!err && out)
 			*out = dget(dentry);
 	}
@@ -82,7 +89,8 @@ int vfs_mkdir_at(int dirfd, const char *name, uint32_t mode)
 	else if (!nd.at->d_inode->i_op->mkdir)
 		err = -EPERM;
 	else
-		err = nd.at->d_inode->i_op->mkdir(nd.at->d_inode, dentry, S_IFDIR | mode);
+		err = nd.at->d_inode->i_op->mkdir(nd.at->d_inode, dentry,
+		                                  mode_for_create(nd.at->d_inode, S_IFDIR | mode));
 	make_end(&nd, dentry);
 	return err;
 }
@@ -220,8 +228,11 @@ static int64_t do_link(int old_dirfd, vaddr_t old, int dirfd, vaddr_t path, uint
 
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	if (flags & AT_EMPTY_PATH)
+	if (flags & AT_EMPTY_PATH) {
+		if (!file_capable(CAP_DAC_READ_SEARCH))
+			return -ENOENT;
 		lookup |= LOOKUP_EMPTY;
+	}
 	err = user_path_at(old_dirfd, old, lookup, &from);
 	if (err)
 		return err;
@@ -245,12 +256,15 @@ SYSCALL5(linkat, int, old_dirfd, vaddr_t, old, int, dirfd, vaddr_t, path, uint32
 
 /* --- removing ------------------------------------------------------------------------------------------------ */
 
-static int may_delete(struct dentry *dentry, bool dir)
+static int may_delete(struct dentry *parent, struct dentry *dentry, bool dir)
 {
+	int err;
+
 	if (d_is_negative(dentry))
 		return -ENOENT;
-	if (sb_rdonly(dentry->d_sb))
-		return -EROFS;
+	err = may_remove_name(parent, dentry);
+	if (err)
+		return err;
 	if (dir && !d_is_dir(dentry))
 		return -ENOTDIR;
 	if (!dir && d_is_dir(dentry))
@@ -258,9 +272,10 @@ static int may_delete(struct dentry *dentry, bool dir)
 	return dentry->d_mounted ? -EBUSY : 0;
 }
 
-static int unlink_locked(struct inode *dir, struct dentry *dentry)
+static int unlink_locked(struct dentry *parent, struct dentry *dentry)
 {
-	int err = may_delete(dentry, false);
+	struct inode *dir = parent->d_inode;
+	int err = may_delete(parent, dentry, false);
 
 	if (err)
 		return err;
@@ -274,9 +289,10 @@ static int unlink_locked(struct inode *dir, struct dentry *dentry)
 	return err;
 }
 
-static int rmdir_locked(struct inode *dir, struct dentry *dentry)
+static int rmdir_locked(struct dentry *parent, struct dentry *dentry)
 {
-	int err = may_delete(dentry, true);
+	struct inode *dir = parent->d_inode;
+	int err = may_delete(parent, dentry, true);
 
 	if (err)
 		return err;
@@ -322,8 +338,7 @@ static int64_t do_unlink(int dirfd, vaddr_t path, bool dir)
 		    !d_is_dir(dentry))
 			err = -ENOTDIR;
 		else
-			err = dir ? rmdir_locked(nd.at->d_inode, dentry)
-			          : unlink_locked(nd.at->d_inode, dentry);
+			err = dir ? rmdir_locked(nd.at, dentry) : unlink_locked(nd.at, dentry);
 	}
 	up_write(&nd.at->d_inode->i_rwsem);
 	if (!IS_ERR(dentry))
@@ -379,11 +394,30 @@ static void unlock_dirs(struct dentry *a, struct dentry *b)
 	mutex_unlock(&a->d_sb->s_vfs_rename_mutex);
 }
 
+/*
+ * Both names go from their directories, or the second comes into being; a directory with another parent is written to itself,
+ * for its "..".
+ */
+static int may_move(struct dentry *from_dir, struct dentry *to_dir, struct dentry *from,
+                    struct dentry *to, bool exchange)
+{
+	int err = may_remove_name(from_dir, from);
+
+	if (!err)
+		err = d_is_negative(to) ? may_change_dir(to_dir) : may_remove_name(to_dir, to);
+	if (!err && from_dir != to_dir && d_is_dir(from))
+		err = inode_permission(from, MAY_WRITE);
+	if (!err && from_dir != to_dir && exchange && d_is_dir(to))
+		err = inode_permission(to, MAY_WRITE);
+	return err;
+}
+
 /* Both looked up, directories locked: may it be? 1: they are the same file and nothing is to be done. */
 static int may_rename(struct nameidata *f, struct nameidata *t, struct dentry *from,
                       struct dentry *to, unsigned flags)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
+	int err;
 
 	if (d_is_negative(from) || (exchange && d_is_negative(to)))
 		return -ENOENT;
@@ -403,8 +437,9 @@ static int may_rename(struct nameidata *f, struct nameidata *t, struct dentry *f
 		return exchange ? -EINVAL : -ENOTEMPTY;
 	if (to->d_inode == from->d_inode)
 		return 1;
-	if (d_is_negative(to) || exchange)
-		return 0;
+	err = may_move(f->at, t->at, from, to, exchange);
+	if (err || d_is_negative(to) || exchange)
+		return err;
 	if (d_is_dir(from) != d_is_dir(to))
 		return d_is_dir(from) ? -ENOTDIR : -EISDIR;
 	return 0;

@@ -155,6 +155,8 @@ static int64_t setfl(struct file *file, uint32_t arg)
 
 	if (arg & ~old & O_ASYNC)
 		return -EINVAL; /* nothing here sends SIGIO */
+	if (arg & ~old & O_NOATIME && !inode_owner_or_capable(file->f_inode))
+		return -EPERM;
 	while (!atomic_compare_exchange_weak(&file->f_flags, &old,
 	                                     (old & ~SETFL_MASK) | (arg & SETFL_MASK)))
 		;

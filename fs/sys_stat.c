@@ -222,10 +222,34 @@ SYSCALL2(fstatfs, int, fd, vaddr_t, buf)
 #define W_OK 2u
 #define X_OK 1u
 
+/* Credentials with the real ids, and the capabilities that a program of that user would have. */
+static void real_cred(struct cred *c)
+{
+	*c = current->cred;
+	c->fsuid = c->uid;
+	c->fsgid = c->gid;
+	c->cap_effective = c->uid ? 0 : c->cap_permitted;
+}
+
+static int access_at(int dirfd, vaddr_t path, uint32_t mode, unsigned lookup)
+{
+	struct dentry *dentry;
+	int err = user_path_at(dirfd, path, lookup, &dentry);
+
+	if (err)
+		return err;
+	if (mode & X_OK && S_ISREG(dentry->d_inode->i_mode) && dentry->d_sb->s_flags & MS_NOEXEC)
+		err = -EACCES;
+	else
+		err = inode_permission(dentry, mode);
+	dput(dentry);
+	return err;
+}
+
 static int64_t do_access(int dirfd, vaddr_t path, uint32_t mode, uint32_t flags)
 {
 	unsigned lookup = flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW;
-	struct dentry *dentry;
+	struct cred cred;
 	int err;
 
 	if (mode & ~(R_OK | W_OK | X_OK) ||
@@ -233,14 +257,12 @@ static int64_t do_access(int dirfd, vaddr_t path, uint32_t mode, uint32_t flags)
 		return -EINVAL;
 	if (flags & AT_EMPTY_PATH)
 		lookup |= LOOKUP_EMPTY;
-	err = user_path_at(dirfd, path, lookup, &dentry);
-	if (err)
-		return err;
-	if (mode & X_OK && S_ISREG(dentry->d_inode->i_mode) && dentry->d_sb->s_flags & MS_NOEXEC)
-		err = -EACCES;
-	else
-		err = inode_permission(dentry->d_inode, mode);
-	dput(dentry);
+	if (!(flags & AT_EACCESS)) {
+		real_cred(&cred);
+		current->other_cred = &cred;
+	}
+	err = access_at(dirfd, path, mode, lookup);
+	current->other_cred = NULL;
 	return err;
 }
 

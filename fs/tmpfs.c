@@ -119,15 +119,12 @@ static int tmpfs_make(struct inode *dir, struct dentry *dentry, uint32_t mode, u
 {
 	struct inode *inode;
 
-	if (dir->i_mode & S_ISGID && S_ISDIR(mode))
-		mode |= S_ISGID;
 	inode = tmpfs_inode(dir->i_sb, mode, rdev);
 	if (IS_ERR(inode)) {
 		kfree(link);
 		return (int)PTR_ERR(inode);
 	}
-	if (dir->i_mode & S_ISGID)
-		inode->i_gid = dir->i_gid;
+	inode->i_gid = gid_for_create(dir);
 	if (link) {
 		inode->i_link = link;
 		i_size_write(inode, strlen(link));
@@ -242,8 +239,10 @@ static struct inode *tmpfs_tmpfile(struct inode *dir, uint32_t mode)
 {
 	struct inode *inode = tmpfs_inode(dir->i_sb, mode, 0);
 
-	if (!IS_ERR(inode))
+	if (!IS_ERR(inode)) {
+		inode->i_gid = gid_for_create(dir);
 		inode->i_nlink = 0;
+	}
 	return inode;
 }
 

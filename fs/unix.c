@@ -148,8 +148,12 @@ struct unix_sock *unix_find_bound(const struct unix_addr *addr)
 
 		strscpy(path, addr->un.sun_path, sizeof(path));
 		err = kern_path(path, LOOKUP_FOLLOW, &dentry);
-		if (err)
+		if (!err)
+			err = inode_permission(dentry, MAY_WRITE);
+		if (err) {
+			dput(dentry);
 			return ERR_PTR(err);
+		}
 	}
 	mutex_lock(&unix_lock);
 	list_for_each_entry(u, &unix_bound, link) {

@@ -70,6 +70,8 @@ struct kstat {
 #define ATTR_ATIME_SET 0x80u /* to a given time; else to now, which is filled in too */
 #define ATTR_MTIME_SET 0x100u
 #define ATTR_OPEN      0x200u /* truncation by open(2) */
+#define ATTR_TOUCH     0x400u /* both times to now: who may write may do so */
+#define ATTR_TIMES_SET 0x800u /* in any other way: the owner alone */
 struct iattr {
 	unsigned valid;
 	uint32_t mode, uid, gid;
@@ -147,8 +149,11 @@ struct inode_operations {
 	int (*getattr)(struct dentry *dentry, struct kstat *stat);
 	/* NULL: simple_setattr (memory only, no size). i_rwsem of the inode held for writing. */
 	int (*setattr)(struct dentry *dentry, struct iattr *attr);
-	/* NULL: root may all. mask of MAY_*; called besides the generic check. No lock held. */
-	int (*permission)(struct inode *inode, unsigned mask);
+	/*
+	 * NULL: generic_permission() of the inode. Else this decides, and first brings mode and owner up to date, as far as they
+	 * matter: also for mask 0, which asks for nothing else. i_rwsem of the inode or its directory may be held.
+	 */
+	int (*permission)(struct dentry *dentry, unsigned mask);
 };
 
 #define MAY_EXEC  1u
@@ -177,8 +182,16 @@ void init_special_inode(struct inode *inode, uint32_t mode, uint32_t rdev);
 void generic_fillattr(struct inode *inode, struct kstat *stat);
 int simple_setattr(struct dentry *dentry, struct iattr *attr);
 void setattr_copy(struct inode *inode, const struct iattr *attr); /* all but the size */
-int inode_permission(struct inode *inode, unsigned mask); /* MAY_*; 0, -EACCES, -EROFS. May sleep */
-uint64_t get_next_ino(void);                              /* numbers for memory file systems */
+uint64_t get_next_ino(void); /* numbers for memory file systems */
+
+/* --- permissions (fs/permission.c): the running task's, 0 or -errno -------------------------------- */
+
+/* May it do all of mask (MAY_*) to the file? -EACCES, -EROFS. May sleep. */
+MUST_USE int inode_permission(struct dentry *dentry, unsigned mask);
+/* By mode, owner and capabilities alone. Takes no lock. */
+MUST_USE int generic_permission(struct inode *inode, unsigned mask);
+/* The group of a new file in dir: the task's, or dir's if that has S_ISGID. */
+uint32_t gid_for_create(const struct inode *dir);
 
 /* --- names ------------------------------------------------------------------------------------- */
 
@@ -246,7 +259,9 @@ static inline bool d_unlinked(const struct dentry *dentry)
 #define LOOKUP_FOLLOW    1u /* a symlink at the end */
 #define LOOKUP_DIRECTORY 2u /* must be one */
 #define LOOKUP_EMPTY     4u /* "" means the start (AT_EMPTY_PATH) */
-#define LOOKUP_IN_ROOT   8u /* start and absolute links at the file system's root (boot) */
+#define LOOKUP_IN_ROOT \
+	8u /* start and absolute links at the file system's root: the kernel's own walks */
+#define LOOKUP_SEARCHED 16u /* no directory on the way need be asked if the task may search it */
 
 /* The place named by a kernel string, from the running task's cwd; with a reference. 0 or -errno. Sleeps. */
 MUST_USE int kern_path(const char *name, unsigned flags, struct dentry **dentry);

@@ -11,7 +11,7 @@
  * at least 128 KB and at most 6 MB: else E2BIG.
  */
 #include "kernel/binprm.h"
-#include "fs/abi.h"
+#include "fs/vfs.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
@@ -423,7 +423,7 @@ static void trace_rename(struct task_struct *task)
 	trace_task_rename((uint64_t)task->pid, comm[0], comm[1]);
 }
 
-/* Set-user-ID files, unless the program gave that up. The program is told of it in its auxv, so it is decided early. */
+/* Set-user-ID files, unless the program or the mount gave that up. The program is told of it in its auxv, so it is decided early. */
 static void choose_ids(struct linux_binprm *bprm)
 {
 	const struct inode *inode = bprm->file->f_inode;
@@ -436,11 +436,15 @@ static void choose_ids(struct linux_binprm *bprm)
 	bprm->secure = bprm->euid != cred->uid || bprm->egid != cred->gid;
 }
 
-/* The capabilities follow the ids (capabilities(7)). */
+/*
+ * The capabilities follow the ids (capabilities(7)). A program that its user may not read, or that runs as another
+ * user, is not dumpable.
+ */
 static void apply_ids(struct linux_binprm *bprm)
 {
 	const uint64_t all = (1ull << (CAP_LAST + 1)) - 1;
 	struct cred *cred = &current->cred;
+	const bool readable = !inode_permission(bprm->file->f_dentry, MAY_READ);
 
 	task_lock(current);
 	cred->euid = bprm->euid;
@@ -449,6 +453,7 @@ static void apply_ids(struct linux_binprm *bprm)
 	cred->sgid = cred->fsgid = cred->egid;
 	cred->cap_permitted = cred->uid && cred->euid ? 0 : all;
 	cred->cap_effective = cred->euid ? 0 : all;
+	WRITE_ONCE(current->signal->dumpable, readable && !bprm->secure);
 	task_unlock(current);
 }
 
@@ -485,7 +490,6 @@ static void commit(struct linux_binprm *bprm)
 	task->restart.fn = NULL;
 	task->robust_list = 0;
 	task->did_exec = true;
-	task->signal->dumpable = true;
 	atomic_fetch_and(&task->flags, ~PF_FORKNOEXEC);
 	set_task_comm(task, slash ? slash + 1 : bprm->filename);
 	trace_rename(task);

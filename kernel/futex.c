@@ -541,7 +541,7 @@ SYSCALL3(get_robust_list, int32_t, pid, vaddr_t, head, vaddr_t, len)
 	if (!task)
 		return -ESRCH;
 	list = task->robust_list;
-	allowed = may_access_task(task, CAP_SYS_PTRACE);
+	allowed = ptrace_may_access(task);
 	put_task(task);
 	if (!allowed)
 		return -EPERM;

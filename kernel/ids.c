@@ -10,6 +10,11 @@
 
 #define ID_UNCHANGED UINT32_MAX
 #define ALL_CAPS     ((1ull << (CAP_LAST + 1)) - 1)
+/* Those that setfsuid(2) takes and gives back. */
+#define FILE_CAPS                                                                     \
+	(1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH | \
+	 1ull << CAP_FOWNER | 1ull << CAP_FSETID | 1ull << CAP_LINUX_IMMUTABLE |      \
+	 1ull << CAP_MKNOD | 1ull << CAP_MAC_OVERRIDE)
 
 /* --- numbers ----------------------------------------------------------------------------------------------- */
 
@@ -155,7 +160,19 @@ static struct cred *begin_cred(void)
 	return &current->cred;
 }
 
-/* What a change of user ids does to capabilities: capabilities(7). */
+static void forget_dumpable(const struct cred *old)
+{
+	const struct cred *c = &current->cred;
+
+	if (c->euid != old->euid || c->egid != old->egid || c->fsuid != old->fsuid ||
+	    c->fsgid != old->fsgid)
+		WRITE_ONCE(current->signal->dumpable, false);
+}
+
+/*
+ * What a change of user ids does to capabilities: capabilities(7). Who becomes another may know more than that user should: it
+ * is not dumpable until it runs another program.
+ */
 static int64_t end_cred(const struct cred *old)
 {
 	struct cred *c = &current->cred;
@@ -168,6 +185,7 @@ static int64_t end_cred(const struct cred *old)
 		c->cap_effective = 0;
 	else if (old->euid && !c->euid)
 		c->cap_effective = c->cap_permitted;
+	forget_dumpable(old);
 	task_unlock(current);
 	return 0;
 }
@@ -176,16 +194,6 @@ static int64_t abort_cred(int64_t err)
 {
 	task_unlock(current);
 	return err;
-}
-
-bool may_access_task(struct task_struct *task, unsigned cap)
-{
-	const struct cred *mine = &current->cred, *its = &task->cred;
-
-	if (task->signal == current->signal || capable(cap))
-		return true;
-	return mine->uid == its->uid && mine->uid == its->euid && mine->uid == its->suid &&
-	       mine->gid == its->gid && mine->gid == its->egid && mine->gid == its->sgid;
 }
 
 SYSCALL0(getuid)
@@ -315,24 +323,44 @@ SYSCALL2(setregid, uint32_t, r, uint32_t, e)
 
 SYSCALL1(setfsuid, uint32_t, id)
 {
-	struct cred *c = begin_cred();
-	uint32_t old = c->fsuid;
+	struct cred *c = begin_cred(), old = *c;
 
 	if (id != ID_UNCHANGED && (may_be_uid(c, id) || id == c->fsuid))
 		c->fsuid = id;
+	if (!old.fsuid && c->fsuid)
+		c->cap_effective &= ~FILE_CAPS;
+	else if (old.fsuid && !c->fsuid)
+		c->cap_effective |= c->cap_permitted & FILE_CAPS;
+	forget_dumpable(&old);
 	task_unlock(current);
-	return old;
+	return old.fsuid;
 }
 
 SYSCALL1(setfsgid, uint32_t, id)
 {
-	struct cred *c = begin_cred();
-	uint32_t old = c->fsgid;
+	struct cred *c = begin_cred(), old = *c;
 
 	if (id != ID_UNCHANGED && (may_be_gid(c, id) || id == c->fsgid))
 		c->fsgid = id;
+	forget_dumpable(&old);
 	task_unlock(current);
-	return old;
+	return old.fsgid;
+}
+
+bool ptrace_may_access(struct task_struct *task)
+{
+	const struct cred *me = file_cred(), *it = &task->cred;
+	bool same, dumpable;
+
+	if (task->tgid == current->tgid)
+		return true;
+	task_lock(task);
+	same = me->fsuid == it->euid && me->fsuid == it->suid && me->fsuid == it->uid &&
+	       me->fsgid == it->egid && me->fsgid == it->sgid && me->fsgid == it->gid &&
+	       !(it->cap_permitted & ~me->cap_permitted);
+	dumpable = task->signal && READ_ONCE(task->signal->dumpable);
+	task_unlock(task);
+	return (same && dumpable) || file_capable(CAP_SYS_PTRACE);
 }
 
 SYSCALL2(getgroups, int, n, vaddr_t, to)

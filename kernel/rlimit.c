@@ -50,6 +50,17 @@ static int do_prlimit(struct task_struct *task, unsigned resource, const struct 
 	return 0;
 }
 
+/* prlimit(2): the caller's real ids are all of the other's, or CAP_SYS_RESOURCE. */
+static bool may_set_limits(struct task_struct *task)
+{
+	const struct cred *mine = &current->cred, *its = &task->cred;
+
+	if (task->signal == current->signal || capable(CAP_SYS_RESOURCE))
+		return true;
+	return mine->uid == its->uid && mine->uid == its->euid && mine->uid == its->suid &&
+	       mine->gid == its->gid && mine->gid == its->egid && mine->gid == its->sgid;
+}
+
 SYSCALL4(prlimit64, int32_t, pid, unsigned, resource, vaddr_t, from, vaddr_t, to)
 {
 	struct rlimit new_limit, old;
@@ -66,7 +77,7 @@ SYSCALL4(prlimit64, int32_t, pid, unsigned, resource, vaddr_t, from, vaddr_t, to
 			put_task(task);
 		return -ESRCH;
 	}
-	err = may_access_task(task, CAP_SYS_RESOURCE)
+	err = may_set_limits(task)
 	              ? do_prlimit(task, resource, from ? &new_limit : NULL, &old)
 	              : -EPERM;
 	put_task(task);

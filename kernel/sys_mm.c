@@ -242,7 +242,7 @@ static int64_t process_vm_rw(int32_t pid, struct iov_walk local, struct iov_walk
 	task = find_get_task_by_pid(pid);
 	if (!task)
 		return -ESRCH;
-	mm = may_access_task(task, CAP_SYS_PTRACE) ? get_task_mm(task) : ERR_PTR(-EPERM);
+	mm = ptrace_may_access(task) ? get_task_mm(task) : ERR_PTR(-EPERM);
 	put_task(task);
 	if (!mm || IS_ERR(mm))
 		return mm ? PTR_ERR(mm) : -ESRCH;

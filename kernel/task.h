@@ -58,7 +58,7 @@ static inline struct thread *task_thread(struct task_struct *task)
 	return (struct thread *)task;
 }
 
-struct cred { /* kept as fields since stat, auxv and /proc show them; capabilities decide */
+struct cred { /* who the task is: fsuid, fsgid and groups decide about files, capabilities about the rest */
 	uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
 	unsigned ngroups;
 	uint32_t groups[32];
@@ -82,6 +82,7 @@ struct task_struct {
 	struct signal_struct *signal;   /* (i) NULL: kernel thread */
 	struct sighand_struct *sighand; /* (i), but for exec, which unshares it (ts) */
 	struct cred cred;               /* (l) */
+	const struct cred *other_cred;  /* (c) for files, during access(2): else NULL */
 
 	/* kernel/sched.c */
 	struct rb_node run_node; /* (r) */
@@ -323,25 +324,41 @@ static inline bool capable(unsigned cap)
 {
 	return current->cred.cap_effective >> cap & 1;
 }
-#define CAP_CHOWN        0
-#define CAP_DAC_OVERRIDE 1
-#define CAP_FOWNER       3
-#define CAP_FSETID       4
-#define CAP_KILL         5
-#define CAP_SETGID       6
-#define CAP_SETUID       7
-#define CAP_SETPCAP      8
-#define CAP_IPC_LOCK     14
-#define CAP_SYS_CHROOT   18
-#define CAP_SYS_PTRACE   19
-#define CAP_SYS_ADMIN    21
-#define CAP_SYS_NICE     23
-#define CAP_SYS_RESOURCE 24
-#define CAP_SYS_TIME     25
-#define CAP_LAST         40
 
-/* May the running task look into task, or change its memory or limits: its own process, one of the same user, or `cap`? */
-bool may_access_task(struct task_struct *task, unsigned cap);
+/* As whom the running task asks for files, and with which capabilities. */
+static inline const struct cred *file_cred(void)
+{
+	const struct cred *other = current->other_cred;
+
+	return unlikely(other != NULL) ? other : &current->cred;
+}
+static inline bool file_capable(unsigned cap)
+{
+	return file_cred()->cap_effective >> cap & 1;
+}
+
+/* May the running task see into another: its memory, its files, where it is? ptrace(2), "access mode checking". */
+bool ptrace_may_access(struct task_struct *task);
+#define CAP_CHOWN           0
+#define CAP_DAC_OVERRIDE    1
+#define CAP_DAC_READ_SEARCH 2
+#define CAP_FOWNER          3
+#define CAP_FSETID          4
+#define CAP_KILL            5
+#define CAP_SETGID          6
+#define CAP_SETUID          7
+#define CAP_SETPCAP         8
+#define CAP_LINUX_IMMUTABLE 9
+#define CAP_IPC_LOCK        14
+#define CAP_SYS_CHROOT      18
+#define CAP_SYS_PTRACE      19
+#define CAP_SYS_ADMIN       21
+#define CAP_SYS_NICE        23
+#define CAP_SYS_RESOURCE    24
+#define CAP_SYS_TIME        25
+#define CAP_MKNOD           27
+#define CAP_MAC_OVERRIDE    32
+#define CAP_LAST            40
 
 /* Process groups and sessions (kernel/ids.c); tasklist_lock held. */
 bool pgrp_exists_locked(int32_t pgid, int32_t sid);

@@ -157,6 +157,29 @@ mkdir "$work/w"
 quire run --write "$work/w" -- /bin/sh -c "echo kept >'$PWD/$work/w/file'; mkdir '$PWD/$work/w/d'"
 check 'a writable folder keeps what was written' [ "$(cat "$work/w/file" 2>/dev/null)" = kept -a -d "$work/w/d" ]
 
+# --- another user than root, whom the guest's kernel must keep from files that QEMU, run by root, may open
+if [ "$(id -u)" = 0 ]; then
+	check "su nobody: what is root's stays so" [ "$(quire run -- su nobody -s /bin/sh -c 'id -u; cat /etc/shadow; ls /root; head -1 /etc/passwd; echo x >/tmp/x; stat -c %U /tmp/x' 2>"$work/err")" = "65534
+$(head -1 /etc/passwd)
+nobody" ]
+	check "su nobody: refused twice: $(cat "$work/err")" [ "$(grep -c 'Permission denied' "$work/err")" = 2 ]
+	# The same in folders of the host, where all but unnamed files and sockets is as on Linux, and so are the files that are left.
+	t=$(mktemp -d /tmp/quire-test.XXXXXX) && chmod 755 "$t" && mkdir "$t/linux" "$t/guest" && program=$(realpath "$B/user/permissions")
+	most() { sed '/without a name/d; /^sockets/,$d'; }
+	files() { (cd "$1" && find . ! -type s -printf '%p %y %m %U %G\n' | sort); }
+	(cd "$t/linux" && "$program" 2>&1) | most >"$work/want"
+	quire run --write "$t/guest" -- /bin/sh -c "cd '$t/guest' && exec '$program'" 2>&1 | most >"$work/got"
+	check "permissions in a writable folder: $(diff "$work/want" "$work/got" | head -5)" cmp -s "$work/want" "$work/got"
+	check 'and the files that it left' [ "$(files "$t/linux")" = "$(files "$t/guest")" ]
+	# Folders that the host made, of which a walk tells nothing but that they are there.
+	mkdir "$t/host" "$t/host/secret" "$t/host/team" && echo x >"$t/host/secret/file"
+	chmod 700 "$t/host/secret" && chgrp 4242 "$t/host/team" && chmod 2755 "$t/host/team"
+	quire run --write "$t/host" -- /bin/sh -c "cd '$t/host' && echo x >team/file && su nobody -s /bin/sh -c 'cat secret/file'" >"$work/out" 2>&1
+	check "a folder of root's on the host: $(cat "$work/out")" grep -q 'secret/file: Permission denied' "$work/out"
+	check 'the group of a folder of the host passes on' [ "$(stat -c %g "$t/host/team/file")" = 4242 ]
+	rm -rf "$t"
+fi
+
 # --- a panic: a backtrace by name, and 125
 quire run -- /bin/sh -c 'echo c >/proc/sysrq-trigger' >"$work/out" 2>"$work/err"
 check "a panic is 125" [ $? = 125 ]

@@ -4,7 +4,7 @@
 #
 # Words in a test's first comment lines:
 #   # options: --mem 64M ...   for `quire run`
-#   # needs: COMMAND...        skipped, visibly, where one is missing
+#   # needs: COMMAND...        skipped, visibly, where one is missing; the word root: where another user runs the tests
 #   # guest only               not run on Linux; its output must be NAME.out, or else every line must begin "ok"
 #   # timeout: SECONDS         for the guest; default 120
 # GUEST_OPTIONS in the environment: more options for `quire run`, e.g. "--slab slob".
@@ -24,10 +24,13 @@ field() { # FILE WORD: the rest of the line "# WORD: ..."
 	sed -n "1,8s/^# $2: *//p" "$1" | head -1
 }
 
-missing() { # FILE: the first needed command that is not there
+missing() { # FILE: what it needs first and is not there
 	local c
 	for c in $(field "$1" needs); do
-		command -v "$c" >/dev/null 2>&1 || { echo "$c"; return; }
+		case $c in
+		root) [ "$(id -u)" = 0 ] || { echo "only root can run it on Linux"; return; } ;;
+		*) command -v "$c" >/dev/null 2>&1 || { echo "$c is not installed"; return; } ;;
+		esac
 	done
 }
 
@@ -76,7 +79,7 @@ for t in "${tests[@]}"; do
 	[ -e "$t" ] || { echo "FAILED  $t: no such test" | tee -a "$work/results"; continue; }
 	m=$(missing "$t")
 	if [ -n "$m" ]; then
-		echo "skipped $(basename "$t" .t): $m is not installed" | tee -a "$work/results"
+		echo "skipped $(basename "$t" .t): $m" | tee -a "$work/results"
 		continue
 	fi
 	one "$t" | tee -a "$work/results" &

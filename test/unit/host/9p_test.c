@@ -197,7 +197,7 @@ UNIT_TEST(passes_errors_on)
 
 	CHECK_CALL(begin(&s));
 	CHECK_EQ(PTR_ERR(p9_walk(s.root, "none", 4, &qid)), -ENOENT);
-	CHECK_EQ(p9_mkdir(s.root, "d", 1, 0755), -EOPNOTSUPP);
+	CHECK_EQ(p9_mkdir(s.root, "d", 1, 0755, 0), -EOPNOTSUPP);
 	CHECK_EQ(PTR_ERR(p9_client_create("other")), -ENODEV);
 	CHECK_CALL(end(&s));
 }

@@ -11,9 +11,6 @@
 #include "test/unit/unit.h"
 #include <quire/slab.h>
 
-static struct task_struct creator;
-#undef current
-#define current (&creator)
 #include "fs/9p_client.c"
 #include "fs/9p_ops.c"
 

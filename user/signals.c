@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -577,8 +578,11 @@ static void timer_of_dead_thread(void)
 static void robust(void)
 {
 	pthread_mutexattr_t attr;
-	pthread_mutex_t *m =
-	        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct {
+		pthread_mutex_t m[3];
+		atomic_int locked;
+	} *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_mutex_t *m = shared->m;
 
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
@@ -589,14 +593,16 @@ static void robust(void)
 		if (fork() == 0) {
 			for (int i = 0; i < 3; i++)
 				pthread_mutex_lock(&m[i]);
-			usleep(50000);
+			shared->locked = how + 1;
+			usleep(50000); /* the parent comes to wait, or comes too late: either will do */
 			if (how == 1)
 				raise(SIGKILL);
 			if (how == 2)
 				execl("/bin/true", "true", (char *)NULL);
 			_exit(0);
 		}
-		usleep(25000);
+		while (shared->locked != how + 1)
+			usleep(1000);
 		for (int i = 0; i < 3; i++) {
 			printf("robust: %s\n", strerror(pthread_mutex_lock(&m[i])));
 			pthread_mutex_consistent(&m[i]);

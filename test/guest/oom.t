@@ -11,7 +11,7 @@ for i in 1 2 3 4; do
 	[ $? = 137 ] && echo ok || echo "round $i: status $?"
 done
 perl -e 'for (1 .. 2) { fork } my @a; push @a, "x" x 100000 while 1' 2>/dev/null
-sleep 1
+while grep -qs perl /proc/[0-9]*/comm; do sleep 0.1; done
 dd if=/dev/zero of=big bs=64k 2>err; grep -q 'No space left' err && echo ok ENOSPC || cat err
 [ "$(stat -c %s big)" -gt 4000000 ] && echo ok
 rm big

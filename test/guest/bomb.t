@@ -2,7 +2,6 @@
 # guest only
 # options: --mem 32M --cpus 2
 # needs: bash perl
-# timeout: 100
 cat >limited <<'END'
 $( = $) = 65534; $< = $> = 65534;
 my ($made, $why);

@@ -6,7 +6,7 @@
 #   # options: --mem 64M ...   for `quire run`
 #   # needs: COMMAND...        skipped, visibly, where one is missing; the word root: where another user runs the tests
 #   # guest only               not run on Linux; its output must be NAME.out, or else every line must begin "ok"
-#   # timeout: SECONDS         for the guest; default 120
+#   # timeout: SECONDS         for the guest; default 300: against hanging, on a busy machine too
 # GUEST_OPTIONS in the environment: more options for `quire run`, e.g. "--slab slob".
 # A test finds the built programs in $USER_BIN and works in a scratch folder of its own.
 set -u
@@ -50,7 +50,7 @@ one() { # FILE: prints one line of result
 	limit=$(field "$t" timeout)
 	options=$(field "$t" options)
 	expect "$t" "$name" >"$work/$name.want"
-	(cd "$top" && timeout -k 5 "${limit:-120}" "$top/quire" run --kernel "$B/quire.elf" $options ${GUEST_OPTIONS:-} -- /bin/sh -c \
+	(cd "$top" && timeout -k 5 "${limit:-300}" "$top/quire" run --kernel "$B/quire.elf" $options ${GUEST_OPTIONS:-} -- /bin/sh -c \
 		'mkdir -p /tmp/t && cd /tmp/t && TMPDIR=/tmp/t exec /bin/sh "$0" 2>&1' "$top/$t" \
 		</dev/null >"$work/$name.got" 2>&1; echo "status $?" >>"$work/$name.got")
 	if [ ! -s "$work/$name.want" ]; then # guest only, and it judges itself

@@ -1,6 +1,7 @@
 /*
- * random.c - random bytes: a ChaCha20 stream whose key is replaced by its own output after each request, so that
- * what was given out cannot be computed from a later state (fast key erasure, Bernstein 2017).
+ * random.c - random bytes: a ChaCha20 stream whose key is replaced by its own output after each block, so that
+ * what was given out cannot be computed from a later state (fast key erasure, Bernstein 2017). What is left of a
+ * block serves the next requests, and is wiped as it is given out.
  *
  * The key comes from seed= and, unless the run is to be repeatable (seed= was given), the CPU's generator and the clock.
  */
@@ -19,6 +20,8 @@
 static spinlock_t pool_lock; /* irqsave */
 static uint32_t key[8];
 static uint32_t blocks;
+static uint8_t spare[32]; /* the last `left` bytes have not been given out */
+static unsigned left;
 
 void random_init(void)
 {
@@ -36,28 +39,33 @@ void random_init(void)
 	memcpy(key, words, sizeof(key));
 }
 
-/* The first half of a block is the next key, the second half is given out. */
-static void next_half(uint8_t out[32])
+/* The first half of a block is the next key, the second half is to be given out. */
+static void next_block(void)
 {
 	static const uint32_t nonce[3];
 	uint8_t block[64];
 
 	chacha20_block(key, blocks++, nonce, block);
 	memcpy(key, block, 32);
-	memcpy(out, block + 32, 32);
+	memcpy(spare, block + 32, 32);
+	left = sizeof(spare);
 }
 
 void get_random_bytes(void *buf, size_t n)
 {
-	uint8_t half[32], *to = buf;
+	uint8_t *to = buf;
 
 	while (n) {
-		size_t part = MIN(n, sizeof(half));
 		irq_state_t state = spin_lock_irqsave(&pool_lock);
+		size_t part;
 
-		next_half(half);
+		if (!left)
+			next_block();
+		part = MIN(n, left);
+		memcpy(to, spare + sizeof(spare) - left, part);
+		memset(spare + sizeof(spare) - left, 0, part);
+		left -= (unsigned)part;
 		spin_unlock_irqrestore(&pool_lock, state);
-		memcpy(to, half, part);
 		to += part;
 		n -= part;
 	}
@@ -75,11 +83,10 @@ void add_random_bytes(const void *buf, size_t n)
 {
 	const uint8_t *from = buf;
 	irq_state_t state = spin_lock_irqsave(&pool_lock);
-	uint8_t half[32];
 
 	for (size_t i = 0; i < n; i++)
 		((uint8_t *)key)[i % sizeof(key)] ^= from[i];
-	next_half(half);
+	next_block();
 	spin_unlock_irqrestore(&pool_lock, state);
 }
 

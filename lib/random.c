@@ -79,7 +79,7 @@ static uint32_t rotate32(uint32_t x, unsigned n)
 	return x << n | x >> (32 - n);
 }
 
-static void quarter_round(uint32_t *x, unsigned a, unsigned b, unsigned c, unsigned d)
+static ALWAYS_INLINE void quarter_round(uint32_t *x, unsigned a, unsigned b, unsigned c, unsigned d)
 {
 	x[a] += x[b];
 	x[d] = rotate32(x[d] ^ x[a], 16);
@@ -91,13 +91,17 @@ static void quarter_round(uint32_t *x, unsigned a, unsigned b, unsigned c, unsig
 	x[b] = rotate32(x[b] ^ x[c], 7);
 }
 
-/* Four columns, then four diagonals. */
+/* Four columns, then four diagonals. Written out: indices that the compiler knows are registers. */
 static void double_round(uint32_t *x)
 {
-	for (unsigned i = 0; i < 4; i++)
-		quarter_round(x, i, 4 + i, 8 + i, 12 + i);
-	for (unsigned i = 0; i < 4; i++)
-		quarter_round(x, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
+	quarter_round(x, 0, 4, 8, 12);
+	quarter_round(x, 1, 5, 9, 13);
+	quarter_round(x, 2, 6, 10, 14);
+	quarter_round(x, 3, 7, 11, 15);
+	quarter_round(x, 0, 5, 10, 15);
+	quarter_round(x, 1, 6, 11, 12);
+	quarter_round(x, 2, 7, 8, 13);
+	quarter_round(x, 3, 4, 9, 14);
 }
 
 void chacha20_block(const uint32_t key[8], uint32_t counter, const uint32_t nonce[3],

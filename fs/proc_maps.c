@@ -1,8 +1,9 @@
 /*
  * proc_maps.c - /proc/PID/{maps,smaps,smaps_rollup}: areas, and what of them is in memory.
  *
- * The areas are walked with mmap_lock held for reading, so a reader sees one moment; the text goes
- * to a buffer that grows, never to the program while the lock is held.
+ * The areas are walked with mmap_lock held for reading, so that one read(2) sees one moment; the text goes to a buffer that
+ * grows, never to the program while the lock is held. Only what is read is made: there may be tens of thousands of areas, and
+ * programs that want the first.
  */
 #include "fs/proc.h"
 
@@ -209,11 +210,29 @@ static void show_smap(struct seq_file *m, struct vm_area_struct *vma, char *buf)
 
 /* --- the files -------------------------------------------------------------------------------- */
 
+static void show_from_cursor(struct seq_file *m, struct mm_struct *mm, char *buf,
+                             void (*show)(struct seq_file *m, struct vm_area_struct *vma,
+                                          char *buf))
+{
+	struct vm_area_struct *vma;
+
+	down_read(&mm->mmap_lock);
+	for (vma = find_vma(mm, m->cursor); vma && !m->overflow; vma = vma->vm_next) {
+		size_t start = m->count;
+
+		show(m, vma, buf);
+		if (!seq_record_fits(m, start))
+			break;
+		m->cursor = vma->vm_end;
+	}
+	m->more = vma;
+	up_read(&mm->mmap_lock);
+}
+
 static int show_areas(struct seq_file *m, struct task_struct *task,
                       void (*show)(struct seq_file *m, struct vm_area_struct *vma, char *buf))
 {
 	struct mm_struct *mm = get_task_mm(task);
-	struct vm_area_struct *vma;
 	char *buf;
 
 	if (!mm)
@@ -223,10 +242,7 @@ static int show_areas(struct seq_file *m, struct task_struct *task,
 		mmput(mm);
 		return -ENOMEM;
 	}
-	down_read(&mm->mmap_lock);
-	for_each_vma(mm, vma)
-		show(m, vma, buf);
-	up_read(&mm->mmap_lock);
+	show_from_cursor(m, mm, buf, show);
 	kfree(buf);
 	mmput(mm);
 	return 0;

@@ -100,16 +100,32 @@ void seq_escape_path(struct seq_file *m, struct dentry *dentry)
 	kfree(buf);
 }
 
-/* A reader at position 0 sees a new moment; others go on in the one they began. */
-static int seq_fill(struct seq_file *m, int64_t pos)
+bool seq_record_fits(struct seq_file *m, size_t start)
 {
-	int err;
+	if (m->count <= m->end || start <= m->pos)
+		return true;
+	m->count = start;
+	return false;
+}
 
-	if (pos > 0 && m->buf)
-		return 0;
-	m->count = 0;
-	m->overflow = false;
-	err = m->show(m, m->private);
+/* A reader at position 0 sees a new moment; others go on in the one they began. */
+static int seq_fill(struct seq_file *m, size_t pos, size_t n)
+{
+	int err = 0;
+
+	if (!pos || !m->buf) {
+		m->count = 0;
+		m->overflow = false;
+		m->more = true;
+		m->cursor = 0;
+	}
+	m->pos = pos;
+	if (__builtin_add_overflow(pos, n, &m->end))
+		m->end = SIZE_MAX;
+	while (m->more && !err && !m->overflow && m->count <= pos) {
+		m->more = false;
+		err = m->show(m, m->private);
+	}
 	return err ? err : m->overflow ? -ENOMEM : 0;
 }
 
@@ -133,7 +149,7 @@ int64_t seq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	int64_t n;
 
 	mutex_lock(&m->lock);
-	n = seq_fill(m, iocb->ki_pos);
+	n = seq_fill(m, (size_t)MAX(iocb->ki_pos, 0), iov_iter_count(to));
 	if (!n)
 		n = simple_read_from_buffer(to, &iocb->ki_pos, m->buf, m->count);
 	mutex_unlock(&m->lock);

@@ -572,12 +572,16 @@ int64_t simple_read_from_buffer(struct iov_iter *to, int64_t *pos, const void *f
 
 /*
  * Files of text made when read: show() prints the whole into a growing buffer at the first read (and again after a seek to 0), so
- * that a reader sees one moment. A failed allocation is -ENOMEM at read.
+ * that a reader sees one moment. What may be long is made a read at a time instead, in whole records as on Linux: see
+ * seq_record_fits(). A failed allocation is -ENOMEM at read.
  */
 struct seq_file {
 	char *buf;
 	size_t size, count;
 	bool overflow; /* no memory: the rest is not kept */
+	bool more; /* show() stopped early, and is called again from `cursor` when more is read */
+	uint64_t cursor; /* where show() is to go on: its own business, 0 at the start */
+	size_t pos, end; /* what is being read */
 	struct mutex lock;
 	int (*show)(struct seq_file *m, void *data);
 	void *private;
@@ -587,6 +591,8 @@ int single_open(struct file *file, int (*show)(struct seq_file *m, void *data), 
 void single_release(struct inode *inode, struct file *file);
 int64_t seq_read_iter(struct kiocb *iocb, struct iov_iter *to);
 int64_t seq_llseek(struct file *file, int64_t offset, int whence);
+/* A record was made from `start` on. False: it is one too many for this read and is taken back; show() is to stop. */
+MUST_USE bool seq_record_fits(struct seq_file *m, size_t start);
 void seq_write(struct seq_file *m, const void *data, size_t n);
 void seq_puts(struct seq_file *m, const char *s);
 void seq_putc(struct seq_file *m, char c);

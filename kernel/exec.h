@@ -43,6 +43,10 @@ int32_t kernel_wait(int *raw);
 /* Take a zombie out of the tables and free it. tasklist_lock not held. */
 void release_task(struct task_struct *task);
 
+/* Whether the running process takes in the orphans among its descendants; may an ancestor of parent's children do so? */
+void set_child_subreaper(bool on);
+bool below_subreaper_locked(const struct task_struct *parent);
+
 /* Kill all threads but the running one, which becomes the leader: exec. 0 or -EAGAIN. Sleeps. */
 MUST_USE int de_thread(void);
 /* mm->limits from the rlimits of task's process. */

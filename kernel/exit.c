@@ -78,13 +78,31 @@ static void exit_files_fs(struct task_struct *task)
 
 /* --- leaving the family -------------------------------------------------------------------------------- */
 
-/* Who takes the children in: the nearest ancestor that asked to, else init. */
+/* Who takes the children in: the nearest ancestor that asked to, else init. Few ask, and chains of vforks are long. */
 static struct task_struct *find_new_reaper(struct task_struct *leader)
 {
+	if (!leader->signal->below_subreaper)
+		return init_task;
 	for (struct task_struct *p = leader->real_parent; p && p != init_task; p = p->real_parent)
-		if (p->signal->is_subreaper && !(p->flags & PF_EXITING))
+		if (p->signal->is_subreaper && atomic_load(&p->signal->live))
 			return p;
 	return init_task;
+}
+
+bool below_subreaper_locked(const struct task_struct *parent)
+{
+	return parent && (parent->signal->is_subreaper || parent->signal->below_subreaper);
+}
+
+/* One pass does: task_list is in the order of birth, so that whoever is a parent comes before its children. */
+void set_child_subreaper(bool on)
+{
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+	struct task_struct *p;
+
+	current->signal->is_subreaper = on;
+	for_each_process(p) p->signal->below_subreaper = below_subreaper_locked(p->real_parent);
+	spin_unlock_irqrestore(&tasklist_lock, state);
 }
 
 /* A group that became orphaned and has stopped members: they would never be continued. */

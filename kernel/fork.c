@@ -356,6 +356,7 @@ static void link_new_process(struct task_struct *task, const struct kernel_clone
 		task->exit_signal = args->exit_signal;
 	}
 	task->real_parent = parent;
+	sig->below_subreaper = below_subreaper_locked(parent);
 	sig->pgid = current->signal ? current->signal->pgid : task->pid;
 	sig->sid = current->signal ? current->signal->sid : task->pid;
 	sig->tty = current->signal ? current->signal->tty : NULL;

@@ -83,20 +83,20 @@ static void check_words(void)
 	power_off();
 }
 
-/* Until init is the only process. What they fork meanwhile dies in the next round. */
+/*
+ * Until init is the only process. One round of signals reaches all: a child is in the list before the lock is let go, or its
+ * parent finds the signal before the child is (publish() in fork.c).
+ */
 static void kill_everybody(void)
 {
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+	struct task_struct *p;
 	int raw;
 
-	for (;;) {
-		irq_state_t state = spin_lock_irqsave(&tasklist_lock);
-		struct task_struct *p;
-
-		for_each_process(p) if (p != init_task) send_signal(SIGKILL, p);
-		spin_unlock_irqrestore(&tasklist_lock, state);
-		if (kernel_wait(&raw) < 0)
-			return;
-	}
+	for_each_process(p) if (p != init_task) send_signal(SIGKILL, p);
+	spin_unlock_irqrestore(&tasklist_lock, state);
+	while (kernel_wait(&raw) >= 0)
+		;
 }
 
 /* Everything that only existed for programs goes back to the frames. */

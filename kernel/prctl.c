@@ -1,6 +1,7 @@
 /*
  * prctl.c - what a thread may ask of itself: names, what happens at its parent's death, bases, odds and ends.
  */
+#include "kernel/exec.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
@@ -105,7 +106,7 @@ SYSCALL5(prctl, int, option, uint64_t, a, uint64_t, b, uint64_t, c, uint64_t, d)
 	case PR_GET_TIMERSLACK:
 		return (int64_t)task->timer_slack;
 	case PR_SET_CHILD_SUBREAPER:
-		task->signal->is_subreaper = a;
+		set_child_subreaper(a);
 		return 0;
 	case PR_GET_CHILD_SUBREAPER:
 		return put_user_u32(a, task->signal->is_subreaper);

@@ -131,6 +131,15 @@ done
 check 'a trace of some length' [ "$(wc -l <"$work/trace1/trace.txt")" -gt 1000 ]
 check 'the same trace twice' cmp -s "$work/trace1/trace.txt" "$work/trace2/trace.txt"
 check 'the same output twice' cmp -s "$work/out1" "$work/out2"
+# --- many processes end in a time that grows as their number; time is instructions
+check "chains of vforks: $(quire run --deterministic --mem 512M -- "$B/user/chain" 2>&1 | tee "$work/out")" grep -q ^ok "$work/out"
+time_to_kill() { # N: from the first program's end to the last event, with so many sleeping children left
+	quire run --deterministic --mem 512M --trace "$work/trace" -- "$B/user/chain" "$1"
+	awk '{ sub(/.*\] \.+ +/, ""); t = $1 + 0 } /^[0-9.]+: sched_process_exit: pid=2 / { from = t } END { print t - from }' "$work/trace/trace.txt"
+	rm -rf "$work/trace"
+}
+few=$(time_to_kill 300) many=$(time_to_kill 2400)
+check "children left behind: 300 end in $few s, 2400 in $many s" awk "BEGIN { exit !($few > 0 && $many < 14 * $few) }"
 check 'nothing lost' [ ! -s "$work/err1" ]
 check 'the input of a deterministic run' [ "$(seq 100000 | timeout 60 ./quire run --deterministic --stats -- md5sum 2>"$work/err")" = "$(seq 100000 | md5sum)" ]
 check 'whose memory comes back' grep -q 'every frame is accounted for' "$work/err"

@@ -13,7 +13,7 @@ static int buddyinfo_show(struct seq_file *m, void *unused UNUSED)
 	for_each_zone(z) {
 		seq_printf(m, "Node %u, zone %8s ", z->nid, z->name);
 		for (unsigned order = 0; order < MAX_ORDER; order++)
-			seq_printf(m, "%6lu ", READ_ONCE(z->free_area[order].count));
+			seq_printf(m, "%6lu ", READ_ONCE(z->free_area[order].nr_free));
 		seq_putc(m, '\n');
 	}
 	return 0;
@@ -75,20 +75,18 @@ static void show_zone_pages(struct seq_file *m, const struct zone *z)
 	show_item(m, "nr_free_pages", zone_free(z));
 }
 
-/* Each list holds up to two batches (cpu.h). */
+/* A list for each type, of up to two batches (cpu.h). */
 static void show_pagesets(struct seq_file *m, const struct zone *z)
 {
 	seq_puts(m, "\n  pagesets");
 	for (unsigned cpu = 0; cpu < machine()->nr_cpus; cpu++) {
 		const struct per_cpu_pages *pcp =
-		        &machine()->cpu[cpu]->pcp[PCP_INDEX(z->id, z->nid)];
-		unsigned count = atomic_load_explicit(&pcp->count, memory_order_relaxed) +
-		                 atomic_load_explicit(&pcp->cold_count, memory_order_relaxed);
+		        &machine()->cpu[cpu]->pcp[PCP_INDEX(z->id, z->nid, MIGRATE_UNMOVABLE)];
 
 		seq_printf(m,
 		           "\n    cpu: %u\n              count: %u\n              high:  %u\n"
 		           "              batch: %u",
-		           cpu, count, 2u * pcp->batch, pcp->batch);
+		           cpu, zone_pcp_pages_of(z, cpu), 2u * MIGRATE_TYPES * pcp->batch, pcp->batch);
 	}
 	seq_printf(m, "\n  node_unreclaimable:  0\n  start_pfn:           %u\n", z->start.n);
 }

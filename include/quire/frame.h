@@ -15,6 +15,15 @@
 
 enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, NR_WMARK };
 
+/* Page blocks: what is grouped by mobility, and what compaction works on. As large as a huge page. */
+#define pageblock_order    9u
+#define pageblock_nr_pages (1u << pageblock_order)
+
+struct free_area {
+	struct page_list free_list[MIGRATE_TYPES];
+	uint64_t nr_free; /* blocks, of all types */
+};
+
 struct CACHE_ALIGNED zone {
 	spinlock_t lock; /* irqsave */
 	unsigned id;     /* enum zone_type */
@@ -25,7 +34,8 @@ struct CACHE_ALIGNED zone {
 	uint64_t managed;          /* (Z) given to the buddy */
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
-	struct page_list free_area[MAX_ORDER]; /* (Z) */
+	struct free_area free_area[MAX_ORDER]; /* (Z) */
+	uint32_t type_orders[MIGRATE_TYPES];   /* (Z) bit i: free_area[i] has a block of the type */
 	_Atomic uint32_t free_orders; /* bit i: free_area[i] is not empty; written under lock */
 	_Atomic int64_t nr_free;      /* pages in free_area; written under lock */
 	uint64_t min_free_seen;       /* (Z) fewest nr_free ever */
@@ -135,7 +145,8 @@ uint64_t min_free_pages(void);
  */
 void setup_per_zone_wmarks(uint64_t min_free_kbytes);
 
-/* Pages in per-CPU lists of a zone (approximate while running). */
+/* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running). */
+unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu);
 uint64_t zone_pcp_pages(const struct zone *zone);
 
 /*

@@ -21,7 +21,7 @@ struct space_state;
 
 /* Index of a lruvec: the bits of page->flags from PG_shard_shift on. */
 #define LRUVECS(nodes) ((nodes) << 3)
-static_assert(QUIRE_MAX_CPUS == 8 && PG_node_shift == PG_shard_shift + 3,
+static_assert(QUIRE_MAX_CPUS == 8 && PG_node_shift == PG_shard_shift + 3 && MAX_NUMNODES == 4,
               "node and shard make the index");
 
 struct machine {
@@ -35,6 +35,8 @@ struct machine {
 	struct pglist_data node[MAX_NUMNODES];
 	struct lruvec lruvec[LRUVECS(MAX_NUMNODES)]; /* by node and shard: page_lruvec() */
 	uint64_t max_pfn;                            /* descriptors in mem_map */
+	bool page_group_by_mobility_disabled; /* fewer page blocks than would make grouping useful */
+	_Atomic uint8_t *pageblock;           /* of each page block: PB_* (mm/frame/mobility.c) */
 	uint64_t reserved_pages;                     /* RAM that the buddy never got */
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
@@ -64,7 +66,7 @@ static inline struct lruvec *page_lruvec(const struct page *page)
 {
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
-	return &machine()->lruvec[flags >> PG_shard_shift & (LRUVECS(8) - 1)];
+	return &machine()->lruvec[flags >> PG_shard_shift & (LRUVECS(MAX_NUMNODES) - 1)];
 }
 
 /* Start the manager: frames, slab, cache and spaces, in that order; memblock is filled, one CPU runs. */

@@ -62,9 +62,10 @@ enum pageflags {
 	PG_error,
 	__NR_PAGEFLAGS,
 
-	/* Above them three small numbers. */
-	PG_shard_shift = 23, /* 3 bits: which lruvec */
-	PG_node_shift = 26,  /* 3 bits */
+	/* Above them four small numbers. */
+	PG_shard_shift = 22, /* 3 bits: which lruvec */
+	PG_node_shift = 25,  /* 2 bits */
+	PG_type_shift = 27,  /* 2 bits: enum migratetype, of the list that it is, or goes, on */
 	PG_zone_shift = 29,  /* 3 bits */
 };
 static_assert((int)__NR_PAGEFLAGS <= (int)PG_shard_shift, "flags and fields do not overlap");
@@ -179,7 +180,12 @@ static inline unsigned page_zone_id(const struct page *page)
 
 static inline unsigned page_to_nid(const struct page *page)
 {
-	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_node_shift & 7;
+	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_node_shift & 3;
+}
+
+static inline unsigned page_type(const struct page *page)
+{
+	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_type_shift & 3;
 }
 
 static inline bool PageAnon(const struct page *page)

@@ -17,13 +17,6 @@
 
 uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
 
-/* Linux's numbers: 0 unmovable, 1 movable, 2 reclaimable. */
-static unsigned gfp_migratetype(gfp_t gfp)
-{
-	static_assert(__GFP_MOVABLE == 8 && __GFP_RECLAIMABLE == 16, "");
-	return (gfp & (__GFP_MOVABLE | __GFP_RECLAIMABLE)) >> 3;
-}
-
 static NOINLINE struct page *clear_new_page(struct page *page)
 {
 	clear_page(page_address(page));
@@ -73,10 +66,10 @@ static void prep_block(struct page *page, gfp_t gfp, unsigned order)
 		prep_compound_page(page, order);
 }
 
-static struct page *rmqueue_block(struct zone *zone, unsigned order)
+static struct page *rmqueue_block(struct zone *zone, unsigned order, unsigned type)
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
-	struct page *page = __rmqueue(zone, order);
+	struct page *page = __rmqueue(zone, order, type);
 
 	if (page)
 		note_min_free(zone);
@@ -108,13 +101,14 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac,
 
 		if (ac->order == 0) {
 			const struct per_cpu_pages *pcp =
-			        &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid)];
+			        &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid,
+			                           gfp_migratetype(ac->gfp))];
 
 			if (ok || pcp_count(pcp) ||
 			    atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
 				page = rmqueue_pcp(zone, ac->gfp, ok ? zone_spare(zone, ac) : 0);
 		} else if (ok) {
-			page = rmqueue_block(zone, ac->order);
+			page = rmqueue_block(zone, ac->order, gfp_migratetype(ac->gfp));
 		}
 		if (page) {
 			trace_zone_select(ac->order, ac->gfp, ac->zonelist->zones[0]->id, zone->id);
@@ -230,7 +224,7 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
 
 struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
-	struct per_cpu_pages *pcp = this_cpu()->fast_pcp[gfp & 15];
+	struct per_cpu_pages *pcp = this_cpu()->fast_pcp[gfp & 31];
 	struct page *page;
 	unsigned n;
 
@@ -287,6 +281,8 @@ void split_page(struct page *page, unsigned order)
 {
 	for (unsigned i = 1; i < 1u << order; i++)
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
+	for (unsigned i = 0; i < 1u << order; i++)
+		set_frame_type(page + i, get_pageblock_migratetype(page + i));
 }
 
 void *alloc_pages_exact(size_t size, gfp_t gfp)
@@ -300,8 +296,10 @@ void *alloc_pages_exact(size_t size, gfp_t gfp)
 	page = alloc_pages(gfp & ~__GFP_COMP, order);
 	if (!page)
 		return NULL;
-	for (size_t i = 1; i < pages; i++)
+	for (size_t i = 0; i < pages; i++) {
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
+		set_frame_type(page + i, get_pageblock_migratetype(page + i));
+	}
 	/* The rest, as the largest blocks it is made of. */
 	for (size_t i = pages; i < (size_t)1 << order;) {
 		unsigned k = (unsigned)__builtin_ctzll(i);

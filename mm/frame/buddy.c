@@ -8,33 +8,55 @@
  *         | 256           | 128   | 65+63 |  after a request for 65: one block each on
  *                                            free_area[8] and [7]; the request has 128
  *
+ * Each order has a list for each type of mobility (mobility.c), which a block's head names in its flags. A freed block goes
+ * to the list of its page block's type; buddies merge whatever lists they are on.
+ *
  * Invariants (frame_check):
- *   1. The first descriptor of a block, and no other, has PG_buddy and the block's order.
+ *   1. The first descriptor of a block, and no other, has PG_buddy, the block's order, and its list's type.
  *   2. A block and its buddy are never both free with the same order below the highest.
- *   3. nr_free is the sum of the blocks; bit k of free_orders says that free_area[k] is not empty.
+ *   3. nr_free is the sum of the blocks; bit k of free_orders says that free_area[k] is not empty, and of
+ *      type_orders[] the same for one type.
+ *   4. A free block as large as a page block, or larger, is on the list of its page blocks' type.
  *
  * Everything is constant time in the size of memory: the smallest order that will do is found in the bit map,
  * and merging looks at the buddy's descriptor only. Blocks freed last are taken first.
  */
 #include "mm/frame/internal.h"
 
+void free_area_init(struct zone *zone)
+{
+	for (unsigned order = 0; order < MAX_ORDER; order++)
+		for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+			page_list_init(&zone->free_area[order].free_list[type]);
+}
+
 static void set_orders(struct zone *zone, uint32_t orders)
 {
 	atomic_store_explicit(&zone->free_orders, orders, memory_order_relaxed);
 }
 
-static void add_block(struct zone *zone, struct page *page, unsigned order)
+void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type)
 {
+	struct free_area *area = &zone->free_area[order];
+
 	page->order = order;
 	__page_set_flags(page, PAGE_FLAG(buddy));
-	page_list_add(&zone->free_area[order], page);
+	set_frame_type(page, type);
+	page_list_add(&area->free_list[type], page);
+	area->nr_free++;
+	zone->type_orders[type] |= 1u << order;
 	set_orders(zone, zone_orders(zone) | 1u << order);
 }
 
-static void del_block(struct zone *zone, struct page *page, unsigned order)
+void del_page_from_free_list(struct zone *zone, struct page *page)
 {
-	page_list_del(&zone->free_area[order], page);
-	if (page_list_empty(&zone->free_area[order]))
+	const unsigned order = page->order, type = page_type(page);
+	struct free_area *area = &zone->free_area[order];
+
+	page_list_del(&area->free_list[type], page);
+	if (page_list_empty(&area->free_list[type]))
+		zone->type_orders[type] &= ~(1u << order);
+	if (!--area->nr_free)
 		set_orders(zone, zone_orders(zone) & ~(1u << order));
 	__page_clear_flags(page, PAGE_FLAG(buddy));
 	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
@@ -45,6 +67,14 @@ static void add_free(struct zone *zone, int64_t pages)
 	int64_t free = atomic_load_explicit(&zone->nr_free, memory_order_relaxed);
 
 	atomic_store_explicit(&zone->nr_free, free + pages, memory_order_relaxed);
+}
+
+void take_free_block(struct zone *zone, struct page *page)
+{
+	unsigned order = page->order;
+
+	del_page_from_free_list(zone, page);
+	add_free(zone, -((int64_t)1 << order));
 }
 
 /* The buddy of the block at pfn, if it is in the zone and free with that order. */
@@ -61,6 +91,7 @@ static struct page *free_buddy(const struct zone *zone, uint32_t pfn, unsigned o
 
 void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 {
+	const unsigned type = get_pageblock_migratetype(page);
 	uint32_t pfn = page_to_pfn(page).n;
 
 	add_free(zone, (int64_t)1 << order);
@@ -69,58 +100,75 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 
 		if (!buddy)
 			break;
-		del_block(zone, buddy, order);
+		del_page_from_free_list(zone, buddy);
 		pfn &= ~(1u << order);
 	}
-	add_block(zone, pfn_to_page(PFN(pfn)), order);
+	for (uint32_t i = 0; i < 1u << order && order > pageblock_order; i += pageblock_nr_pages)
+		set_pageblock_migratetype(pfn + i, type);
+	add_to_free_list(zone, pfn_to_page(PFN(pfn)), order, type);
 }
 
-/* A block of exactly this order, cut from the smallest that is there: the upper halves stay free. */
-struct page *__rmqueue(struct zone *zone, unsigned order)
+/* A block of exactly this order, cut from the smallest of the type: the upper halves stay free. */
+static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
 {
-	uint32_t orders = zone_orders(zone) >> order << order;
+	const uint32_t orders = zone->type_orders[type] >> order << order;
 	struct page *page;
 	unsigned from;
 
 	if (!orders)
 		return NULL;
 	from = (unsigned)__builtin_ctz(orders);
-	page = page_list_first(&zone->free_area[from]);
-	del_block(zone, page, from);
+	page = page_list_first(&zone->free_area[from].free_list[type]);
+	del_page_from_free_list(zone, page);
 	while (from > order) {
 		from--;
-		add_block(zone, page + (1u << from), from);
+		add_to_free_list(zone, page + (1u << from), from, type);
 	}
 	add_free(zone, -((int64_t)1 << order));
 	return page;
 }
 
-/* n neighbours, each linked to the next. Returns the last. */
+struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type)
+{
+	struct page *page = __rmqueue_smallest(zone, order, type);
+
+	if (unlikely(!page) && __rmqueue_fallback(zone, order, type))
+		page = __rmqueue_smallest(zone, order, type);
+	return page;
+}
+
+/* n neighbours of one page block, each linked to the next. Returns the last. */
 static struct page *link_run(struct page *page, unsigned n)
 {
+	const unsigned type = get_pageblock_migratetype(page);
 	uint32_t pfn = page_to_pfn(page).n;
 
 	if (trace_enabled())
 		for (unsigned i = 0; i < n; i++)
-			trace_mm_page_alloc_zone_locked(pfn + i, 0, 1);
-	for (; n > 1; n--, page++)
+			trace_mm_page_alloc_zone_locked(pfn + i, 0, type, 1);
+	for (; n > 1; n--, page++) {
+		set_frame_type(page, type);
 		page->lru.next = ++pfn;
+	}
+	set_frame_type(page, type);
 	return page;
 }
 
 /* Smallest blocks first, so that large ones last; each as a whole as far as it is wanted. */
-unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct page **last)
+unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *first,
+                      struct page **last)
 {
 	unsigned got = 0;
 
 	*last = NULL;
-	while (got < n && zone_orders(zone)) {
-		unsigned order = (unsigned)__builtin_ctz(zone_orders(zone));
+	while (got < n && (zone->type_orders[type] || __rmqueue_fallback(zone, 0, type))) {
+		unsigned order = MIN((unsigned)__builtin_ctz(zone->type_orders[type]),
+		                     pageblock_order);
 		struct page *page;
 
 		while (1u << order > n - got)
 			order--;
-		page = __rmqueue(zone, order);
+		page = __rmqueue_smallest(zone, order, type);
 		if (*last)
 			(*last)->lru.next = page_to_pfn(page).n;
 		else

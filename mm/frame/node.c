@@ -30,8 +30,7 @@ static void zone_init(struct zone *zone, unsigned nid, unsigned id, uint64_t max
 	zone->name = zone_names[id];
 	zone->start = PFN(start);
 	zone->spanned = end - start;
-	for (unsigned order = 0; order < MAX_ORDER; order++)
-		page_list_init(&zone->free_area[order]);
+	free_area_init(zone);
 }
 
 /* Every descriptor starts as reserved; what is free is said next. */
@@ -143,6 +142,7 @@ void frame_init(void)
 		zone_init(&node->zones[i], 0, i, m->max_pfn);
 		mem_map_init(&node->zones[i]);
 	}
+	pageblocks_init();
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++) {
 		const struct memblock_range *ram = &m->memblock.memory[i];
 

@@ -12,6 +12,7 @@
  *
  * Any failure unwinds by ending the child's address space, which is complete up to where it got.
  */
+#include <quire/migrate.h>
 #include "mm/fault/fault.h"
 #include "mm/rmap/rmap.h"
 
@@ -35,6 +36,15 @@ static inline enum rss_counter share_page(struct page *page)
 	return mm_counter(page);
 }
 
+/* A private page that is just being moved: the child waits for it too, and neither may write to it unasked. ptls held. */
+static enum rss_counter share_migration(pte_t *to, pte_t *from, pte_t entry)
+{
+	entry = migration_entry_wrprotect(entry);
+	pte_set(from, entry);
+	pte_set(to, entry);
+	return mm_counter(migration_entry_page(entry));
+}
+
 /*
  * The entries of [addr, end), both in one table; they are 20 instructions a page, and what is counted is counted once. The area is
  * private: shared ones have no anon_vma.
@@ -49,8 +59,13 @@ static void copy_table(struct mm_struct *mm, pte_t *to, pte_t *from, vaddr_t add
 	for (; addr != end; addr += PAGE_SIZE, to++, from++) {
 		pte_t entry = pte_read(from);
 
-		if (!pte_present(entry))
+		if (unlikely(!pte_present(entry))) {
+			if (is_migration_entry(entry)) {
+				rss[share_migration(to, from, entry)]++;
+				entries++;
+			}
 			continue;
+		}
 		entry = pte_mkold(share_entry(from, entry));
 		if (likely(!pte_special(entry)))
 			rss[share_page(pfn_to_page(pte_pfn(entry)))]++;

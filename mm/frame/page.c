@@ -231,6 +231,17 @@ static void wait_on_page(struct page *page, bool (*test)(struct page *page))
 	wait_end(q, &w);
 }
 
+void wait_on_page_while(struct page *page, bool (*again)(struct page *page, void *ctx), void *ctx)
+{
+	struct wait_queue *q = page_wait_queue(page);
+	struct waiter w;
+
+	wait_begin(q, &w);
+	while (again(page, ctx))
+		port_block();
+	wait_end(q, &w);
+}
+
 /* The owner of `bit` is done with it. */
 static void clear_and_wake(struct page *page, enum pageflags bit)
 {

@@ -167,6 +167,18 @@ static const char *const flush_names[] = {"flush on task switch", "remote shootd
                                           "local shootdown", "local mm shootdown",
                                           "remote ipi send"};
 
+/* Of compaction: its results (mm/frame/compaction.h), zones and modes; reasons to move a page. */
+static const char *const compact_names[] = {"not_suitable_zone", "skipped",
+                                            "deferred",          "no_suitable_page",
+                                            "continue",          "complete",
+                                            "partial_skipped",   "contended",
+                                            "success"};
+static const char *const zone_names[] = {"DMA     ", "DMA32   ", "Normal  ", "HighMem ",
+                                         "Movable "};
+static const char *const sync_names[] = {"async", "sync"};
+static const char *const migrate_names[] = {"MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC"};
+static const char *const reason_names[] = {"compaction"};
+
 static void put_name(struct out *o, const char *const *names, size_t n, uint64_t value)
 {
 	if (value < n)
@@ -210,6 +222,21 @@ static void put_argument(struct out *o, const struct piece *p, const uint64_t *a
 	case 'T':
 		put_name(o, flush_names, ARRAY_SIZE(flush_names), v);
 		break;
+	case 'C':
+		put_name(o, compact_names, ARRAY_SIZE(compact_names), v);
+		break;
+	case 'Z':
+		put_name(o, zone_names, ARRAY_SIZE(zone_names), v);
+		break;
+	case 'S':
+		put_name(o, sync_names, ARRAY_SIZE(sync_names), v);
+		break;
+	case 'J':
+		put_name(o, migrate_names, ARRAY_SIZE(migrate_names), v);
+		break;
+	case 'R':
+		put_name(o, reason_names, ARRAY_SIZE(reason_names), v);
+		break;
 	case 'P':
 		put_text(o, "0x");
 		put_number(o, VMEMMAP_START + v * PAGE_DESC, 16, 0, '0');
@@ -244,7 +271,7 @@ static bool take_form(const char **f, struct piece *p, unsigned *words)
 		return false;
 	else
 		return p->form = *(*f)++, true;
-	if (!**f || !strchr("GLMFTP", **f))
+	if (!**f || !strchr("GLMFTPCZSJR", **f))
 		return false;
 	p->form = *(*f)++;
 	return true;

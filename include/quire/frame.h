@@ -10,6 +10,7 @@
 #include <quire/gfp.h>
 #include <quire/page.h>
 #include <quire/policy.h>
+#include <quire/sync.h>
 
 #define MAX_ORDER 11 /* orders 0..10: 4 KB to 4 MB */
 
@@ -39,6 +40,12 @@ struct CACHE_ALIGNED zone {
 	_Atomic uint32_t free_orders; /* bit i: free_area[i] is not empty; written under lock */
 	_Atomic int64_t nr_free;      /* pages in free_area; written under lock */
 	uint64_t min_free_seen;       /* (Z) fewest nr_free ever */
+
+	/* Compaction, unlocked (mm/frame/compaction.h). */
+	uint32_t compact_cached_migrate_pfn, compact_cached_free_pfn; /* where it stopped; 0: nowhere */
+	unsigned compact_considered;   /* requests turned away since the last failure */
+	unsigned compact_defer_shift;  /* 1 << this are to be */
+	unsigned compact_order_failed; /* orders below are not */
 };
 
 struct zonelist {
@@ -52,6 +59,10 @@ struct pglist_data {
 	uint64_t spanned, present;
 	struct zone zones[MAX_NR_ZONES];
 	struct zonelist zonelist[MAX_NR_ZONES]; /* by the highest zone that will do */
+	struct wait_queue kcompactd_wait;
+	_Atomic unsigned kcompactd_max_order; /* what it is to make; 0: nothing */
+	_Atomic unsigned kcompactd_highest_zoneidx;
+	_Atomic bool kcompactd_running, kcompactd_stop;
 };
 
 /*
@@ -171,6 +182,24 @@ void frame_report(struct quire_frames *out);
  * freed. NULL while nothing reclaims. gfp says what may be done; sleeps only with __GFP_DIRECT_RECLAIM.
  */
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
+
+/*
+ * Compaction (1.10). Its one way up: migrate_page() of quire/migrate.h, when there is one; see there for the contract.
+ */
+enum migrate_mode;
+extern int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode mode);
+
+/* Go through all zones once, whatever that costs. Sleeps. */
+void compact_memory(void);
+
+/* Start a kcompactd thread for each node, after mm_init. 0 or -ENOMEM. Or run one: returns after kcompactd_stop(). */
+MUST_USE int kcompactd_run(void);
+void kcompactd(void *node);
+void kcompactd_stop(struct pglist_data *node);
+
+/* How fragmented the free memory of a zone is, in thousandths: mm/frame/fragmentation.c. */
+int fragmentation_index(const struct zone *zone, unsigned order);
+int unusable_free_index(const struct zone *zone, unsigned order);
 
 #define for_each_zone(z) for (struct zone *z = first_zone(); z; z = next_zone(z))
 struct zone *first_zone(void); /* zones with present pages, by node and type */

@@ -40,6 +40,7 @@ struct machine {
 	uint64_t reserved_pages;                     /* RAM that the buddy never got */
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
+	unsigned sysctl_extfrag_threshold; /* fragmentation index up to which reclaim is the cure */
 	uint64_t totalram;               /* managed pages */
 	_Atomic uint64_t min_free;       /* see min_free_pages() */
 	uint64_t min_free_kbytes;        /* what the watermarks were made from */

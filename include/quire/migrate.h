@@ -10,7 +10,7 @@
 
 #include <quire/mm.h>
 
-/* How long the caller is ready to wait: async tries all page locks; sync_light tries again; sync waits for them. */
+/* How long the caller is ready to wait: async tries the page's lock; sync_light tries again; sync waits for it. */
 enum migrate_mode { MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT, MIGRATE_SYNC };
 
 /*

@@ -3,13 +3,13 @@
  *
  *   fast      this CPU's list of the preferred zone has a frame: no lock, no shared line
  *   normal    along the zonelist, the first zone above its low mark; refills the list
- *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then
- *             reclaim (the one hook upwards), then the gfp flags say: again, or fail
+ *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then, for a block,
+ *             compaction, then reclaim (the one hook upwards) and compaction again, then the gfp flags say: again, or fail
  *
  * __GFP_NOFAIL waits for ever, but only where it may sleep: without __GFP_DIRECT_RECLAIM it is ignored. Orders
  * above PAGE_ALLOC_COSTLY_ORDER are not worth retrying unless __GFP_RETRY_MAYFAIL says so.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/compaction.h"
 
 #define PAGE_ALLOC_COSTLY_ORDER 3u
 #define MAX_RECLAIM_RETRIES     16u
@@ -164,6 +164,28 @@ static bool should_retry(const struct alloc_context *ac, uint64_t freed, unsigne
 	return freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER;
 }
 
+/* A block by compaction, or NULL. */
+static struct page *alloc_pages_direct_compact(struct alloc_context *ac, enum migrate_mode mode)
+{
+	enum compact_result result;
+	struct page *page;
+
+	if (!ac->order || !(ac->gfp & __GFP_DIRECT_RECLAIM))
+		return NULL;
+	result = try_to_compact_pages(ac, mode);
+	if (result == COMPACT_SKIPPED || result == COMPACT_DEFERRED)
+		return NULL;
+	count(COMPACTSTALL);
+	page = get_page_from_freelist(ac, WMARK_MIN);
+	if (page) {
+		compaction_defer_reset(page_zone(page), ac->order, true);
+		count(COMPACTSUCCESS);
+	} else {
+		count(COMPACTFAIL);
+	}
+	return page;
+}
+
 static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 {
 	struct page *page;
@@ -175,6 +197,11 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 		return page;
 	drain_local_pages();
 	ask_for_drain();
+	if (ac->order && ac->gfp & __GFP_KSWAPD_RECLAIM)
+		wakeup_kcompactd(&machine()->node[0], ac->order, ac->highest_zone);
+	page = alloc_pages_direct_compact(ac, MIGRATE_ASYNC);
+	if (page)
+		return page;
 	for (unsigned retries = 0;; retries++) {
 		uint64_t freed = 0;
 
@@ -183,6 +210,11 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 			return page;
 		if (reclaim_hook)
 			freed = reclaim_hook(ac->gfp, ac->order);
+		if (!(ac->gfp & __GFP_NORETRY)) {
+			page = alloc_pages_direct_compact(ac, MIGRATE_SYNC_LIGHT);
+			if (page)
+				return page;
+		}
 		if (!should_retry(ac, freed, retries))
 			return freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
 		if (freed)
@@ -263,8 +295,16 @@ void __free_pages(struct page *page, unsigned order)
 	if (unlikely(refs <= 0))
 		port_panic("__free_pages: frame %#x has no reference: freed twice?",
 		           page_to_pfn(page).n);
-	if (refs > 1)
+	if (refs > 1) {
+		/*
+		 * Compaction looked at the first frame and has a reference for a moment, or somebody for longer: that
+		 * frees one frame, for there is no knowing of the others. So those go now.
+		 */
+		if (!page_flag(page, PG_head))
+			while (order--)
+				free_block(page + (1u << order), order);
 		return;
+	}
 	if (order == 0 || page_flag(page, PG_head))
 		__put_page(page);
 	else

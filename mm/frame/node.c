@@ -135,6 +135,8 @@ void frame_init(void)
 	m->nr_nodes = 1;
 	m->max_pfn = memblock_end() >> PAGE_SHIFT;
 	m->fail_after = -1;
+	m->sysctl_extfrag_threshold = 500;
+	wait_queue_init(&node->kcompactd_wait);
 	node->spanned = m->max_pfn;
 	for (unsigned i = 0; i < PAGE_WAIT_QUEUES; i++)
 		wait_queue_init(&m->page_wait[i]);

@@ -142,12 +142,16 @@ static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
 	int err = simple_fill_super(sb, SYSFS_MAGIC, NULL);
 	struct dentry *devices = err ? NULL : simple_mkdir(sb->s_root, "devices", 0755);
 	struct dentry *system = devices ? simple_mkdir(devices, "system", 0755) : NULL;
+	struct dentry *kernel = err ? NULL : simple_mkdir(sb->s_root, "kernel", 0755);
+	struct dentry *debug = kernel ? simple_mkdir(kernel, "debug", 0700) : NULL;
 
 	if (err)
 		return err;
-	if (!system)
+	if (!system || !debug)
 		return -ENOMEM;
 	err = make_cpu_dir(system);
+	if (!err)
+		err = sysfs_extfrag_init(debug);
 	return err ? err : make_node_dir(system);
 }
 

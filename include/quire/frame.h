@@ -192,10 +192,16 @@ extern int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode
 /* Go through all zones once, whatever that costs. Sleeps. */
 void compact_memory(void);
 
-/* Start a kcompactd thread for each node, after mm_init. 0 or -ENOMEM. Or run one: returns after kcompactd_stop(). */
+/* Start a kcompactd thread for each node, after mm_init. 0 or -ENOMEM. Or be one: returns after kcompactd_stop(), which waits. */
 MUST_USE int kcompactd_run(void);
 void kcompactd(void *node);
 void kcompactd_stop(struct pglist_data *node);
+
+/* Page blocks of the zone by type. */
+void zone_pageblocks(const struct zone *zone, uint64_t blocks[MIGRATE_TYPES]);
+
+/* In a free block, as far as a look without a lock can say. Frames on per-CPU lists are not. */
+bool page_is_free(const struct page *page);
 
 /* How fragmented the free memory of a zone is, in thousandths: mm/frame/fragmentation.c. */
 int fragmentation_index(const struct zone *zone, unsigned order);

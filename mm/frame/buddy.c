@@ -210,3 +210,18 @@ void note_min_free(struct zone *zone)
 	                                              memory_order_relaxed, memory_order_relaxed))
 		;
 }
+
+bool page_is_free(const struct page *page)
+{
+	const uint32_t pfn = page_to_pfn(page).n;
+
+	if (page_count(page))
+		return false;
+	for (unsigned order = 0; order < MAX_ORDER; order++) {
+		const struct page *head = pfn_to_page(PFN(ALIGN_DOWN(pfn, 1u << order)));
+
+		if (page_flag(head, PG_buddy))
+			return READ_ONCE(head->order) >= order;
+	}
+	return false;
+}

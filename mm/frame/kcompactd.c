@@ -7,6 +7,8 @@
 #include "lib/format.h"
 #include "mm/frame/compaction.h"
 
+#define KCOMPACTD_STOP_NS 1000000u /* between looks whether it has stopped */
+
 static bool kcompactd_has_work(const struct pglist_data *node)
 {
 	return atomic_load(&node->kcompactd_max_order) > 0 || atomic_load(&node->kcompactd_stop);
@@ -78,6 +80,8 @@ void kcompactd_stop(struct pglist_data *node)
 {
 	atomic_store(&node->kcompactd_stop, true);
 	wake_up(&node->kcompactd_wait);
+	while (atomic_load(&node->kcompactd_running))
+		port_block_until(port_now_ns() + KCOMPACTD_STOP_NS);
 }
 
 int kcompactd_run(void)

@@ -66,6 +66,15 @@ void set_pageblock_migratetype(uint32_t pfn, unsigned type)
 		;
 }
 
+void zone_pageblocks(const struct zone *zone, uint64_t blocks[MIGRATE_TYPES])
+{
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+		blocks[type] = 0;
+	for (uint64_t pfn = zone->start.n; pfn < zone->start.n + zone->spanned;
+	     pfn = (pfn | (pageblock_nr_pages - 1)) + 1)
+		blocks[get_pageblock_migratetype(pfn_to_page(PFN((uint32_t)pfn)))]++;
+}
+
 /* May a request of this type claim more than the block it needs? */
 static bool can_steal_fallback(unsigned order, unsigned type)
 {

@@ -299,29 +299,35 @@ static void isolate_migratepages(struct compact_control *cc)
 
 /* --- moving ------------------------------------------------------------------------------------------ */
 
-/* 0, -EAGAIN, or -ENOMEM: there is no room above any more. The page's reference is used up. */
+/* dst as take_freepage() gave it: only flags and count can have changed. */
+static void untake_freepage(struct compact_control *cc, struct page *dst)
+{
+	__page_clear_flags(dst, ~PAGE_FLAGS_FREE);
+	page_ref_unfreeze(dst, 0);
+	give_freepage(cc, dst);
+}
+
+/* 0, -EAGAIN, -EBUSY, or -ENOMEM: there is no room above any more. The page's reference is used up. */
 static int migrate_one(struct compact_control *cc, struct page *page)
 {
-	struct page *dst = take_freepage(cc);
-	int err = dst ? 0 : -ENOMEM;
+	const unsigned passes = cc->mode == MIGRATE_ASYNC ? 1 : 3;
+	struct page *dst = NULL;
+	int err = 0;
 
-	if (dst) {
-		page_ref_unfreeze(dst, 1);
-		for (unsigned pass = 0; pass < (cc->mode == MIGRATE_ASYNC ? 1u : 3u); pass++) {
-			err = migrate_hook(page, dst, cc->mode);
-			if (err != -EAGAIN)
-				break;
-		}
+	/* Everybody else has left it meanwhile: then it need not move, but go. */
+	if (page_count(page) > 1) {
+		dst = take_freepage(cc);
+		err = dst ? -EAGAIN : -ENOMEM;
 	}
-	if (!err)
+	if (dst)
+		page_ref_unfreeze(dst, 1);
+	for (unsigned pass = 0; pass < passes && err == -EAGAIN; pass++)
+		err = migrate_hook(page, dst, cc->mode);
+	if (!err && dst)
 		return 0;
 	put_page(page);
-	if (dst) {
-		/* As it was: only flags and count can have changed. */
-		__page_clear_flags(dst, ~PAGE_FLAGS_FREE);
-		page_ref_unfreeze(dst, 0);
-		give_freepage(cc, dst);
-	}
+	if (dst)
+		untake_freepage(cc, dst);
 	return err;
 }
 

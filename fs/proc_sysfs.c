@@ -152,6 +152,8 @@ static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
 	err = make_cpu_dir(system);
 	if (!err)
 		err = sysfs_extfrag_init(debug);
+	if (!err)
+		err = sysfs_page_owner_init(debug);
 	return err ? err : make_node_dir(system);
 }
 

@@ -333,9 +333,20 @@ static void set_seed(void)
 		machine()->seed = seed;
 }
 
+/* page_owner=on, page_poison=1: mm/frame/debug.c; they cost memory and time from the first frame on. */
+static void set_checks(void)
+{
+	char text[8];
+
+	machine()->page_owner_wanted =
+	        boot_param("page_owner", text, sizeof(text)) > 0 && !strcmp(text, "on");
+	machine()->poison = boot_param_u64("page_poison", 0) != 0;
+}
+
 void kernel_main(void)
 {
 	log_init();
+	set_checks();
 	mm_init();
 	kva_init(VMALLOC_START, VMALLOC_END);
 	set_seed();

@@ -197,6 +197,25 @@ MUST_USE int kcompactd_run(void);
 void kcompactd(void *node);
 void kcompactd_stop(struct pglist_data *node);
 
+/*
+ * Who allocated a frame last, and who freed it; with page_owner=on. ts_ns 0: nobody. caller, free_caller: addresses in the code that
+ * asked; order: of the block that the frame was part of.
+ */
+struct page_owner {
+	unsigned order;
+	gfp_t gfp;
+	int32_t pid, free_pid;
+	uint64_t ts_ns, free_ts_ns;
+	uintptr_t caller, free_caller;
+};
+
+/* False: not kept. */
+bool page_owner_read(pfn_t pfn, struct page_owner *out);
+void page_owner_copy(struct page *dst, const struct page *old); /* old's page moves to dst */
+
+/* The type of the page block that the frame lies in. */
+unsigned frame_pageblock_type(pfn_t pfn);
+
 /* Page blocks of the zone by type. */
 void zone_pageblocks(const struct zone *zone, uint64_t blocks[MIGRATE_TYPES]);
 

@@ -50,7 +50,9 @@ struct machine {
 
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
 	bool careful;               /* fast paths are closed: one of those below is on */
-	bool poison;                /* freed frames are filled with junk */
+	bool poison;                /* freed frames are filled with junk, and looked at again; may be set before mm_init() */
+	bool page_owner_wanted;     /* set before mm_init() */
+	struct page_owner *page_owner; /* by frame number; NULL: not kept */
 	bool fail_once;             /* one, not all behind it */
 	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
 	_Atomic uint64_t failed;    /* allocations that were made to fail */

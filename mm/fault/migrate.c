@@ -137,6 +137,7 @@ static int move_locked(struct page *old, struct page *dst, struct address_space 
 	if (moved) {
 		copy_page(page_address(dst), page_address(old));
 		page_set_flag(dst, PG_uptodate);
+		page_owner_copy(dst, old);
 		lru_cache_add(dst);
 	}
 	remove_migration_ptes(old, moved ? dst : old, anon_vma);

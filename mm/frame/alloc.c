@@ -10,6 +10,7 @@
  * above PAGE_ALLOC_COSTLY_ORDER are not worth retrying unless __GFP_RETRY_MAYFAIL says so.
  */
 #include "mm/frame/compaction.h"
+#include "mm/frame/debug.h"
 
 #define PAGE_ALLOC_COSTLY_ORDER 3u
 #define MAX_RECLAIM_RETRIES     16u
@@ -225,7 +226,7 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 	}
 }
 
-static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
+static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, uintptr_t caller)
 {
 	struct alloc_context ac = {.gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp)};
 	struct page *page;
@@ -247,6 +248,8 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order)
 		warn_alloc(gfp, order);
 		return NULL;
 	}
+	if (unlikely(machine()->careful))
+		page_allocated(page, order, gfp, caller);
 	if (order)
 		prep_block(page, gfp, order);
 	else
@@ -261,12 +264,12 @@ struct page *alloc_pages(gfp_t gfp, unsigned order)
 	unsigned n;
 
 	if (unlikely(order | (gfp & __GFP_COLD) || !pcp || READ_ONCE(pcp->busy)))
-		return alloc_pages_normal(gfp, order);
+		return alloc_pages_normal(gfp, order, CALLER);
 	pcp_enter(pcp);
 	n = pcp_count(pcp);
 	if (unlikely(!n)) {
 		pcp_leave(pcp);
-		return alloc_pages_normal(gfp, 0);
+		return alloc_pages_normal(gfp, 0, CALLER);
 	}
 	page = pcp_pop(pcp, n);
 	pcp_leave(pcp);
@@ -293,8 +296,7 @@ void __free_pages(struct page *page, unsigned order)
 	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
 
 	if (unlikely(refs <= 0))
-		port_panic("__free_pages: frame %#x has no reference: freed twice?",
-		           page_to_pfn(page).n);
+		bad_page(page, "freed without a reference: freed twice?", CALLER);
 	if (refs > 1) {
 		/*
 		 * Compaction looked at the first frame and has a reference for a moment, or somebody for longer: that
@@ -302,13 +304,13 @@ void __free_pages(struct page *page, unsigned order)
 		 */
 		if (!page_flag(page, PG_head))
 			while (order--)
-				free_block(page + (1u << order), order);
+				free_block(page + (1u << order), order, CALLER);
 		return;
 	}
 	if (order == 0 || page_flag(page, PG_head))
 		__put_page(page);
 	else
-		free_block(page, order);
+		free_block(page, order, CALLER);
 }
 
 void free_pages(void *addr, unsigned order)
@@ -345,7 +347,7 @@ void *alloc_pages_exact(size_t size, gfp_t gfp)
 		unsigned k = (unsigned)__builtin_ctzll(i);
 
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
-		free_block(page + i, k);
+		free_block(page + i, k, CALLER);
 		i += (size_t)1 << k;
 	}
 	return page_address(page);

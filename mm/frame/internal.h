@@ -11,6 +11,7 @@
  *   pcp.c         single frames of a CPU             (1.6)
  *   alloc.c       which zone, how far into the reserve, what to do when there is none (1.8, 1.9)
  *   page.c        the last reference; PG_locked      (1.1)
+ *   debug.c       owners, poison, reports
  *   lru.c         the policy's lists                 (6.6)
  *   account.c     what frames are used for
  *   check.c       invariants
@@ -205,14 +206,14 @@ static inline struct page *pcp_pop(struct per_cpu_pages *pcp, unsigned count)
 
 /* A frame of this zone by way of this CPU's list; spare: frames that the zone can give before it is low. */
 struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare);
-void free_unref_page_slow(struct page *page); /* reset already */
-void free_unref_chain_slow(uint32_t first, struct page *last,
-                           unsigned n); /* n frames of one zone */
+void free_unref_page_slow(struct page *page, uintptr_t caller); /* reset already */
+/* n frames of one zone and type; caller: for the frames' history. */
+void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller);
 bool drain_if_wanted(void);
 void pcp_init(struct cpu_area *cpu); /* while !cpu->pcp_ready */
 
 /* page.c: a block that nobody refers to and that is off the LRU goes to its zone. */
-void free_block(struct page *page, unsigned order);
+void free_block(struct page *page, unsigned order, uintptr_t caller);
 
 /* lru.c */
 void lruvecs_init(void);

@@ -66,6 +66,11 @@ void set_pageblock_migratetype(uint32_t pfn, unsigned type)
 		;
 }
 
+unsigned frame_pageblock_type(pfn_t pfn)
+{
+	return get_pageblock_migratetype(pfn_to_page(pfn));
+}
+
 void zone_pageblocks(const struct zone *zone, uint64_t blocks[MIGRATE_TYPES])
 {
 	for (unsigned type = 0; type < MIGRATE_TYPES; type++)

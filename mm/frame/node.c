@@ -10,7 +10,8 @@
  *
  * Frame 0 is never given out: physical address 0 means "none" (memblock_alloc).
  */
-#include "mm/frame/internal.h"
+#include <quire/check.h>
+#include "mm/frame/debug.h"
 
 #define DMA_END   (16ull << (20 - PAGE_SHIFT))
 #define DMA32_END (1ull << (32 - PAGE_SHIFT))
@@ -145,6 +146,8 @@ void frame_init(void)
 		mem_map_init(&node->zones[i]);
 	}
 	pageblocks_init();
+	page_owner_init();
+	m->careful = m->poison || m->page_owner;
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++) {
 		const struct memblock_range *ram = &m->memblock.memory[i];
 
@@ -152,6 +155,8 @@ void frame_init(void)
 	}
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++)
 		free_unreserved(&m->memblock, &m->memblock.memory[i]);
+	if (m->poison)
+		poison_free_memory();
 	build_zonelists(node);
 	lruvecs_init();
 	setup_per_zone_wmarks(0);
@@ -163,6 +168,8 @@ void frame_init(void)
 void free_reserved_area(phys_t start, phys_t end)
 {
 	whole_frames(start.a, end.a, give_to_buddy);
+	if (machine()->poison)
+		poison_free_memory();
 	setup_per_zone_wmarks(machine()->min_free_kbytes);
 }
 

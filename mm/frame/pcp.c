@@ -6,7 +6,7 @@
  *
  * Whoever finds the lists busy is an interrupt on top of their owner, and deals with the zone directly.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/debug.h"
 
 #define PCP_BATCH_MIN 4u
 #define PCP_BATCH_MAX 63u
@@ -189,17 +189,17 @@ struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare)
 	return page;
 }
 
-static void poison_chain(uint32_t pfn, unsigned n)
+static void chain_freed(uint32_t pfn, unsigned n, uintptr_t caller)
 {
 	for (; n; n--) {
 		struct page *page = pfn_to_page(PFN(pfn));
 
-		__builtin_memset(page_address(page), POISON_FREE, PAGE_SIZE);
+		page_freed(page, caller);
 		pfn = page->lru.next;
 	}
 }
 
-void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n)
+void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller)
 {
 	struct cpu_area *cpu = this_cpu();
 	struct zone *zone = page_zone(last);
@@ -207,8 +207,8 @@ void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n)
 
 	if (unlikely(!cpu->pcp_ready))
 		pcp_init(cpu);
-	if (machine()->poison)
-		poison_chain(first, n);
+	if (unlikely(machine()->careful))
+		chain_freed(first, n, caller);
 	if (!pcp_enter_slow(pcp)) {
 		drain_list(zone, &first, n);
 		return;
@@ -222,9 +222,9 @@ void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n)
 	drain_if_wanted();
 }
 
-void free_unref_page_slow(struct page *page)
+void free_unref_page_slow(struct page *page, uintptr_t caller)
 {
-	free_unref_chain_slow(page_to_pfn(page).n, page, 1);
+	free_unref_chain_slow(page_to_pfn(page).n, page, 1, caller);
 }
 
 static bool drain_zone(struct cpu_area *cpu, struct zone *zone, unsigned type)

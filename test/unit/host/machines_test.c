@@ -157,3 +157,40 @@ UNIT_TEST(too_many_cpus)
 	if (outer)
 		host_enter(outer, 0);
 }
+
+static NOINLINE struct page *somebody_allocates(unsigned order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_RECLAIMABLE, order);
+
+	__asm__ volatile("" : : : "memory"); /* no tail call: the caller is this function */
+	return page;
+}
+
+/* Who has a frame, since when, for what; and who had it. */
+UNIT_TEST(owners_are_known)
+{
+	const uintptr_t start = (uintptr_t)somebody_allocates;
+	struct page_owner owner, later;
+	struct page *page;
+
+	CHECK(enter(&(struct host_config){.ram = 16 * MB, .page_owner = true}));
+	page = somebody_allocates(2);
+	CHECK(page_owner_read(page_to_pfn(page + 3), &owner));
+	CHECK_EQ(owner.order, 2);
+	CHECK_EQ(owner.gfp, GFP_KERNEL | __GFP_RECLAIMABLE);
+	CHECK_EQ(owner.pid, current_pid());
+	CHECK_GT(owner.ts_ns, 0);
+	CHECK_GT(owner.caller, start);
+	CHECK_LT(owner.caller, start + 512);
+	__free_pages(page, 2);
+	CHECK(page_owner_read(page_to_pfn(page + 3), &later));
+	CHECK_EQ(later.caller, owner.caller);
+	CHECK_GE(later.free_ts_ns, owner.ts_ns);
+	CHECK_EQ(later.free_pid, current_pid());
+	CHECK_SOUND(mm_check());
+	leave();
+	/* Where nobody asked for it, there is none. */
+	CHECK(enter(&(struct host_config){.ram = 4 * MB}));
+	CHECK(!page_owner_read(PFN(100), &owner));
+	leave();
+}

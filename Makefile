@@ -79,6 +79,11 @@ $(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST) $(UNIT))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(SAN) -o $@ $^ -lpthread
 
+# Measurements on the hosted machine; with SAN= and a B of their own.
+$(B)/fragmentation: $(call hobj,$(MM) $(HLIB) $(wildcard host/*.c) bench/fragmentation.c)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(SAN) -o $@ $^ -lpthread
+
 $(B)/h/mm/%.o $(B)/h/lib/%.o: HFLAGS += $(CORE)
 $(B)/h/%.o: %.c
 	@mkdir -p $(@D)

@@ -25,6 +25,7 @@ struct host_config {
 	unsigned cpus;   /* default 1, at most QUIRE_MAX_CPUS */
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
+	bool no_grouping;    /* all page blocks are of one type */
 	bool page_owner;     /* keep who allocated and freed each frame */
 	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
 };

@@ -122,6 +122,7 @@ struct host_machine *host_create(const struct host_config *config)
 	h->machine.seed = config->seed;
 	if (!describe_memory(config, h->phys_size))
 		goto fail;
+	h->machine.page_group_by_mobility_disabled = config->no_grouping;
 	h->machine.page_owner_wanted = config->page_owner;
 	mm_init();
 	if (host_mmu_init(h) != 0)

@@ -35,7 +35,7 @@ struct machine {
 	struct pglist_data node[MAX_NUMNODES];
 	struct lruvec lruvec[LRUVECS(MAX_NUMNODES)]; /* by node and shard: page_lruvec() */
 	uint64_t max_pfn;                            /* descriptors in mem_map */
-	bool page_group_by_mobility_disabled; /* fewer page blocks than would make grouping useful */
+	bool page_group_by_mobility_disabled; /* there are few page blocks; or set before mm_init() */
 	_Atomic uint8_t *pageblock;           /* of each page block: PB_* (mm/frame/mobility.c) */
 	uint64_t reserved_pages;                     /* RAM that the buddy never got */
 	struct page *

@@ -49,7 +49,7 @@ void pageblocks_init(void)
 	if (!at.a)
 		port_panic("frame: no memory for the types of page blocks");
 	m->pageblock = phys_to_virt(at);
-	m->page_group_by_mobility_disabled =
+	m->page_group_by_mobility_disabled |=
 	        memblock_pages(&m->memblock) < pageblock_nr_pages * MIGRATE_TYPES;
 	type = m->page_group_by_mobility_disabled ? MIGRATE_UNMOVABLE : MIGRATE_MOVABLE;
 	for (uint64_t i = 0; i < blocks; i++)

@@ -20,7 +20,7 @@ enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, NR_WMARK };
 #define pageblock_order    9u
 #define pageblock_nr_pages (1u << pageblock_order)
 
-struct free_area {
+struct CACHE_ALIGNED free_area {
 	struct page_list free_list[MIGRATE_TYPES];
 	uint64_t nr_free; /* blocks, of all types */
 };

@@ -35,31 +35,48 @@ static void set_orders(struct zone *zone, uint32_t orders)
 	atomic_store_explicit(&zone->free_orders, orders, memory_order_relaxed);
 }
 
-void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type)
+static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsigned order,
+                                    unsigned type)
 {
+	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 	struct free_area *area = &zone->free_area[order];
 
 	page->order = order;
-	__page_set_flags(page, PAGE_FLAG(buddy));
-	set_frame_type(page, type);
+	atomic_store_explicit(&page->flags,
+	                      (flags & ~(3u << PG_type_shift)) | type << PG_type_shift |
+	                              PAGE_FLAG(buddy),
+	                      memory_order_relaxed);
 	page_list_add(&area->free_list[type], page);
-	area->nr_free++;
 	zone->type_orders[type] |= 1u << order;
-	set_orders(zone, zone_orders(zone) | 1u << order);
+	if (!area->nr_free++)
+		set_orders(zone, zone_orders(zone) | 1u << order);
+}
+
+static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsigned order)
+{
+	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	const unsigned type = flags >> PG_type_shift & 3;
+	struct free_area *area = &zone->free_area[order];
+
+	page_list_del(&area->free_list[type], page);
+	area->nr_free--;
+	if (page_list_empty(&area->free_list[type])) {
+		zone->type_orders[type] &= ~(1u << order);
+		if (!area->nr_free)
+			set_orders(zone, zone_orders(zone) & ~(1u << order));
+	}
+	atomic_store_explicit(&page->flags, flags & ~PAGE_FLAG(buddy), memory_order_relaxed);
+	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+}
+
+void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type)
+{
+	add_block(zone, page, order, type);
 }
 
 void del_page_from_free_list(struct zone *zone, struct page *page)
 {
-	const unsigned order = page->order, type = page_type(page);
-	struct free_area *area = &zone->free_area[order];
-
-	page_list_del(&area->free_list[type], page);
-	if (page_list_empty(&area->free_list[type]))
-		zone->type_orders[type] &= ~(1u << order);
-	if (!--area->nr_free)
-		set_orders(zone, zone_orders(zone) & ~(1u << order));
-	__page_clear_flags(page, PAGE_FLAG(buddy));
-	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+	del_block(zone, page, page->order);
 }
 
 static void add_free(struct zone *zone, int64_t pages)
@@ -100,12 +117,13 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 
 		if (!buddy)
 			break;
-		del_page_from_free_list(zone, buddy);
+		del_block(zone, buddy, order);
 		pfn &= ~(1u << order);
 	}
-	for (uint32_t i = 0; i < 1u << order && order > pageblock_order; i += pageblock_nr_pages)
-		set_pageblock_migratetype(pfn + i, type);
-	add_to_free_list(zone, pfn_to_page(PFN(pfn)), order, type);
+	if (unlikely(order > pageblock_order))
+		for (uint32_t i = 0; i < 1u << order; i += pageblock_nr_pages)
+			set_pageblock_migratetype(pfn + i, type);
+	add_block(zone, pfn_to_page(PFN(pfn)), order, type);
 }
 
 /* A block of exactly this order, cut from the smallest of the type: the upper halves stay free. */
@@ -119,10 +137,10 @@ static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsign
 		return NULL;
 	from = (unsigned)__builtin_ctz(orders);
 	page = page_list_first(&zone->free_area[from].free_list[type]);
-	del_page_from_free_list(zone, page);
+	del_block(zone, page, from);
 	while (from > order) {
 		from--;
-		add_to_free_list(zone, page + (1u << from), from, type);
+		add_block(zone, page + (1u << from), from, type);
 	}
 	add_free(zone, -((int64_t)1 << order));
 	return page;
@@ -180,20 +198,23 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *fi
 }
 
 /* The largest blocks that their alignment and the range allow. */
-void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end)
+void __free_range(struct zone *zone, uint32_t pfn, uint32_t end)
 {
-	uint32_t pfn = start.n;
+	while (pfn < end) {
+		unsigned order = MIN(31 - (unsigned)__builtin_clz(end - pfn), MAX_ORDER - 1);
 
-	while (pfn < end.n) {
-		unsigned order = MAX_ORDER - 1;
-
-		while (pfn & ((1u << order) - 1) || end.n - pfn < 1u << order)
-			order--;
-		for (unsigned i = 0; i < 1u << order; i++)
-			__page_clear_flags(pfn_to_page(PFN(pfn + i)), PAGE_FLAG(reserved));
+		if (pfn)
+			order = MIN(order, (unsigned)__builtin_ctz(pfn));
 		__free_one_page(zone, pfn_to_page(PFN(pfn)), order);
 		pfn += 1u << order;
 	}
+}
+
+void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end)
+{
+	for (uint32_t pfn = start.n; pfn < end.n; pfn++)
+		__page_clear_flags(pfn_to_page(PFN(pfn)), PAGE_FLAG(reserved));
+	__free_range(zone, start.n, end.n);
 }
 
 /* After frames were taken: remember how low it went. Other zones' counts are read without their locks. */

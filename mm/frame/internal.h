@@ -97,6 +97,8 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *fi
                       struct page **last);
 /* All of a free block, which leaves the buddy; nr_free falls. */
 void take_free_block(struct zone *zone, struct page *page);
+/* Free frames [pfn, end), which are on no list. */
+void __free_range(struct zone *zone, uint32_t pfn, uint32_t end);
 /* Whole free range [start, end) of one zone, at boot. */
 void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end);
 void note_min_free(struct zone *zone);

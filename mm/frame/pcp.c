@@ -87,17 +87,41 @@ static unsigned cold_count(const struct per_cpu_pages *pcp)
 	return atomic_load_explicit(&pcp->cold_count, memory_order_relaxed);
 }
 
+/*
+ * Neighbours at the head of a list of *n frames, upwards or downwards, as a program's pages come and go: [*start, *end). They leave the
+ * list. Returns what comes after them.
+ */
+static uint32_t take_run(uint32_t first, unsigned *n, uint32_t *start, uint32_t *end)
+{
+	uint32_t next = pfn_to_page(PFN(first))->lru.next;
+
+	*start = first;
+	*end = first + 1;
+	for (--*n; *n; --*n) {
+		if (next + 1 == *start)
+			*start = next;
+		else if (next == *end)
+			++*end;
+		else
+			break;
+		next = pfn_to_page(PFN(next))->lru.next;
+	}
+	return next;
+}
+
 /* n frames from *first on go to the zone; *first is what remains. */
 static void drain_list(struct zone *zone, uint32_t *first, unsigned n)
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 
-	while (n--) {
-		struct page *page = pfn_to_page(PFN(*first));
+	while (n) {
+		uint32_t start, end, next = take_run(*first, &n, &start, &end);
 
-		*first = page->lru.next;
-		trace_mm_page_pcpu_drain(page_to_pfn(page).n, 0, page_type(page));
-		__free_one_page(zone, page, 0);
+		if (trace_enabled())
+			for (uint32_t pfn = start; pfn < end; pfn++)
+				trace_mm_page_pcpu_drain(pfn, 0, page_type(pfn_to_page(PFN(pfn))));
+		__free_range(zone, start, end);
+		*first = next;
 	}
 	spin_unlock_irqrestore(&zone->lock, irq);
 	count(PCP_DRAIN);

@@ -21,14 +21,14 @@ static size_t record(char *text, size_t size, pfn_t pfn, const struct page_owner
 	const struct page *page = pfn_to_page(pfn);
 	const unsigned type = owner->gfp >> 3 & 3, block = frame_pageblock_type(pfn);
 
-	return format(text, size,
-	              "Page allocated via order %u, mask %#x, pid %d, tgid %d (), ts %lu ns, free_ts "
-	              "%lu ns\nPFN %u type %s Block %u type %s Flags %#x\n %#lx\n\n",
-	              owner->order, owner->gfp, owner->pid, owner->pid, (unsigned long)owner->ts_ns,
-	              (unsigned long)owner->free_ts_ns, pfn.n,
-	              type_names[type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE],
-	              pfn.n >> pageblock_order, type_names[block], page->flags,
-	              (unsigned long)owner->caller);
+	return format(
+	        text, size,
+	        "Page allocated via order %u, mask %#x, pid %d, tgid %d (), ts %lu ns, free_ts "
+	        "%lu ns\nPFN %u type %s Block %u type %s Flags %#x\n %#lx\n\n",
+	        owner->order, owner->gfp, owner->pid, owner->pid, (unsigned long)owner->ts_ns,
+	        (unsigned long)owner->free_ts_ns, pfn.n,
+	        type_names[type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE], pfn.n >> pageblock_order,
+	        type_names[block], page->flags, (unsigned long)owner->caller);
 }
 
 static int64_t page_owner_file_read(struct kiocb *iocb, struct iov_iter *to)

@@ -86,7 +86,8 @@ static void show_pagesets(struct seq_file *m, const struct zone *z)
 		seq_printf(m,
 		           "\n    cpu: %u\n              count: %u\n              high:  %u\n"
 		           "              batch: %u",
-		           cpu, zone_pcp_pages_of(z, cpu), 2u * MIGRATE_TYPES * pcp->batch, pcp->batch);
+		           cpu, zone_pcp_pages_of(z, cpu), 2u * MIGRATE_TYPES * pcp->batch,
+		           pcp->batch);
 	}
 	seq_printf(m, "\n  node_unreclaimable:  0\n  start_pfn:           %u\n", z->start.n);
 }

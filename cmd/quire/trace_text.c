@@ -168,11 +168,9 @@ static const char *const flush_names[] = {"flush on task switch", "remote shootd
                                           "remote ipi send"};
 
 /* Of compaction: its results (mm/frame/compaction.h), zones and modes; reasons to move a page. */
-static const char *const compact_names[] = {"not_suitable_zone", "skipped",
-                                            "deferred",          "no_suitable_page",
-                                            "continue",          "complete",
-                                            "partial_skipped",   "contended",
-                                            "success"};
+static const char *const compact_names[] = {"not_suitable_zone", "skipped",   "deferred",
+                                            "no_suitable_page",  "continue",  "complete",
+                                            "partial_skipped",   "contended", "success"};
 static const char *const zone_names[] = {"DMA     ", "DMA32   ", "Normal  ", "HighMem ",
                                          "Movable "};
 static const char *const sync_names[] = {"async", "sync"};

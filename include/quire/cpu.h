@@ -67,8 +67,7 @@ struct CACHE_ALIGNED cpu_area {
 	uint64_t ring_size;
 	_Atomic int64_t
 	        frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
-	struct per_cpu_pages
-	        *fast_pcp[32]; /* by gfp's bits of zone and type: the list to take from; NULL at first */
+	struct per_cpu_pages *fast_pcp[32]; /* by gfp's bits of zone and type; NULL at first */
 	bool pcp_ready;
 	_Atomic bool drain_wanted; /* set by any CPU: give the lists back at the next slow step */
 	struct per_cpu_pages pcp[NR_PCP_LISTS];

@@ -42,7 +42,8 @@ struct CACHE_ALIGNED zone {
 	uint64_t min_free_seen;       /* (Z) fewest nr_free ever */
 
 	/* Compaction, unlocked (mm/frame/compaction.h). */
-	uint32_t compact_cached_migrate_pfn, compact_cached_free_pfn; /* where it stopped; 0: nowhere */
+	uint32_t compact_cached_migrate_pfn; /* where it stopped; 0: nowhere */
+	uint32_t compact_cached_free_pfn;
 	unsigned compact_considered;   /* requests turned away since the last failure */
 	unsigned compact_defer_shift;  /* 1 << this are to be */
 	unsigned compact_order_failed; /* orders below are not */

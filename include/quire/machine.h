@@ -37,25 +37,25 @@ struct machine {
 	uint64_t max_pfn;                            /* descriptors in mem_map */
 	bool page_group_by_mobility_disabled; /* there are few page blocks; or set before mm_init() */
 	_Atomic uint8_t *pageblock;           /* of each page block: PB_* (mm/frame/mobility.c) */
-	uint64_t reserved_pages;                     /* RAM that the buddy never got */
+	uint64_t reserved_pages;              /* RAM that the buddy never got */
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
 	unsigned sysctl_extfrag_threshold; /* fragmentation index up to which reclaim is the cure */
-	uint64_t totalram;               /* managed pages */
-	_Atomic uint64_t min_free;       /* see min_free_pages() */
-	uint64_t min_free_kbytes;        /* what the watermarks were made from */
-	_Atomic uint64_t alloc_failures; /* logged: the first few, then ever fewer */
+	uint64_t totalram;                 /* managed pages */
+	_Atomic uint64_t min_free;         /* see min_free_pages() */
+	uint64_t min_free_kbytes;          /* what the watermarks were made from */
+	_Atomic uint64_t alloc_failures;   /* logged: the first few, then ever fewer */
 	struct wait_queue page_wait[PAGE_WAIT_QUEUES];
 	const struct policy *policy; /* NULL before mm_init(): the default */
 
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
-	bool careful;               /* fast paths are closed: one of those below is on */
-	bool poison;                /* freed frames are filled with junk, and looked at again; may be set before mm_init() */
-	bool page_owner_wanted;     /* set before mm_init() */
+	bool careful; /* fast paths are closed: one of those below is on */
+	bool poison; /* freed frames are filled with junk, and looked at again; may be set before mm_init() */
+	bool page_owner_wanted;        /* set before mm_init() */
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
-	bool fail_once;             /* one, not all behind it */
-	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
-	_Atomic uint64_t failed;    /* allocations that were made to fail */
+	bool fail_once;                /* one, not all behind it */
+	_Atomic int64_t fail_after;    /* allocations that still succeed; -1: all */
+	_Atomic uint64_t failed;       /* allocations that were made to fail */
 
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;

@@ -14,8 +14,8 @@ bool filemap_replace_page(struct address_space *mapping, struct page *old, struc
 	if (done) {
 		dst->index = old->index;
 		dst->mapping = mapping;
-		__page_set_flags(dst, atomic_load_explicit(&old->flags, memory_order_relaxed) &
-		                              flags);
+		__page_set_flags(dst,
+		                 atomic_load_explicit(&old->flags, memory_order_relaxed) & flags);
 		get_page(dst);
 		radix_tree_replace(&mapping->i_pages, old->index, dst);
 		old->mapping = NULL;

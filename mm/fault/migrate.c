@@ -30,8 +30,8 @@
 #include "mm/rmap/rmap.h"
 
 /* Flags that follow the contents. PG_dirty goes with the tree's tag; PG_uptodate when the contents have. */
-#define MIGRATED_FLAGS                                                                           \
-	(1u << PG_referenced | 1u << PG_active | 1u << PG_swapbacked | 1u << PG_unevictable |    \
+#define MIGRATED_FLAGS                                                                        \
+	(1u << PG_referenced | 1u << PG_active | 1u << PG_swapbacked | 1u << PG_unevictable | \
 	 1u << PG_mlocked | 1u << PG_error | 1u << PG_dirty)
 
 static bool set_migration_one(struct rmap_walk *walk UNUSED, struct page *page,
@@ -93,8 +93,8 @@ static void remove_migration_ptes(struct page *old, struct page *page, struct an
 
 static void copy_flags(struct page *dst, const struct page *old)
 {
-	__page_set_flags(dst, atomic_load_explicit(&old->flags, memory_order_relaxed) &
-	                              MIGRATED_FLAGS);
+	__page_set_flags(dst,
+	                 atomic_load_explicit(&old->flags, memory_order_relaxed) & MIGRATED_FLAGS);
 }
 
 /* An anonymous page has one reference left: ours. */

@@ -101,9 +101,8 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac,
 		bool ok = zone_watermark_ok(zone, mark, ac);
 
 		if (ac->order == 0) {
-			const struct per_cpu_pages *pcp =
-			        &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid,
-			                           gfp_migratetype(ac->gfp))];
+			const struct per_cpu_pages *pcp = &this_cpu()->pcp[PCP_INDEX(
+			        zone->id, zone->nid, gfp_migratetype(ac->gfp))];
 
 			if (ok || pcp_count(pcp) ||
 			    atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))

@@ -180,8 +180,8 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *fi
 
 	*last = NULL;
 	while (got < n && (zone->type_orders[type] || __rmqueue_fallback(zone, 0, type))) {
-		unsigned order = MIN((unsigned)__builtin_ctz(zone->type_orders[type]),
-		                     pageblock_order);
+		unsigned order =
+		        MIN((unsigned)__builtin_ctz(zone->type_orders[type]), pageblock_order);
 		struct page *page;
 
 		while (1u << order > n - got)

@@ -82,8 +82,7 @@ static const char *check_free_area(const struct zone *zone, unsigned order, uint
 	return NULL;
 }
 
-static const char *check_stack(const struct zone *zone, unsigned type, uint32_t pfn,
-                               unsigned count)
+static const char *check_stack(const struct zone *zone, unsigned type, uint32_t pfn, unsigned count)
 {
 	for (; count; count--) {
 		const struct page *page;
@@ -113,7 +112,8 @@ static const char *check_pcps(const struct zone *zone)
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
 		struct cpu_area *cpu = machine()->cpu[i];
 
-		for (unsigned type = 0; cpu && cpu->pcp_ready && type < MIGRATE_TYPES && !broken; type++)
+		for (unsigned type = 0; cpu && cpu->pcp_ready && type < MIGRATE_TYPES && !broken;
+		     type++)
 			broken = check_pcp(zone, cpu, type);
 	}
 	return broken;

@@ -74,9 +74,9 @@ static uint64_t compact_gap(unsigned order)
 static enum compact_result suitable(struct zone *zone, unsigned order, unsigned highest_zone)
 {
 	const struct alloc_context block = {.order = order, .highest_zone = highest_zone};
-	const uint64_t floor = zone->watermark[order > PAGE_ALLOC_COSTLY_ORDER ? WMARK_LOW
-	                                                                       : WMARK_MIN] +
-	                       zone->lowmem_reserve[highest_zone];
+	const uint64_t floor =
+	        zone->watermark[order > PAGE_ALLOC_COSTLY_ORDER ? WMARK_LOW : WMARK_MIN] +
+	        zone->lowmem_reserve[highest_zone];
 	int index;
 
 	if (order == COMPACT_WHOLE)
@@ -179,8 +179,8 @@ static void isolate_freepages_block(struct compact_control *cc, uint32_t start, 
 static void isolate_freepages(struct compact_control *cc)
 {
 	while (cc->nr_freepages < cc->nr_migratepages && cc->free_pfn > cc->migrate_pfn) {
-		const uint32_t start = MAX(ALIGN_DOWN(cc->free_pfn - 1, pageblock_nr_pages),
-		                           cc->migrate_pfn);
+		const uint32_t start =
+		        MAX(ALIGN_DOWN(cc->free_pfn - 1, pageblock_nr_pages), cc->migrate_pfn);
 
 		if (suitable_migration_target(pfn_to_page(PFN(start))))
 			isolate_freepages_block(cc, start, cc->free_pfn);
@@ -403,7 +403,8 @@ enum compact_result compact_zone(struct compact_control *cc)
 	result = run_scanners(cc);
 	count_n(COMPACTMIGRATE_SCANNED, cc->total_migrate_scanned);
 	count_n(COMPACTFREE_SCANNED, cc->total_free_scanned);
-	trace_mm_compaction_end(cc->zone->start.n, cc->migrate_pfn, cc->free_pfn, end, sync, result);
+	trace_mm_compaction_end(cc->zone->start.n, cc->migrate_pfn, cc->free_pfn, end, sync,
+	                        result);
 	return result;
 }
 

@@ -17,7 +17,7 @@
 /* Linux 6.1's numbers, which events show. */
 enum compact_result {
 	COMPACT_NOT_SUITABLE_ZONE,
-	COMPACT_SKIPPED,  /* too little free memory, or it is not fragmentation that is the trouble */
+	COMPACT_SKIPPED, /* too little free memory, or it is not fragmentation that is the trouble */
 	COMPACT_DEFERRED, /* failed often enough of late */
 	COMPACT_NO_SUITABLE_PAGE,
 	COMPACT_CONTINUE,
@@ -36,7 +36,8 @@ struct compact_control {
 	enum migrate_mode mode;
 	bool direct;     /* the one who wants it waits meanwhile */
 	bool whole_zone; /* began at the ends */
-	uint32_t migrate_pfn, free_pfn; /* the scanners: the next frame upwards, the last block downwards */
+	uint32_t migrate_pfn,
+	        free_pfn; /* the scanners: the next frame upwards, the last block downwards */
 	struct page *migratepages[COMPACT_CLUSTER_MAX]; /* isolated, each with a reference */
 	unsigned nr_migratepages;
 	uint32_t freepages; /* chain by lru.next of nr_freepages frames, out of the buddy */

@@ -75,9 +75,10 @@ static void report_history(const struct page *page)
 void bad_page(struct page *page, const char *why, uintptr_t caller)
 {
 	report_history(page);
-	port_panic("bad page: frame %#x, %s (by %#lx): flags %#x refcount %d mapcount %d mapping %#lx",
-	           page_to_pfn(page).n, why, caller, page->flags, page_count(page),
-	           page_mapcount(page), (unsigned long)page->mapping);
+	port_panic(
+	        "bad page: frame %#x, %s (by %#lx): flags %#x refcount %d mapcount %d mapping %#lx",
+	        page_to_pfn(page).n, why, caller, page->flags, page_count(page),
+	        page_mapcount(page), (unsigned long)page->mapping);
 }
 
 /* --- poison ---------------------------------------------------------------------------------------- */
@@ -98,8 +99,9 @@ static void check_poisoned(struct page *page, uintptr_t caller)
 		return;
 	while (bytes[last] == POISON_FREE)
 		last--;
-	port_log("page poisoning: bytes %u to %u of frame %#x were written after it was freed: %02x ...",
-	         first, last, page_to_pfn(page).n, bytes[first]);
+	port_log(
+	        "page poisoning: bytes %u to %u of frame %#x were written after it was freed: %02x ...",
+	        first, last, page_to_pfn(page).n, bytes[first]);
 	bad_page(page, "written to while free", caller);
 }
 

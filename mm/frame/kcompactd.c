@@ -20,7 +20,8 @@ void wakeup_kcompactd(struct pglist_data *node, unsigned order, unsigned highest
 
 	if (!atomic_load(&node->kcompactd_running))
 		return;
-	while (old < order && !atomic_compare_exchange_weak(&node->kcompactd_max_order, &old, order))
+	while (old < order &&
+	       !atomic_compare_exchange_weak(&node->kcompactd_max_order, &old, order))
 		;
 	atomic_store(&node->kcompactd_highest_zoneidx, highest_zone);
 	trace_mm_compaction_wakeup_kcompactd(node->nid, order, highest_zone);

@@ -105,7 +105,8 @@ struct block_range {
 static struct block_range pageblock_range(const struct zone *zone, uint32_t pfn)
 {
 	const uint32_t start = ALIGN_DOWN(pfn, pageblock_nr_pages);
-	const uint64_t end = MIN((uint64_t)start + pageblock_nr_pages, zone->start.n + zone->spanned);
+	const uint64_t end =
+	        MIN((uint64_t)start + pageblock_nr_pages, zone->start.n + zone->spanned);
 
 	return (struct block_range){MAX(start, zone->start.n), (uint32_t)end};
 }

@@ -30,8 +30,8 @@ static void setup_fast_pcp(struct cpu_area *cpu)
 		struct zone *zone = machine()->node[0].zonelist[gfp_zone(gfp)].zones[0];
 
 		if (zone)
-			cpu->fast_pcp[gfp] = &cpu->pcp[PCP_INDEX(zone->id, zone->nid,
-			                                         gfp_migratetype(gfp))];
+			cpu->fast_pcp[gfp] =
+			        &cpu->pcp[PCP_INDEX(zone->id, zone->nid, gfp_migratetype(gfp))];
 	}
 }
 

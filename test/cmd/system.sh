@@ -121,7 +121,7 @@ check 'nothing lost' [ ! -s "$work/err1" ]
 check 'every line is an event' [ -z "$(grep -v '^#' "$work/trace1/trace.txt" | grep -Ev '^ *.*-[0-9]+ +\[[0-9]+\] [^ ]+ +[0-9]+\.[0-9]+: [a-z_]+: ' | head -1)" ]
 quire run --cpus 2 --trace "$work/trace3" -- /bin/sh -c 'i=0; while [ $i -lt 200 ]; do (exit 0); i=$((i + 1)); done' 2>"$work/err"
 check 'a live trace on two CPUs has faults' [ "$(grep -c 'page_fault_user' "$work/trace3/trace.txt")" -gt 200 ]
-check 'in order of time' awk '!/^#/ && match($0, /[0-9]+\.[0-9]+:/) {t = substr($0, RSTART, RLENGTH - 1); if (t < last) exit 1; last = t + 0}' "$work/trace3/trace.txt"
+check 'in order of time' awk '!/^#/ && match($0, /[0-9]+\.[0-9]+:/) {t = substr($0, RSTART, RLENGTH - 1) + 0; if (t < last) exit 1; last = t}' "$work/trace3/trace.txt"
 
 # --- archives and folders
 mkdir -p "$work/root/bin" "$work/root/data"

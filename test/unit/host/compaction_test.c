@@ -119,6 +119,24 @@ UNIT_TEST(a_run_over_all_memory)
 	CHECK_CALL(end(frames));
 }
 
+/* It is what is done when there is no memory: so it asks for none. */
+UNIT_TEST(a_run_without_an_allocation)
+{
+	unsigned had;
+	uint64_t frames;
+
+	CHECK(enter(1, 32 * MB));
+	frames = vm_baseline();
+	CHECK_CALL(fragment());
+	had = blocks_of(9);
+	(void)fault_inject(0);
+	compact_memory();
+	CHECK_EQ(fault_inject(-1), 0);
+	CHECK_GE(blocks_of(9), had + 4);
+	CHECK_CALL(check_contents());
+	CHECK_CALL(end(frames));
+}
+
 /* Take every block of the order that there is without waiting; then a request that may wait gets one. */
 UNIT_TEST(a_request_compacts)
 {

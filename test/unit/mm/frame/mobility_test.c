@@ -1,7 +1,7 @@
 /*
  * mobility_test.c - page blocks, their types, and what a type without memory takes from another; on a zone of its own.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/compaction.h"
 #include "test/unit/unit.h"
 
 #define BLOCKS    2u
@@ -239,4 +239,27 @@ UNIT_TEST(random_types_against_model)
 				CHECK_CALL(model_free(&lab, &m, 0));
 	}
 	CHECK_CALL(lab_close(&lab));
+}
+
+/* Worked by hand: 100 single frames, no block of four: it is fragmentation rather than want of memory. */
+UNIT_TEST(fragmentation_indices)
+{
+	static struct zone zone;
+
+	zone = (struct zone){.id = 0};
+	CHECK_EQ(fragmentation_index(&zone, 2), 0);
+	CHECK_EQ(unusable_free_index(&zone, 2), 1000);
+	zone.free_area[0].nr_free = 100;
+	CHECK_EQ(fragmentation_index(&zone, 2), 740); /* 1000 - (1000 + 25000) / 100 */
+	CHECK_EQ(unusable_free_index(&zone, 2), 1000);
+	CHECK_EQ(fragmentation_index(&zone, 10), 990); /* 1000 - (1000 + 97) / 100 */
+	CHECK_EQ(fragmentation_index(&zone, 0), -1000);
+	CHECK_EQ(unusable_free_index(&zone, 0), 0);
+	zone.free_area[3].nr_free = 25; /* 200 of 300 frames are in blocks of eight */
+	CHECK_EQ(fragmentation_index(&zone, 2), -1000);
+	CHECK_EQ(unusable_free_index(&zone, 2), 333);
+	CHECK_EQ(unusable_free_index(&zone, 4), 1000);
+	zone.free_area[0].nr_free = 0;
+	zone.free_area[3].nr_free = 1; /* one block of eight: memory is short */
+	CHECK_EQ(fragmentation_index(&zone, 4), -500); /* 1000 - (1000 + 500) / 1 */
 }

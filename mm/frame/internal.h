@@ -132,7 +132,10 @@ bool __rmqueue_fallback(struct zone *zone, unsigned order, unsigned type);
 unsigned find_suitable_fallback(const struct zone *zone, unsigned order, unsigned type,
                                 bool only_stealable);
 
-/* The frame was just taken from the buddy: it will be freed to the list of its page block's type. */
+/*
+ * The frame was just taken from the buddy: it will be freed to the list of the type that its page block has now. Should another type
+ * claim the block meanwhile, it takes one way through the old list.
+ */
 static inline void set_frame_type(struct page *page, unsigned type)
 {
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);

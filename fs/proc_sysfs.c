@@ -86,15 +86,11 @@ static int page_tables_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-static int make_debug_dir(struct dentry *root)
+static int make_page_tables(struct dentry *debug)
 {
 	static const struct proc_file files[] = {{"kernel", page_tables_show, 0400}};
-	struct dentry *dir = simple_mkdir(root, "kernel", 0755);
+	struct dentry *dir = simple_mkdir(debug, "page_tables", 0755);
 
-	if (dir)
-		dir = simple_mkdir(dir, "debug", 0700);
-	if (dir)
-		dir = simple_mkdir(dir, "page_tables", 0755);
 	return dir ? proc_create_files(dir, files, ARRAY_SIZE(files)) : -ENOMEM;
 }
 
@@ -104,17 +100,23 @@ static int sysfs_fill_super(struct super_block *sb, const char *source UNUSED,
 	int err = simple_fill_super(sb, SYSFS_MAGIC, NULL);
 	struct dentry *devices = err ? NULL : simple_mkdir(sb->s_root, "devices", 0755);
 	struct dentry *system = devices ? simple_mkdir(devices, "system", 0755) : NULL;
+	struct dentry *kernel = err ? NULL : simple_mkdir(sb->s_root, "kernel", 0755);
+	struct dentry *debug = kernel ? simple_mkdir(kernel, "debug", 0700) : NULL;
 
 	if (err)
 		return err;
-	if (!system)
+	if (!system || !debug)
 		return -ENOMEM;
 	err = make_cpu_dir(system);
 	if (!err)
 		err = sysfs_nodes_init(system);
 	if (!err)
-		err = make_debug_dir(sb->s_root);
-	return err ? err : sysfs_make_slab(sb->s_root);
+		err = make_page_tables(debug);
+	if (!err)
+		err = sysfs_extfrag_init(debug);
+	if (!err)
+		err = sysfs_page_owner_init(debug);
+	return err ? err : sysfs_make_slab(kernel);
 }
 
 static struct file_system_type sysfs_type = {

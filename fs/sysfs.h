@@ -6,6 +6,6 @@
 
 struct dentry;
 
-int sysfs_make_slab(struct dentry *root); /* kernel/slab: sysfs_slab.c */
+int sysfs_make_slab(struct dentry *kernel); /* kernel/slab: sysfs_slab.c */
 
 #endif

@@ -261,11 +261,10 @@ static int slab_readdir(struct file *file, struct dir_context *ctx)
 static const struct inode_operations slab_iops = {.lookup = slab_lookup};
 static const struct file_operations slab_fops = {.iterate = slab_readdir};
 
-int sysfs_make_slab(struct dentry *root)
+int sysfs_make_slab(struct dentry *kernel)
 {
-	struct dentry *dir = simple_mkdir(root, "kernel", 0755);
+	struct dentry *dir = simple_mkdir(kernel, "slab", 0755);
 
-	dir = dir ? simple_mkdir(dir, "slab", 0755) : NULL;
 	if (!dir)
 		return -ENOMEM;
 	dir->d_inode->i_op = &slab_iops;

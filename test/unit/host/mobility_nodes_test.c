@@ -8,7 +8,7 @@
 #include <quire/check.h>
 
 #define MB    (1ull << 20)
-#define PAGES 1000u
+#define BOUND 7600u /* nearly all of a node of 32 MB */
 
 static struct host_machine *outer, *own;
 
@@ -26,17 +26,27 @@ static void leave(void)
 	host_enter(outer, 0);
 }
 
-/* What is in the descriptors of memory that is not online is nobody's business: whoever looks will go wrong. */
+/*
+ * What is in the descriptors of memory that is not online is nobody's business: here they look like free frames and like
+ * frames that can be moved, in turn, and whoever believes it will go wrong.
+ */
 static uint64_t spoil_offline_descriptors(void)
 {
 	uint64_t n = 0;
 
-	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++)
-		if (!pfn_online(pfn)) {
-			__builtin_memset(pfn_to_page(PFN((uint32_t)pfn)), 0xff,
-			                 sizeof(struct page));
-			n++;
-		}
+	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++) {
+		struct page *page = pfn_to_page(PFN((uint32_t)pfn));
+
+		if (pfn_online(pfn))
+			continue;
+		__builtin_memset(page, 0, sizeof(*page));
+		page->flags = pfn & 1 ? 1u << PG_buddy : 1u << PG_lru | 1u << PG_uptodate;
+		page->_refcount = !(pfn & 1);
+		page->_mapcount = 0; /* order 0, or one mapping */
+		page->mapping = (void *)(0x1000 | PAGE_MAPPING_ANON);
+		page->lru.next = page->lru.prev = 0x7fffffff;
+		n++;
+	}
 	return n;
 }
 
@@ -69,23 +79,21 @@ static void take_all_memory(void)
 	}
 }
 
-/* The free scanner comes through them, the migrate scanner too, and finds what there is to move and where to. */
-UNIT_TEST(scanners_pass_by_what_has_no_descriptors)
+static void compact_around(unsigned pages)
 {
 	const struct host_config config = {
-	        .ram = 512 * MB, .hole_start = 256 * MB, .hole_end = 320 * MB, .seed = unit_seed()};
+	        .ram = 512 * MB, .hole_start = 32 * MB, .hole_end = 64 * MB, .seed = unit_seed()};
 	struct mm_struct *mm;
 
 	CHECK(enter(&config));
 	mm = mm_alloc(VM_TOP);
 	CHECK(mm);
-	CHECK_EQ(vm_map(mm, VM_PAGE(0), PAGES, RW, ANON), (int64_t)VM_PAGE(0));
-	for (unsigned i = 0; i < PAGES; i++)
+	CHECK_EQ(vm_map(mm, VM_PAGE(0), pages, RW, ANON), (int64_t)VM_PAGE(0));
+	for (unsigned i = 0; i < pages; i++)
 		CHECK_EQ(vm_write(mm, VM_PAGE(i), i), 0);
 	CHECK_GT(spoil_offline_descriptors(), 128 * MB / PAGE_SIZE);
 	compact_memory();
 	check_poison(true);
-	CHECK_GT(counter_read(COUNT_PGMIGRATE_SUCCESS), 0);
 	CHECK_EQ(all_pageblocks(), (512 * MB / PAGE_SIZE) >> pageblock_order);
 	for_each_zone(zone)
 		CHECK_EQ(unusable_free_index(zone, 0), 0);
@@ -93,10 +101,17 @@ UNIT_TEST(scanners_pass_by_what_has_no_descriptors)
 	/* They come online as they should, and full of poison. */
 	take_all_memory();
 	check_poison(false);
-	for (unsigned i = 0; i < PAGES; i++)
+	for (unsigned i = 0; i < pages; i++)
 		CHECK_EQ(vm_get(mm, VM_PAGE(i)), i);
 	mmput(mm);
 	leave();
+}
+
+/* Few pages, and the migrate scanner goes on through what is offline; more than a section holds, and the free scanner does. */
+UNIT_TEST(scanners_pass_by_what_has_no_descriptors)
+{
+	CHECK_CALL(compact_around(6000));
+	CHECK_CALL(compact_around(10000));
 }
 
 UNIT_TEST(types_add_up_to_all_free_blocks)
@@ -191,11 +206,12 @@ UNIT_TEST(compaction_stays_in_the_nodes_allowed)
 	                                  .frames = {.nr_nodes = 2, .numa_fake = true}}));
 	mm = mm_alloc(VM_TOP);
 	CHECK(mm);
-	CHECK_EQ(vm_map(mm, VM_PAGE(0), 6000, RW, ANON), (int64_t)VM_PAGE(0));
+	CHECK_EQ(vm_map(mm, VM_PAGE(0), BOUND, RW, ANON), (int64_t)VM_PAGE(0));
 	cpu_set_mempolicy(&policy);
-	for (unsigned i = 0; i < 6000; i++)
+	for (unsigned i = 0; i < BOUND; i++)
 		CHECK_EQ(vm_write(mm, VM_PAGE(i), i), 0);
-	for (unsigned i = 0; i < 6000; i += 2)
+	CHECK_GT(zone_free_pages(&machine()->node[0].zones[ZONE_DMA32]), 3000);
+	for (unsigned i = 0; i < BOUND; i += 2)
 		CHECK_EQ(do_madvise(mm, VM_PAGE(i), PAGE_SIZE, MADV_DONTNEED), 0);
 	drain_all_pages();
 	for (unsigned n = 0; n < 3; n++) {
@@ -204,11 +220,12 @@ UNIT_TEST(compaction_stays_in_the_nodes_allowed)
 		CHECK_EQ(page_to_nid(page), 1);
 		__free_pages(page, 9);
 	}
+	CHECK_GT(counter_read(COUNT_COMPACTSUCCESS), 0);
 	cpu_set_mempolicy(NULL);
 	for_each_zone(zone)
 		if (zone->nid == 0)
 			CHECK_EQ(zone->compact_cached_migrate_pfn | zone->compact_order_failed, 0);
-	for (unsigned i = 1; i < 6000; i += 2)
+	for (unsigned i = 1; i < BOUND; i += 2)
 		CHECK_EQ(vm_get(mm, VM_PAGE(i)), i);
 	mmput(mm);
 	leave();

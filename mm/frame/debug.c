@@ -111,18 +111,20 @@ static void check_poisoned(struct page *page, uintptr_t caller)
 {
 	const uint8_t *bytes = kmap_local_page(page);
 	unsigned first = 0, last = PAGE_SIZE - 1;
+	uint8_t found;
 
-	while (first < PAGE_SIZE && bytes[first] == POISON_FREE)
+	while (first < last && bytes[first] == POISON_FREE)
 		first++;
 	while (first < last && bytes[last] == POISON_FREE)
 		last--;
-	if (first < PAGE_SIZE) {
-		port_log(
-		        "page poisoning: bytes %u to %u of frame %#x were written after it was freed: %02x ...",
-		        first, last, page_to_pfn(page).n, bytes[first]);
-		bad_page(page, "written to while free", caller);
-	}
+	found = bytes[first];
 	kunmap_local(bytes);
+	if (likely(found == POISON_FREE))
+		return;
+	port_log(
+	        "page poisoning: bytes %u to %u of frame %#x were written after it was freed: %02x ...",
+	        first, last, page_to_pfn(page).n, found);
+	bad_page(page, "written to while free", caller);
 }
 
 /* Deferred memory is filled when it comes online. */

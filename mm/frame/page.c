@@ -81,20 +81,25 @@ void __put_page(struct page *page)
 		free_unref_page(page, flags);
 }
 
-/* The block's references are gone; it may be compound. */
+/*
+ * The block's references are gone; it may be compound. The tails of one that is not are as they were when it was
+ * allocated, for nothing refers to them by themselves: only a careful machine looks.
+ */
 void free_block(struct page *page, unsigned order, uintptr_t caller)
 {
+	const bool careful = machine()->careful;
+	const unsigned n = careful || page_flag(page, PG_head) ? 1u << order : 1;
 	struct zone *zone = page_zone(page);
 	irq_state_t irq;
 
-	for (unsigned i = 0; i < 1u << order; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		uint32_t flags = page[i].flags;
 
 		if (unlikely(flags & (PAGE_FLAGS_BAD | PAGE_FLAG(lru)) & ~PAGE_FLAG(tail)))
 			bad_page(page + i, "freed while in use", caller);
 		atomic_store_explicit(&page[i]._refcount, 0, memory_order_relaxed);
 		reset_page(page + i, flags);
-		if (unlikely(machine()->careful))
+		if (unlikely(careful))
 			page_freed(page + i, caller);
 	}
 	count_n(PGFREE, (uint64_t)1 << order);

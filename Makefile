@@ -116,7 +116,7 @@ unit32: $(B)/unit32
 BFLAGS := -std=gnu11 -O2 -g -fno-pie -ftls-model=local-exec -fno-strict-aliasing $(WARN) -Ihost/embed $(INC)
 bobj    = $(addprefix $(B)/b/,$(patsubst %.c,%.o,$(1)))
 
-$(B)/bench/%: $(B)/b/bench/%.o $(call bobj,$(MM) $(HLIB) $(wildcard host/*.c))
+$(B)/bench/%: $(B)/b/bench/%.o $(call bobj,$(MM) $(HLIB) $(wildcard host/*.c) host/embed/layout.c)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	$(Q)$(CC) -no-pie -o $@ $^ -lpthread

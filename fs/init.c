@@ -154,12 +154,11 @@ int fs_init(void)
 
 /* --- giving back ----------------------------------------------------------------------------------------------- */
 
-uint64_t fs_drop_caches(void)
+uint64_t fs_drop_pagecache(void)
 {
 	struct super_block *sb;
-	uint64_t n = 0;
+	uint64_t n;
 
-	shrink_dcache(UINT64_MAX);
 	mutex_lock(&mount_mutex);
 	list_for_each_entry(sb, &super_blocks, s_list) {
 		if (sb->s_op->sync_fs)
@@ -167,8 +166,23 @@ uint64_t fs_drop_caches(void)
 	}
 	n = fs_drop_pages(UINT64_MAX);
 	mutex_unlock(&mount_mutex);
+	return n;
+}
+
+uint64_t fs_drop_slab(void)
+{
+	shrink_dcache(UINT64_MAX);
 	vm_unmap_aliases();
-	return n + kmem_cache_shrink_all();
+	return kmem_cache_shrink_all();
+}
+
+uint64_t fs_drop_caches(void)
+{
+	uint64_t n;
+
+	shrink_dcache(UINT64_MAX);
+	n = fs_drop_pagecache();
+	return n + fs_drop_slab();
 }
 
 static struct super_block *last_mounted(void)

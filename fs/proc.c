@@ -177,6 +177,8 @@ static int populate_root(struct dentry *root)
 	if (!err)
 		err = proc_zones_init(root);
 	if (!err)
+		err = proc_frames_init(root);
+	if (!err)
 		err = proc_system_init(root);
 	if (!err)
 		err = proc_sysrq_init(root);

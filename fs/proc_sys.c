@@ -97,7 +97,10 @@ static int64_t drop_caches_write(struct kiocb *iocb, struct iov_iter *from)
 		return -EFAULT;
 	if (parse_u64(buf, 10, &end, &what) || (*end && *end != '\n') || what < 1 || what > 3)
 		return -EINVAL;
-	fs_drop_caches();
+	if (what & 1)
+		(void)fs_drop_pagecache();
+	if (what & 2)
+		(void)fs_drop_slab();
 	iocb->ki_pos += (int64_t)all;
 	return (int64_t)all;
 }
@@ -196,7 +199,7 @@ static int make_vm(struct dentry *sys)
 	if (!d)
 		return -ENOMEM;
 	d->d_inode->i_op = &proc_file_iops;
-	return 0;
+	return proc_compaction_init(dir);
 }
 
 int proc_sys_init(struct dentry *root)

@@ -100,6 +100,10 @@ static int make_kernel_dir(struct dentry *root)
 	struct dentry *debug = kernel ? simple_mkdir(kernel, "debug", 0700) : NULL;
 	int err = debug ? make_page_tables_dir(debug) : -ENOMEM;
 
+	if (!err)
+		err = sysfs_extfrag_init(debug);
+	if (!err)
+		err = sysfs_page_owner_init(debug);
 	return err ? err : sysfs_make_slab(kernel);
 }
 

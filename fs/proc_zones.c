@@ -122,20 +122,19 @@ static void show_zone_stats(struct seq_file *m, const struct zone *z, const stru
 		show_item(m, numa[i], zone_numa_stat(z, i));
 }
 
-/* Each list holds up to two batches (cpu.h). Counts are summed when read, so none drifts: threshold 0. */
+/* A list for each type, of up to two batches (cpu.h). Counts are summed when read, so none drifts: threshold 0. */
 static void show_pagesets(struct seq_file *m, const struct zone *z)
 {
 	seq_puts(m, "\n  pagesets");
 	for (unsigned cpu = 0; cpu < machine()->nr_cpus; cpu++) {
 		const struct per_cpu_pages *pcp =
-		        &machine()->cpu[cpu]->pcp[PCP_INDEX(z->id, z->nid)];
-		unsigned count = atomic_load_explicit(&pcp->count, memory_order_relaxed) +
-		                 atomic_load_explicit(&pcp->cold_count, memory_order_relaxed);
+		        &machine()->cpu[cpu]->pcp[PCP_INDEX(z->id, z->nid, MIGRATE_UNMOVABLE)];
 
 		seq_printf(m,
 		           "\n    cpu: %u\n              count: %u\n              high:  %u\n"
 		           "              batch: %u\n  vm stats threshold: 0",
-		           cpu, count, 2u * pcp->batch, pcp->batch);
+		           cpu, zone_pcp_pages_of(z, cpu), 2u * MIGRATE_TYPES * pcp->batch,
+		           pcp->batch);
 	}
 	seq_printf(m, "\n  node_unreclaimable:  0\n  start_pfn:           %u\n", z->start.n);
 }

@@ -624,6 +624,8 @@ MUST_USE int fs_init(void);
 MUST_USE int fs_open_stdio(struct files_struct *files);
 /* Forget unused names, and clean pages that nobody uses. Returns pages freed. Sleeps. */
 uint64_t fs_drop_caches(void);
+uint64_t fs_drop_pagecache(void); /* of that, clean pages of files that nobody uses */
+uint64_t fs_drop_slab(void);      /* and unused names, and objects' frames */
 /* After the last process: write back, unmount all, free all. Open files that are left are named in the log. */
 void fs_shutdown(void);
 

@@ -25,9 +25,10 @@ struct host_config {
 	unsigned cpus;   /* default 1, at most QUIRE_MAX_CPUS */
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
-	const char *boot_words; /* as on a kernel's command line; must last as long as the machine */
-	uint64_t trace_size;        /* bytes of trace rings at the top of memory; 0: none */
-	struct frame_config frames; /* nodes, ZONE_MOVABLE */
+	const char
+	        *boot_words; /* as on a kernel's command line; must last as long as the machine */
+	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
+	struct frame_config frames; /* nodes, ZONE_MOVABLE, grouping */
 };
 
 /* Make and start a machine (mm_init done); the calling thread becomes its CPU 0. NULL: no memory in the process. */

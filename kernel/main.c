@@ -122,6 +122,8 @@ static NORETURN void end_of_run(int raw)
 	else
 		set_exit(QUIRE_EXIT_STATUS, raw >> 8 & 0xff);
 	kill_everybody();
+	for (unsigned nid = 0; nid < machine()->nr_nodes; nid++)
+		kcompactd_stop(&machine()->node[nid]);
 	give_back();
 	frame_report(&quire_header.at_end);
 	power_off();
@@ -253,13 +255,16 @@ static NORETURN void run_first_program(void)
 	        .run = first_program, .exit_signal = SIGCHLD, .name = "init"};
 	struct task_struct *task;
 	int32_t pid, ended;
-	int raw = 0;
+	int raw = 0, err;
 
 	frame_report(&quire_header.at_start);
 	task = copy_process(&args);
 	if (IS_ERR(task))
 		boot_failed((int)PTR_ERR(task));
 	pid = task->pid;
+	err = kcompactd_run();
+	if (err)
+		boot_failed(err);
 	started_ns = port_now_ns();
 	quire_header.boot_ns = started_ns;
 	atomic_store_explicit(&quire_header.state, QUIRE_RUNNING, memory_order_release);

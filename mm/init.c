@@ -3,10 +3,13 @@
  *
  *     memblock (filled) -> frames -> kernel objects -> policy -> page cache -> address spaces
  *
+ * With address spaces, compaction has what it moves pages by.
+ *
  * Kernel addresses (kva_init) wait for the embedder's page tables.
  */
 #include <quire/cache.h>
 #include <quire/machine.h>
+#include <quire/migrate.h>
 #include <quire/mm.h>
 #include <quire/slab.h>
 
@@ -20,4 +23,5 @@ void mm_init(void)
 	lru_init();
 	cache_init();
 	space_init();
+	migrate_hook = migrate_page;
 }

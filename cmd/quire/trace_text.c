@@ -30,7 +30,7 @@ static const struct {
 struct piece {
 	const char *literal;
 	uint16_t literal_len;
-	char form; /* 'd' 'u' 'x', 'c' text in two arguments, G L M F T P Z; 0: the literal alone */
+	char form; /* 'd' 'u' 'x', 'c' text in two arguments, or one of ours; 0: the literal alone */
 	uint8_t arg; /* from 0 */
 	uint8_t width;
 	bool zero, prefix; /* pad with zeros; print 0x before */
@@ -169,12 +169,30 @@ static const char *const flush_names[] = {"flush on task switch", "remote shootd
 
 static const char *const zone_names[] = {"DMA", "DMA32", "Normal", "HighMem", "Movable"};
 
+/* Of compaction: its results (mm/frame/compaction.h) and modes; reasons to move a page. */
+static const char *const compact_names[] = {"not_suitable_zone", "skipped",   "deferred",
+                                            "no_suitable_page",  "continue",  "complete",
+                                            "partial_skipped",   "contended", "success"};
+static const char *const sync_names[] = {"async", "sync"};
+static const char *const migrate_names[] = {"MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC"};
+static const char *const reason_names[] = {"compaction"};
+
 static void put_name(struct out *o, const char *const *names, size_t n, uint64_t value)
 {
 	if (value < n)
 		put_text(o, names[value]);
 	else
 		put_number(o, value, 10, 0, ' ');
+}
+
+/* Padded to the width, as Linux's %-8s. */
+static void put_zone(struct out *o, uint64_t zone, unsigned width)
+{
+	const char *start = o->p;
+
+	put_name(o, zone_names, ARRAY_SIZE(zone_names), zone);
+	while ((size_t)(o->p - start) < width && o->p < o->end)
+		put_char(o, ' ');
 }
 
 static void put_argument(struct out *o, const struct piece *p, const uint64_t *args)
@@ -212,8 +230,20 @@ static void put_argument(struct out *o, const struct piece *p, const uint64_t *a
 	case 'T':
 		put_name(o, flush_names, ARRAY_SIZE(flush_names), v);
 		break;
+	case 'C':
+		put_name(o, compact_names, ARRAY_SIZE(compact_names), v);
+		break;
 	case 'Z':
-		put_name(o, zone_names, ARRAY_SIZE(zone_names), v);
+		put_zone(o, v, p->width);
+		break;
+	case 'S':
+		put_name(o, sync_names, ARRAY_SIZE(sync_names), v);
+		break;
+	case 'J':
+		put_name(o, migrate_names, ARRAY_SIZE(migrate_names), v);
+		break;
+	case 'R':
+		put_name(o, reason_names, ARRAY_SIZE(reason_names), v);
 		break;
 	case 'P':
 		put_text(o, "0x");
@@ -249,7 +279,7 @@ static bool take_form(const char **f, struct piece *p, unsigned *words)
 		return false;
 	else
 		return p->form = *(*f)++, true;
-	if (!**f || !strchr("GLMFTPZ", **f))
+	if (!**f || !strchr("GLMFTPCZSJR", **f))
 		return false;
 	p->form = *(*f)++;
 	return true;
@@ -270,7 +300,7 @@ static bool take_conversion(const char **f, struct piece *p, unsigned *next, uns
 			p->prefix = true;
 		else if (**f == '0')
 			p->zero = true;
-		else
+		else if (**f != '-') /* names are always padded on the right */
 			break;
 	}
 	p->width = (uint8_t)MIN(take_digits(f), 20u);

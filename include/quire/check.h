@@ -25,9 +25,10 @@ int64_t fault_inject_left(void);
 /* Is this allocation to fail? Counts it. Called by the allocators while the machine is careful. */
 bool should_fail_alloc(gfp_t gfp);
 
-/* Fill freed frames with POISON_FREE bytes. */
+/* Fill freed frames with POISON_FREE bytes, and complain when one is given out that has others. Sleeps. */
 #define POISON_FREE 0x6b
 void check_poison(bool on);
+void poison_free_memory(void); /* mm/frame/debug.c: frames on no per-CPU list */
 
 /* Every module that has global structures; the first broken invariant, or NULL. */
 const char *mm_check(void);

@@ -17,7 +17,13 @@ enum zone_type { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_HIGHMEM, ZONE_MOVABLE, 
 #define MAX_NUMNODES 4
 
 /*
- * Single frames kept by a CPU for a zone, in two stacks linked through page->lru.next (Bonwick's
+ * What can be done about an allocated frame that stands in the way (mm/frame/mobility.c): nothing; it can be moved; it can be freed.
+ * Linux's numbers, which are the gfp bits' too.
+ */
+enum migratetype { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES };
+
+/*
+ * Single frames kept by a CPU for a zone and a migratetype, in two stacks linked through page->lru.next (Bonwick's
  * magazines). Hot frames are freed to and taken from `first`. When it holds a batch and another
  * comes, it becomes `cold`, and what was cold, longest unused, goes to the zone. So a batch is kept
  * at least and two at most, and whatever a program does, each step to the zone moves a batch.
@@ -39,9 +45,9 @@ struct per_cpu_pages {
 struct mempolicy;
 static_assert(NR_COUNTERS <= 256, "a counter's number fits into per_cpu_pages.counter");
 
-/* Index of a zone's list: the bits of page->flags above the node's (page.h). */
-#define PCP_INDEX(zone, nid) ((zone) << 3 | (nid))
-#define NR_PCP_LISTS         (MAX_NR_ZONES << 3)
+/* Index of a zone's list of a type: the bits of page->flags from the node's on (page.h). */
+#define PCP_INDEX(zone, nid, type) ((zone) << 4 | (type) << 2 | (nid))
+#define NR_PCP_LISTS               (MAX_NR_ZONES << 4)
 
 /* What an allocated frame is used for. */
 enum frame_kind {
@@ -63,7 +69,7 @@ struct CACHE_ALIGNED cpu_area {
 	_Atomic int64_t
 	        frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
 	struct per_cpu_pages
-	        *fast_pcp[16];       /* by gfp's zone bits: the list to take from; NULL at first */
+	        *fast_pcp[32];       /* by gfp's bits of zone and type; NULL at first, or closed */
 	struct mempolicy *mempolicy; /* of the task that runs here; NULL: local, all nodes */
 	_Atomic uint64_t slow_pages[MAX_NR_ZONES]; /* not by the short way: zone_numa_stat() */
 	unsigned kmap_depth; /* kmap_local_page()s that are open (mm/kva/highmem.c) */

@@ -10,6 +10,7 @@
 #include <quire/gfp.h>
 #include <quire/page.h>
 #include <quire/policy.h>
+#include <quire/sync.h>
 
 #define MAX_ORDER 11 /* orders 0..10: 4 KB to 4 MB */
 
@@ -26,6 +27,15 @@ enum numa_stat_item {
 	NR_NUMA_STATS
 };
 
+/* Page blocks: what is grouped by mobility, and what compaction works on. As large as a huge page. */
+#define pageblock_order    9u
+#define pageblock_nr_pages (1u << pageblock_order)
+
+struct CACHE_ALIGNED free_area {
+	struct page_list free_list[MIGRATE_TYPES];
+	uint64_t nr_free; /* blocks, of all types */
+};
+
 struct CACHE_ALIGNED zone {
 	spinlock_t lock; /* irqsave */
 	unsigned id;     /* enum zone_type */
@@ -36,7 +46,8 @@ struct CACHE_ALIGNED zone {
 	uint64_t managed;          /* (Z) given to the buddy */
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
-	struct page_list free_area[MAX_ORDER]; /* (Z) */
+	struct free_area free_area[MAX_ORDER]; /* (Z) */
+	uint32_t type_orders[MIGRATE_TYPES];   /* (Z) bit i: free_area[i] has a block of the type */
 	_Atomic uint32_t free_orders; /* bit i: free_area[i] is not empty; written under lock */
 	_Atomic int64_t nr_free;      /* pages in free_area; written under lock */
 	uint64_t min_free_seen;       /* (Z) fewest free pages ever */
@@ -44,6 +55,13 @@ struct CACHE_ALIGNED zone {
 	uint32_t next_deferred;   /* (Z) no section below this one is deferred */
 	_Atomic uint64_t
 	        numa[NR_NUMA_STATS]; /* what the short way did not count: zone_numa_stat() */
+
+	/* Compaction, unlocked (mm/frame/compaction.h). */
+	uint32_t compact_cached_migrate_pfn; /* where it stopped; 0: nowhere */
+	uint32_t compact_cached_free_pfn;
+	unsigned compact_considered;   /* requests turned away since the last failure */
+	unsigned compact_defer_shift;  /* 1 << this are to be */
+	unsigned compact_order_failed; /* orders below are not */
 };
 
 struct zonelist {
@@ -58,6 +76,10 @@ struct pglist_data {
 	struct zone zones[MAX_NR_ZONES];
 	struct zonelist zonelist[MAX_NR_ZONES];   /* by the highest zone that will do */
 	struct zonelist nofallback[MAX_NR_ZONES]; /* the same without the other nodes */
+	struct wait_queue kcompactd_wait;
+	_Atomic unsigned kcompactd_max_order; /* what it is to make; 0: nothing */
+	_Atomic unsigned kcompactd_highest_zoneidx;
+	_Atomic bool kcompactd_running, kcompactd_stop;
 };
 
 /*
@@ -70,6 +92,7 @@ struct frame_config {
 	unsigned kernelcore_percent, movablecore_percent; /* of memory, instead of bytes */
 	unsigned nr_nodes; /* nodes from node_start; or, with numa_fake, as many equal parts */
 	bool numa_fake;
+	bool no_grouping;                  /* all page blocks are of one type (mobility.c) */
 	uint64_t node_start[MAX_NUMNODES]; /* bytes, ascending, [0] is 0; rounded up to 4 MB */
 	uint8_t node_distance[MAX_NUMNODES][MAX_NUMNODES]; /* all 0: 10 here, 20 elsewhere */
 	uint8_t cpu_node[QUIRE_MAX_CPUS];
@@ -214,13 +237,15 @@ void init_per_zone_wmark_min(void);
 uint64_t zone_free_pages(const struct zone *zone);
 /* Blocks of an order that are free, those without descriptors as blocks of the highest order. */
 uint64_t zone_free_blocks(const struct zone *zone, unsigned order);
+uint64_t zone_free_blocks_of(const struct zone *zone, unsigned order, unsigned type);
 uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
 
 /* Nodes. Distances are ACPI's: 10 is here. */
 unsigned node_distance(unsigned from, unsigned to);
 unsigned cpu_to_node(unsigned cpu);
 
-/* Pages in per-CPU lists of a zone (approximate while running). */
+/* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running). */
+unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu);
 uint64_t zone_pcp_pages(const struct zone *zone);
 
 /*
@@ -245,6 +270,49 @@ void frame_report(struct quire_frames *out);
  * freed. NULL while nothing reclaims. gfp says what may be done; sleeps only with __GFP_DIRECT_RECLAIM.
  */
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
+
+/*
+ * Compaction (1.10). Its one way up: migrate_page() of quire/migrate.h, when there is one; see there for the contract.
+ */
+enum migrate_mode;
+extern int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode mode);
+
+/* Go through all zones once, whatever that costs. Sleeps. */
+void compact_memory(void);
+
+/* Start a kcompactd thread for each node, after mm_init. 0 or -ENOMEM. Or be one: returns after kcompactd_stop(), which waits. */
+MUST_USE int kcompactd_run(void);
+void kcompactd(void *node);
+void kcompactd_stop(struct pglist_data *node);
+
+/*
+ * Who allocated a frame last, and who freed it; with page_owner=on. ts_ns 0: nobody. caller, free_caller: addresses in the code that
+ * asked; order: of the block that the frame was part of.
+ */
+struct page_owner {
+	unsigned order;
+	gfp_t gfp;
+	int32_t pid, free_pid;
+	uint64_t ts_ns, free_ts_ns;
+	uintptr_t caller, free_caller;
+};
+
+/* False: not kept. */
+bool page_owner_read(pfn_t pfn, struct page_owner *out);
+void page_owner_copy(struct page *dst, const struct page *old); /* old's page moves to dst */
+
+/* The type of the page block that the frame lies in. */
+unsigned frame_pageblock_type(pfn_t pfn);
+
+/* Page blocks of the zone by type, holes left out. */
+void zone_pageblocks(const struct zone *zone, uint64_t blocks[MIGRATE_TYPES]);
+
+/* In a free block, as far as a look without a lock can say. Frames on per-CPU lists are not. */
+bool page_is_free(const struct page *page);
+
+/* How fragmented the free memory of a zone is, in thousandths: mm/frame/fragmentation.c. */
+int fragmentation_index(const struct zone *zone, unsigned order);
+int unusable_free_index(const struct zone *zone, unsigned order);
 
 #define for_each_zone(z) for (struct zone *z = first_zone(); z; z = next_zone(z))
 struct zone *first_zone(void); /* zones with present pages, by node and type */

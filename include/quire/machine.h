@@ -25,7 +25,7 @@ struct space_state;
 
 /* Index of a lruvec: the bits of page->flags from PG_shard_shift on. */
 #define LRUVECS(nodes) ((nodes) << 3)
-static_assert(QUIRE_MAX_CPUS == 8 && PG_node_shift == PG_shard_shift + 3,
+static_assert(QUIRE_MAX_CPUS == 8 && PG_node_shift == PG_shard_shift + 3 && MAX_NUMNODES == 4,
               "node and shard make the index");
 
 struct machine {
@@ -43,13 +43,16 @@ struct machine {
 	uint64_t max_pfn;                            /* frames that mem_map has room for */
 	unsigned section_shift;                      /* log2 of pages in a section (section.c) */
 	_Atomic uint64_t section_online[SECTION_WORDS];
-	uint64_t reserved_pages; /* RAM that the buddy never got */
+	bool page_group_by_mobility_disabled; /* config says so, or there are few page blocks */
+	_Atomic uint8_t *pageblock;           /* of each page block: PB_* (mm/frame/mobility.c) */
+	uint64_t reserved_pages;              /* RAM that the buddy never got */
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
-	uint64_t totalram;         /* managed pages */
-	_Atomic uint64_t min_free; /* see min_free_pages() */
-	spinlock_t wmark_lock;     /* (z): tunables, marks and reserves are made one at a time */
-	uint64_t min_free_kbytes;  /* (z) what the watermarks are made from */
+	unsigned sysctl_extfrag_threshold; /* fragmentation index up to which reclaim is the cure */
+	uint64_t totalram;                 /* managed pages */
+	_Atomic uint64_t min_free;         /* see min_free_pages() */
+	spinlock_t wmark_lock;    /* (z): tunables, marks and reserves are made one at a time */
+	uint64_t min_free_kbytes; /* (z) what the watermarks are made from */
 	unsigned watermark_scale_factor;             /* (z) of 10000 */
 	unsigned lowmem_reserve_ratio[MAX_NR_ZONES]; /* (z) */
 	_Atomic uint64_t alloc_failures;             /* logged: the first few, then ever fewer */
@@ -57,11 +60,12 @@ struct machine {
 	const struct policy *policy; /* NULL before mm_init(): the default */
 
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
-	bool careful;               /* fast paths are closed: one of those below is on */
-	bool poison;                /* freed frames are filled with junk */
-	bool fail_once;             /* one, not all behind it */
-	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
-	_Atomic uint64_t failed;    /* allocations that were made to fail */
+	bool careful;                  /* fast paths are closed: one of those below is on */
+	bool poison;                   /* freed frames are filled with junk, and looked at again */
+	struct page_owner *page_owner; /* by frame number; NULL: not kept */
+	bool fail_once;                /* one, not all behind it */
+	_Atomic int64_t fail_after;    /* allocations that still succeed; -1: all */
+	_Atomic uint64_t failed;       /* allocations that were made to fail */
 
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;
@@ -76,7 +80,7 @@ static inline struct lruvec *page_lruvec(const struct page *page)
 {
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
-	return &machine()->lruvec[flags >> PG_shard_shift & (LRUVECS(8) - 1)];
+	return &machine()->lruvec[flags >> PG_shard_shift & (LRUVECS(MAX_NUMNODES) - 1)];
 }
 
 /* Start the manager: frames, slab, cache and spaces, in that order; memblock is filled, one CPU runs. */

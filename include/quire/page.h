@@ -62,9 +62,10 @@ enum pageflags {
 	PG_error,
 	__NR_PAGEFLAGS,
 
-	/* Above them three small numbers. */
-	PG_shard_shift = 23, /* 3 bits: which lruvec */
-	PG_node_shift = 26,  /* 3 bits */
+	/* Above them four small numbers. */
+	PG_shard_shift = 22, /* 3 bits: which lruvec */
+	PG_node_shift = 25,  /* 2 bits */
+	PG_type_shift = 27,  /* 2 bits: enum migratetype, of the list that it is, or goes, on */
 	PG_zone_shift = 29,  /* 3 bits */
 };
 static_assert((int)__NR_PAGEFLAGS <= (int)PG_shard_shift, "flags and fields do not overlap");
@@ -194,7 +195,12 @@ static inline unsigned page_zone_id(const struct page *page)
 
 static inline unsigned page_to_nid(const struct page *page)
 {
-	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_node_shift & 7;
+	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_node_shift & 3;
+}
+
+static inline unsigned page_type(const struct page *page)
+{
+	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_type_shift & 3;
 }
 
 static inline bool PageAnon(const struct page *page)
@@ -242,6 +248,20 @@ MUST_USE static inline bool get_page_unless_zero(struct page *page)
 	return false;
 }
 
+/*
+ * If the page has exactly n references, it has none now, and nobody can take one, until it is unfrozen: whoever holds all that
+ * there can be changes what the page is.
+ */
+MUST_USE static inline bool page_ref_freeze(struct page *page, int32_t n)
+{
+	return atomic_compare_exchange_strong(&page->_refcount, &n, 0);
+}
+
+static inline void page_ref_unfreeze(struct page *page, int32_t n)
+{
+	atomic_store_explicit(&page->_refcount, n, memory_order_release);
+}
+
 /* The last reference has gone: leave the LRU, go to the free lists. mm/frame/page.c */
 void __put_page(struct page *page);
 
@@ -261,6 +281,12 @@ void lock_page(struct page *page);
 MUST_USE bool trylock_page(struct page *page);
 void unlock_page(struct page *page);
 void wait_on_page_locked(struct page *page);
+
+/*
+ * Sleep while again(page, ctx), which sets PG_waiters before it says so, and has means of its own to know that the page is
+ * still there and locked.
+ */
+void wait_on_page_while(struct page *page, bool (*again)(struct page *page, void *ctx), void *ctx);
 
 /* PG_writeback likewise. */
 void set_page_writeback(struct page *page);

@@ -43,6 +43,13 @@ void shmem_init(struct cache_state *s);
 /* Bring missing pages of [first, first + n) in, without waiting for those that others read. Sleeps. */
 void filemap_read_ahead(struct address_space *mapping, uint64_t first, uint64_t n);
 
+/*
+ * Put dst, locked and unknown, where the locked old is, with those of old's flags, if nobody has a reference to old but the
+ * tree and the caller. The tree's goes over to dst. Its tags stay.
+ */
+MUST_USE bool filemap_replace_page(struct address_space *mapping, struct page *old,
+                                   struct page *dst, uint32_t flags);
+
 /* Take a locked page out of its file: the cache's reference is the caller's now. */
 void filemap_remove_page(struct address_space *mapping, struct page *page);
 /* The part of it after the tree: accounts, events. */

@@ -12,7 +12,7 @@
 static void set_careful(void)
 {
 	struct machine *m = machine();
-	bool on = m->poison || atomic_load(&m->fail_after) >= 0;
+	bool on = m->poison || m->page_owner || atomic_load(&m->fail_after) >= 0;
 
 	if (on == m->careful)
 		return;
@@ -67,6 +67,10 @@ bool should_fail_alloc(gfp_t gfp)
 
 void check_poison(bool on)
 {
+	if (on) {
+		drain_all_pages();
+		poison_free_memory();
+	}
 	machine()->poison = on;
 	set_careful();
 }

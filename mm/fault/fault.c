@@ -14,6 +14,7 @@
  *                     private: the only user of an anonymous page         FAULT_KIND_REUSE
  *                              otherwise a copy                           FAULT_KIND_COW
  *                     shared:  dirty, writable                            FAULT_KIND_SHARED_WRITE
+ *     entry of a page that is being moved: wait until it is there (migrate.c), then as above
  *     entry allows it already: another thread was here, or a stale TLB    FAULT_KIND_SPURIOUS
  *
  * Concurrency. mmap_lock is held for reading: areas stand still, and so do upper tables once made. The entry
@@ -23,6 +24,7 @@
  *
  * One fault, one event (quire:fault) and one count of its kind.
  */
+#include <quire/migrate.h>
 #include "mm/fault/fault.h"
 
 bool vma_permits(const struct vm_area_struct *vma, unsigned access)
@@ -71,16 +73,29 @@ static enum fault_result handle_present(struct vm_fault *vmf)
 	return FAULT_DONE;
 }
 
+/* Neither present nor none. False: nothing that could be waited for. */
+static NOINLINE bool wait_for_entry(struct vm_fault *vmf)
+{
+	if (!is_migration_entry(vmf->entry))
+		return false;
+	migration_entry_wait(vmf->pte, vmf->entry);
+	return true;
+}
+
 static inline enum fault_result dispatch(struct vm_fault *vmf)
 {
 	vmf->pte = pt_alloc(vmf->vma->vm_mm, vmf->addr);
 	if (unlikely(!vmf->pte))
 		return FAULT_NOMEM;
-	vmf->entry = pte_read(vmf->pte);
-	if (pte_present(vmf->entry))
-		return handle_present(vmf);
-	if (unlikely(!pte_none(vmf->entry)))
-		return FAULT_BUS; /* swapped out, and no swap to read it from */
+	for (;;) {
+		vmf->entry = pte_read(vmf->pte);
+		if (pte_present(vmf->entry))
+			return handle_present(vmf);
+		if (likely(pte_none(vmf->entry)))
+			break;
+		if (!wait_for_entry(vmf))
+			return FAULT_BUS; /* swapped out, and no swap to read it from */
+	}
 	return vma_is_anonymous(vmf->vma) ? do_anonymous_page(vmf) : do_file_page(vmf);
 }
 

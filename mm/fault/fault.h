@@ -30,6 +30,9 @@ enum fault_result do_anonymous_page(struct vm_fault *vmf); /* anon.c */
 enum fault_result do_file_page(struct vm_fault *vmf);      /* file.c */
 enum fault_result do_wp_page(struct vm_fault *vmf);        /* cow.c */
 
+/* Sleep while the entry is this migration entry. mmap_lock held, which keeps the table. migrate.c */
+void migration_entry_wait(pte_t *pte, pte_t entry);
+
 /* A page for the program, to be written by the kernel at once; zeroed if asked. NULL: no memory. */
 static inline struct page *alloc_user_page(bool zero)
 {

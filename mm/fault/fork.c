@@ -12,6 +12,7 @@
  *
  * Any failure unwinds by ending the child's address space, which is complete up to where it got.
  */
+#include <quire/migrate.h>
 #include "mm/fault/fault.h"
 #include "mm/rmap/rmap.h"
 
@@ -35,6 +36,15 @@ static inline enum rss_counter share_page(struct page *page)
 	return mm_counter(page);
 }
 
+/* A private page that is just being moved: the child waits for it too, and neither may write to it unasked. ptls held. */
+static enum rss_counter share_migration(pte_t *to, pte_t *from, pte_t entry)
+{
+	entry = migration_entry_wrprotect(entry);
+	pte_set(from, entry);
+	pte_set(to, entry);
+	return mm_counter(migration_entry_page(entry));
+}
+
 /*
  * The entries of [addr, end), both in one table; they are 20 instructions a page, and what is counted is counted once. The area is
  * private: shared ones have no anon_vma.
@@ -50,8 +60,12 @@ static void copy_table(struct mm_struct *mm, pte_t *to, pte_t *from, vaddr_t add
 		pte_t entry = pte_read(from);
 
 		if (unlikely(!pte_present(entry))) {
-			const size_t gap = pt_gap(from, addr, end);
+			const size_t gap = pte_none(entry) ? pt_gap(from, addr, end) : 0;
 
+			if (is_migration_entry(entry)) {
+				rss[share_migration(to, from, entry)]++;
+				entries++;
+			}
 			addr += gap * PAGE_SIZE;
 			from += gap;
 			to += gap;

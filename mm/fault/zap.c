@@ -10,6 +10,7 @@
  * can be seen (write-back would clear the mark, miss the write, and the write would be lost): the flush for such
  * pages comes before the table's lock is dropped.
  */
+#include <quire/migrate.h>
 #include "mm/fault/fault.h"
 #include "mm/rmap/rmap.h"
 
@@ -42,8 +43,11 @@ static inline void zap_entry(struct mmu_gather *tlb, struct vm_area_struct *vma,
 	struct page *page;
 
 	sums->entries++;
-	if (unlikely(!pte_present(entry)))
+	if (unlikely(!pte_present(entry))) {
+		if (is_migration_entry(entry)) /* counted all the while, and mapped by nobody */
+			sums->rss[mm_counter(migration_entry_page(entry))]--;
 		return;
+	}
 	tlb_gather_range(tlb, addr, addr + PAGE_SIZE);
 	if (pte_special(entry))
 		return;
@@ -59,6 +63,8 @@ static inline void zap_entry(struct mmu_gather *tlb, struct vm_area_struct *vma,
 
 static bool keeps_private_copy(pte_t entry)
 {
+	if (is_migration_entry(entry))
+		return PageAnon(migration_entry_page(entry));
 	return pte_present(entry) && (pte_special(entry) || PageAnon(pfn_to_page(pte_pfn(entry))));
 }
 

@@ -27,11 +27,21 @@ uint64_t zone_free_pages(const struct zone *zone)
 	return zone_free(zone) + zone_deferred(zone);
 }
 
+static uint64_t deferred_blocks(const struct zone *zone, unsigned order)
+{
+	return order == MAX_ORDER - 1 ? zone_deferred(zone) >> order : 0;
+}
+
 uint64_t zone_free_blocks(const struct zone *zone, unsigned order)
 {
-	uint64_t blocks = READ_ONCE(zone->free_area[order].count);
+	return READ_ONCE(zone->free_area[order].nr_free) + deferred_blocks(zone, order);
+}
 
-	return order == MAX_ORDER - 1 ? blocks + (zone_deferred(zone) >> order) : blocks;
+uint64_t zone_free_blocks_of(const struct zone *zone, unsigned order, unsigned type)
+{
+	uint64_t blocks = READ_ONCE(zone->free_area[order].free_list[type].count);
+
+	return type == first_pageblock_type() ? blocks + deferred_blocks(zone, order) : blocks;
 }
 
 uint64_t nr_free_pages(void)

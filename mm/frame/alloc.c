@@ -3,26 +3,20 @@
  *
  *   fast      this CPU's list of the preferred zone has a frame: no lock, no shared line
  *   normal    along the zonelist, the first zone above its low mark; refills the list
- *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then
- *             reclaim (the one hook upwards), then the gfp flags say: again, or fail
+ *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then, for a block,
+ *             compaction, then reclaim (the one hook upwards) and compaction again, then the gfp flags say: again, or fail
  *
  * __GFP_NOFAIL waits for ever, but only where it may sleep: without __GFP_DIRECT_RECLAIM it is ignored. Orders
  * above PAGE_ALLOC_COSTLY_ORDER are not worth retrying unless __GFP_RETRY_MAYFAIL says so.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/compaction.h"
+#include "mm/frame/debug.h"
 
 #define PAGE_ALLOC_COSTLY_ORDER 3u
 #define MAX_RECLAIM_RETRIES     16u
 #define NOFAIL_WAIT_NS          1000000u
 
 uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
-
-/* Linux's numbers: 0 unmovable, 1 movable, 2 reclaimable. */
-static unsigned gfp_migratetype(gfp_t gfp)
-{
-	static_assert(__GFP_MOVABLE == 8 && __GFP_RECLAIMABLE == 16, "");
-	return (gfp & (__GFP_MOVABLE | __GFP_RECLAIMABLE)) >> 3;
-}
 
 static NOINLINE struct page *clear_new_page(struct page *page)
 {
@@ -73,10 +67,10 @@ static void prep_block(struct page *page, gfp_t gfp, unsigned order)
 		prep_compound_page(page, order);
 }
 
-static struct page *rmqueue_block(struct zone *zone, unsigned order)
+static struct page *rmqueue_block(struct zone *zone, unsigned order, unsigned type)
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
-	struct page *page = __rmqueue(zone, order);
+	struct page *page = __rmqueue(zone, order, type);
 
 	if (page)
 		note_min_free(zone);
@@ -120,13 +114,13 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac,
 		ok = zone_above(zone, mark, ac);
 		if (ac->order == 0) {
 			const struct per_cpu_pages *pcp =
-			        &this_cpu()->pcp[PCP_INDEX(zone->id, zone->nid)];
+			        zone_pcp(this_cpu(), zone, gfp_migratetype(ac->gfp));
 
 			if (ok || pcp_count(pcp) ||
 			    atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
 				page = rmqueue_pcp(zone, ac->gfp, ok ? zone_spare(zone, ac) : 0);
 		} else if (ok) {
-			page = rmqueue_block(zone, ac->order);
+			page = rmqueue_block(zone, ac->order, gfp_migratetype(ac->gfp));
 		}
 		if (page) {
 			count_numa_event(ac, zone);
@@ -183,6 +177,40 @@ static bool should_retry(const struct alloc_context *ac, uint64_t freed, unsigne
 	return freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER;
 }
 
+/* A block by compaction, or NULL. */
+static struct page *alloc_pages_direct_compact(struct alloc_context *ac, enum migrate_mode mode)
+{
+	enum compact_result result;
+	struct page *page;
+
+	if (!ac->order || !(ac->gfp & __GFP_DIRECT_RECLAIM))
+		return NULL;
+	result = try_to_compact_pages(ac, mode);
+	if (result == COMPACT_SKIPPED || result == COMPACT_DEFERRED)
+		return NULL;
+	count(COMPACTSTALL);
+	page = get_page_from_freelist(ac, WMARK_MIN);
+	if (page) {
+		compaction_defer_reset(page_zone(page), ac->order, true);
+		count(COMPACTSUCCESS);
+	} else {
+		count(COMPACTFAIL);
+	}
+	return page;
+}
+
+/* Of the nodes that would have done: none had it. */
+static void wake_all_kcompactds(const struct alloc_context *ac)
+{
+	unsigned woken = ~ac->nodes;
+
+	for (struct zone *const *z = ac->zonelist->zones; *z; z++)
+		if (!(woken >> (*z)->nid & 1)) {
+			woken |= 1u << (*z)->nid;
+			wakeup_kcompactd(&machine()->node[(*z)->nid], ac->order, ac->highest_zone);
+		}
+}
+
 static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 {
 	struct page *page;
@@ -194,6 +222,11 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 		return page;
 	drain_local_pages();
 	ask_for_drain();
+	if (ac->order && ac->gfp & __GFP_KSWAPD_RECLAIM)
+		wake_all_kcompactds(ac);
+	page = alloc_pages_direct_compact(ac, MIGRATE_ASYNC);
+	if (page)
+		return page;
 	for (unsigned retries = 0;; retries++) {
 		uint64_t freed = 0;
 
@@ -202,6 +235,11 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 			return page;
 		if (reclaim_hook)
 			freed = reclaim_hook(ac->gfp, ac->order);
+		if (!(ac->gfp & __GFP_NORETRY)) {
+			page = alloc_pages_direct_compact(ac, MIGRATE_SYNC_LIGHT);
+			if (page)
+				return page;
+		}
 		if (!should_retry(ac, freed, retries))
 			return freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
 		if (freed)
@@ -220,7 +258,8 @@ static struct page *get_preferred_page(struct alloc_context ac)
 }
 
 /* nid < 0: as the running task's policy says. */
-static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int nid)
+static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int nid,
+                                                uintptr_t caller)
 {
 	struct alloc_context ac = {.gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp)};
 	struct page *page = NULL;
@@ -245,6 +284,8 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int n
 		warn_alloc(gfp, order);
 		return NULL;
 	}
+	if (unlikely(machine()->careful))
+		page_allocated(page, order, gfp, caller);
 	if (order)
 		prep_block(page, gfp, order);
 	else
@@ -254,17 +295,17 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int n
 
 struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
-	struct per_cpu_pages *pcp = this_cpu()->fast_pcp[gfp & 15];
+	struct per_cpu_pages *pcp = this_cpu()->fast_pcp[gfp & 31];
 	struct page *page;
 	unsigned n;
 
 	if (unlikely(order | (gfp & __GFP_COLD) || !pcp || READ_ONCE(pcp->busy)))
-		return alloc_pages_normal(gfp, order, -1);
+		return alloc_pages_normal(gfp, order, -1, CALLER);
 	pcp_enter(pcp);
 	n = pcp_count(pcp);
 	if (unlikely(!n)) {
 		pcp_leave(pcp);
-		return alloc_pages_normal(gfp, 0, -1);
+		return alloc_pages_normal(gfp, 0, -1, CALLER);
 	}
 	page = pcp_pop(pcp, n);
 	pcp_leave(pcp);
@@ -275,7 +316,7 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned order)
 {
 	if (nid < 0 || (unsigned)nid >= machine()->nr_nodes)
 		return alloc_pages(gfp, order);
-	return alloc_pages_normal(gfp, order, nid);
+	return alloc_pages_normal(gfp, order, nid, CALLER);
 }
 
 void *__get_free_pages(gfp_t gfp, unsigned order)
@@ -298,14 +339,21 @@ void __free_pages(struct page *page, unsigned order)
 	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
 
 	if (unlikely(refs <= 0))
-		port_panic("__free_pages: frame %#x has no reference: freed twice?",
-		           page_to_pfn(page).n);
-	if (refs > 1)
+		bad_page(page, "freed without a reference: freed twice?", CALLER);
+	if (refs > 1) {
+		/*
+		 * Compaction looked at the first frame and has a reference for a moment, or somebody for longer: that
+		 * frees one frame, for there is no knowing of the others. So those go now.
+		 */
+		if (!page_flag(page, PG_head))
+			while (order--)
+				free_block(page + (1u << order), order, CALLER);
 		return;
+	}
 	if (order == 0 || page_flag(page, PG_head))
 		__put_page(page);
 	else
-		free_block(page, order);
+		free_block(page, order, CALLER);
 }
 
 void free_pages(void *addr, unsigned order)
@@ -318,6 +366,8 @@ void split_page(struct page *page, unsigned order)
 {
 	for (unsigned i = 1; i < 1u << order; i++)
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
+	for (unsigned i = 0; i < 1u << order; i++)
+		set_frame_type(page + i, get_pageblock_migratetype(page + i));
 }
 
 void *alloc_pages_exact(size_t size, gfp_t gfp)
@@ -331,14 +381,16 @@ void *alloc_pages_exact(size_t size, gfp_t gfp)
 	page = alloc_pages(gfp & ~__GFP_COMP, order);
 	if (!page)
 		return NULL;
-	for (size_t i = 1; i < pages; i++)
+	for (size_t i = 0; i < pages; i++) {
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
+		set_frame_type(page + i, get_pageblock_migratetype(page + i));
+	}
 	/* The rest, as the largest blocks it is made of. */
 	for (size_t i = pages; i < (size_t)1 << order;) {
 		unsigned k = (unsigned)__builtin_ctzll(i);
 
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
-		free_block(page + i, k);
+		free_block(page + i, k, CALLER);
 		i += (size_t)1 << k;
 	}
 	return page_address(page);

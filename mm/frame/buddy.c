@@ -8,36 +8,75 @@
  *         | 256           | 128   | 65+63 |  after a request for 65: one block each on
  *                                            free_area[8] and [7]; the request has 128
  *
+ * Each order has a list for each type of mobility (mobility.c), which a block's head names in its flags. A freed block goes
+ * to the list of its page block's type; buddies merge whatever lists they are on.
+ *
  * Invariants (frame_check):
- *   1. The first descriptor of a block, and no other, has PG_buddy and the block's order.
+ *   1. The first descriptor of a block, and no other, has PG_buddy, the block's order, and its list's type.
  *   2. A block and its buddy are never both free with the same order below the highest.
- *   3. nr_free is the sum of the blocks; bit k of free_orders says that free_area[k] is not empty.
+ *   3. nr_free is the sum of the blocks; bit k of free_orders says that free_area[k] is not empty, and of
+ *      type_orders[] the same for one type.
+ *   4. A free block as large as a page block, or larger, is on the list of its page blocks' type.
  *
  * Everything is constant time in the size of memory: the smallest order that will do is found in the bit map,
  * and merging looks at the buddy's descriptor only. Blocks freed last are taken first.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/debug.h"
+
+void free_area_init(struct zone *zone)
+{
+	for (unsigned order = 0; order < MAX_ORDER; order++)
+		for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+			page_list_init(&zone->free_area[order].free_list[type]);
+}
 
 static void set_orders(struct zone *zone, uint32_t orders)
 {
 	atomic_store_explicit(&zone->free_orders, orders, memory_order_relaxed);
 }
 
-static void add_block(struct zone *zone, struct page *page, unsigned order)
+static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsigned order,
+                                    unsigned type)
 {
+	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	struct free_area *area = &zone->free_area[order];
+
 	page->order = order;
-	__page_set_flags(page, PAGE_FLAG(buddy));
-	page_list_add(&zone->free_area[order], page);
-	set_orders(zone, zone_orders(zone) | 1u << order);
+	atomic_store_explicit(&page->flags,
+	                      (flags & ~(3u << PG_type_shift)) | type << PG_type_shift |
+	                              PAGE_FLAG(buddy),
+	                      memory_order_relaxed);
+	page_list_add(&area->free_list[type], page);
+	zone->type_orders[type] |= 1u << order;
+	if (!area->nr_free++)
+		set_orders(zone, zone_orders(zone) | 1u << order);
 }
 
-static void del_block(struct zone *zone, struct page *page, unsigned order)
+static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsigned order)
 {
-	page_list_del(&zone->free_area[order], page);
-	if (page_list_empty(&zone->free_area[order]))
-		set_orders(zone, zone_orders(zone) & ~(1u << order));
-	__page_clear_flags(page, PAGE_FLAG(buddy));
+	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	const unsigned type = flags >> PG_type_shift & 3;
+	struct free_area *area = &zone->free_area[order];
+
+	page_list_del(&area->free_list[type], page);
+	area->nr_free--;
+	if (page_list_empty(&area->free_list[type])) {
+		zone->type_orders[type] &= ~(1u << order);
+		if (!area->nr_free)
+			set_orders(zone, zone_orders(zone) & ~(1u << order));
+	}
+	atomic_store_explicit(&page->flags, flags & ~PAGE_FLAG(buddy), memory_order_relaxed);
 	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+}
+
+void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type)
+{
+	add_block(zone, page, order, type);
+}
+
+void del_page_from_free_list(struct zone *zone, struct page *page)
+{
+	del_block(zone, page, page->order);
 }
 
 static void add_free(struct zone *zone, int64_t pages)
@@ -45,6 +84,14 @@ static void add_free(struct zone *zone, int64_t pages)
 	int64_t free = atomic_load_explicit(&zone->nr_free, memory_order_relaxed);
 
 	atomic_store_explicit(&zone->nr_free, free + pages, memory_order_relaxed);
+}
+
+void take_free_block(struct zone *zone, struct page *page)
+{
+	unsigned order = page->order;
+
+	del_page_from_free_list(zone, page);
+	add_free(zone, -((int64_t)1 << order));
 }
 
 /* The buddy of the block at pfn, if it is in the zone and free with that order. */
@@ -61,6 +108,7 @@ static struct page *free_buddy(const struct zone *zone, uint32_t pfn, unsigned o
 
 void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 {
+	const unsigned type = get_pageblock_migratetype(page);
 	uint32_t pfn = page_to_pfn(page).n;
 
 	add_free(zone, (int64_t)1 << order);
@@ -72,55 +120,73 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 		del_block(zone, buddy, order);
 		pfn &= ~(1u << order);
 	}
-	add_block(zone, pfn_to_page(PFN(pfn)), order);
+	if (unlikely(order > pageblock_order))
+		for (uint32_t i = 0; i < 1u << order; i += pageblock_nr_pages)
+			set_pageblock_migratetype(pfn + i, type);
+	add_block(zone, pfn_to_page(PFN(pfn)), order, type);
 }
 
-/* A block of exactly this order, cut from the smallest that is there: the upper halves stay free. */
-struct page *__rmqueue(struct zone *zone, unsigned order)
+/* A block of exactly this order, cut from the smallest of the type: the upper halves stay free. */
+static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
 {
-	uint32_t orders = zone_orders(zone) >> order << order;
+	const uint32_t orders = zone->type_orders[type] >> order << order;
 	struct page *page;
 	unsigned from;
 
 	if (!orders)
 		return NULL;
 	from = (unsigned)__builtin_ctz(orders);
-	page = page_list_first(&zone->free_area[from]);
+	page = page_list_first(&zone->free_area[from].free_list[type]);
 	del_block(zone, page, from);
 	while (from > order) {
 		from--;
-		add_block(zone, page + (1u << from), from);
+		add_block(zone, page + (1u << from), from, type);
 	}
 	add_free(zone, -((int64_t)1 << order));
 	return page;
 }
 
-/* n neighbours, each linked to the next. Returns the last. */
+struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type)
+{
+	struct page *page = __rmqueue_smallest(zone, order, type);
+
+	if (unlikely(!page) && __rmqueue_fallback(zone, order, type))
+		page = __rmqueue_smallest(zone, order, type);
+	return page;
+}
+
+/* n neighbours of one page block, each linked to the next. Returns the last. */
 static struct page *link_run(struct page *page, unsigned n)
 {
+	const unsigned type = get_pageblock_migratetype(page);
 	uint32_t pfn = page_to_pfn(page).n;
 
 	if (trace_enabled())
 		for (unsigned i = 0; i < n; i++)
-			trace_mm_page_alloc_zone_locked(pfn + i, 0, 1);
-	for (; n > 1; n--, page++)
+			trace_mm_page_alloc_zone_locked(pfn + i, 0, type, 1);
+	for (; n > 1; n--, page++) {
+		set_frame_type(page, type);
 		page->lru.next = ++pfn;
+	}
+	set_frame_type(page, type);
 	return page;
 }
 
 /* Smallest blocks first, so that large ones last; each as a whole as far as it is wanted. */
-unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct page **last)
+unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *first,
+                      struct page **last)
 {
 	unsigned got = 0;
 
 	*last = NULL;
-	while (got < n && zone_orders(zone)) {
-		unsigned order = (unsigned)__builtin_ctz(zone_orders(zone));
+	while (got < n && (zone->type_orders[type] || __rmqueue_fallback(zone, 0, type))) {
+		unsigned order =
+		        MIN((unsigned)__builtin_ctz(zone->type_orders[type]), pageblock_order);
 		struct page *page;
 
 		while (1u << order > n - got)
 			order--;
-		page = __rmqueue(zone, order);
+		page = __rmqueue_smallest(zone, order, type);
 		if (*last)
 			(*last)->lru.next = page_to_pfn(page).n;
 		else
@@ -132,20 +198,25 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct pag
 }
 
 /* The largest blocks that their alignment and the range allow. */
-void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end)
+void __free_range(struct zone *zone, uint32_t pfn, uint32_t end)
 {
-	uint32_t pfn = start.n;
+	while (pfn < end) {
+		unsigned order = MIN(31 - (unsigned)__builtin_clz(end - pfn), MAX_ORDER - 1);
 
-	while (pfn < end.n) {
-		unsigned order = MAX_ORDER - 1;
-
-		while (pfn & ((1u << order) - 1) || end.n - pfn < 1u << order)
-			order--;
-		for (unsigned i = 0; i < 1u << order; i++)
-			__page_clear_flags(pfn_to_page(PFN(pfn + i)), PAGE_FLAG(reserved));
+		if (pfn)
+			order = MIN(order, (unsigned)__builtin_ctz(pfn));
 		__free_one_page(zone, pfn_to_page(PFN(pfn)), order);
 		pfn += 1u << order;
 	}
+}
+
+void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end)
+{
+	for (uint32_t pfn = start.n; pfn < end.n; pfn++)
+		__page_clear_flags(pfn_to_page(PFN(pfn)), PAGE_FLAG(reserved));
+	if (unlikely(machine()->poison))
+		poison_range(start, end);
+	__free_range(zone, start.n, end.n);
 }
 
 /* After frames were taken: remember how low it went. Other zones' counts are read without their locks. */
@@ -161,4 +232,19 @@ void note_min_free(struct zone *zone)
 	       !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,
 	                                              memory_order_relaxed, memory_order_relaxed))
 		;
+}
+
+bool page_is_free(const struct page *page)
+{
+	const uint32_t pfn = page_to_pfn(page).n;
+
+	if (page_count(page))
+		return false;
+	for (unsigned order = 0; order < MAX_ORDER; order++) {
+		const struct page *head = pfn_to_page(PFN(ALIGN_DOWN(pfn, 1u << order)));
+
+		if (page_flag(head, PG_buddy))
+			return READ_ONCE(head->order) >= order;
+	}
+	return false;
 }

@@ -9,7 +9,18 @@ static bool free_page_state(const struct page *page, uint32_t allowed)
 	       !page->mapping;
 }
 
-static const char *check_block(const struct zone *zone, const struct page *page, unsigned order)
+static bool types_agree(const struct page *page, unsigned order, unsigned type)
+{
+	if (page_type(page) != type)
+		return false;
+	for (uint32_t i = 0; order >= pageblock_order && i < 1u << order; i += pageblock_nr_pages)
+		if (get_pageblock_migratetype(page + i) != type)
+			return false;
+	return true;
+}
+
+static const char *check_block(const struct zone *zone, const struct page *page, unsigned order,
+                               unsigned type)
 {
 	uint32_t pfn = page_to_pfn(page).n, buddy = pfn ^ 1u << order;
 
@@ -19,6 +30,8 @@ static const char *check_block(const struct zone *zone, const struct page *page,
 		return "frame: free block is not aligned to its size";
 	if (pfn < zone->start.n || pfn + (1u << order) > zone->start.n + zone->spanned)
 		return "frame: free block outside of its zone";
+	if (!types_agree(page, order, type))
+		return "frame: free block on another type's list than its own or its page block's";
 	for (unsigned i = 0; i < 1u << order; i++)
 		if (!free_page_state(page + i, i ? 0 : PAGE_FLAG(buddy)) ||
 		    page_zone(page + i) != zone)
@@ -29,13 +42,13 @@ static const char *check_block(const struct zone *zone, const struct page *page,
 	return NULL;
 }
 
-static const char *check_free_area(const struct zone *zone, unsigned order, uint64_t *pages)
+static const char *check_free_list(const struct zone *zone, unsigned order, unsigned type)
 {
-	const struct page_list *list = &zone->free_area[order];
+	const struct page_list *list = &zone->free_area[order].free_list[type];
 	uint64_t n = 0;
 
 	for (uint32_t pfn = list->first; pfn != PFN_NONE_N; pfn = pfn_to_page(PFN(pfn))->lru.next) {
-		const char *broken = check_block(zone, pfn_to_page(PFN(pfn)), order);
+		const char *broken = check_block(zone, pfn_to_page(PFN(pfn)), order, type);
 
 		if (broken)
 			return broken;
@@ -44,13 +57,32 @@ static const char *check_free_area(const struct zone *zone, unsigned order, uint
 	}
 	if (n != list->count)
 		return "frame: length of a free list";
+	if (!n != !(zone->type_orders[type] >> order & 1))
+		return "frame: bit map of a type's free orders";
+	return NULL;
+}
+
+static const char *check_free_area(const struct zone *zone, unsigned order, uint64_t *pages)
+{
+	const struct free_area *area = &zone->free_area[order];
+	uint64_t n = 0;
+
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++) {
+		const char *broken = check_free_list(zone, order, type);
+
+		if (broken)
+			return broken;
+		n += area->free_list[type].count;
+	}
+	if (n != area->nr_free)
+		return "frame: nr_free of an order is not the sum of its types";
 	if (!n != !(zone->free_orders >> order & 1))
 		return "frame: bit map of free orders";
 	*pages += n << order;
 	return NULL;
 }
 
-static const char *check_stack(const struct zone *zone, uint32_t pfn, unsigned count)
+static const char *check_stack(const struct zone *zone, unsigned type, uint32_t pfn, unsigned count)
 {
 	for (; count; count--) {
 		const struct page *page;
@@ -58,30 +90,33 @@ static const char *check_stack(const struct zone *zone, uint32_t pfn, unsigned c
 		if (pfn == PFN_NONE_N)
 			return "frame: per-CPU list is shorter than its count";
 		page = pfn_to_page(PFN(pfn));
-		if (!free_page_state(page, 0) || page_zone(page) != zone)
-			return "frame: frame on a per-CPU list is in use, or of another zone";
+		if (!free_page_state(page, 0) || page_zone(page) != zone || page_type(page) != type)
+			return "frame: frame on a per-CPU list is in use, or of another zone or type";
 		pfn = page->lru.next;
 	}
 	return pfn == PFN_NONE_N ? NULL : "frame: per-CPU list is longer than its count";
 }
 
+static const char *check_pcp(const struct zone *zone, struct cpu_area *cpu, unsigned type)
+{
+	const struct per_cpu_pages *pcp = zone_pcp(cpu, zone, type);
+	const char *broken = check_stack(zone, type, pcp->first, pcp->count);
+
+	return broken ? broken : check_stack(zone, type, pcp->cold, pcp->cold_count);
+}
+
 static const char *check_pcps(const struct zone *zone)
 {
-	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
-		const struct cpu_area *cpu = machine()->cpu[i];
-		const struct per_cpu_pages *pcp;
-		const char *broken;
+	const char *broken = NULL;
 
-		if (!cpu || !cpu->pcp_ready)
-			continue;
-		pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
-		broken = check_stack(zone, pcp->first, pcp->count);
-		if (!broken)
-			broken = check_stack(zone, pcp->cold, pcp->cold_count);
-		if (broken)
-			return broken;
+	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
+		struct cpu_area *cpu = machine()->cpu[i];
+
+		for (unsigned type = 0; cpu && cpu->pcp_ready && type < MIGRATE_TYPES && !broken;
+		     type++)
+			broken = check_pcp(zone, cpu, type);
 	}
-	return NULL;
+	return broken;
 }
 
 static const char *check_zone(const struct zone *zone)

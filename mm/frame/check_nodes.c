@@ -72,7 +72,7 @@ static const char *check_short_ways(void)
 		     gfp++) {
 			const struct per_cpu_pages *pcp = cpu->fast_pcp[gfp];
 
-			if (pcp && ((pcp - cpu->pcp) & 7) != cpu_to_node(i))
+			if (pcp && ((pcp - cpu->pcp) & (MAX_NUMNODES - 1)) != cpu_to_node(i))
 				return "frame: a CPU's short way leads to another node";
 			if (pcp && cpu->mempolicy)
 				return "frame: a CPU's short way is open under a policy";

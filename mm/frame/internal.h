@@ -8,14 +8,18 @@
  *   zonelist.c    the order of zones, which node     (1.4)
  *   watermark.c   reserves and watermarks            (1.7)
  *   buddy.c       free blocks of a zone              (1.5)
+ *   mobility.c    page blocks and their types        (1.10)
+ *   compaction.c  movable pages make room            (1.10)
+ *   kcompactd.c   the same in the background
  *   pcp.c         single frames of a CPU             (1.6)
  *   alloc.c       which zone, how far into the reserve, what to do when there is none (1.8, 1.9)
  *   page.c        the last reference; PG_locked      (1.1)
+ *   debug.c       owners, poison, reports
  *   lru.c         the policy's lists                 (6.6)
  *   account.c     what frames are used for
  *   check.c       invariants; check_nodes.c: of nodes, lists, marks and sections
  *
- * A free frame: flags hold only zone and node, _refcount 0, _mapcount -1, mapping NULL. Only the
+ * A free frame: flags hold only zone, type and node, _refcount 0, _mapcount -1, mapping NULL. Only the
  * head of a free block differs: PG_buddy and order.
  *
  * Lock order: lruvec->lock -> zone->lock. zone->lock is irqsave; lruvec->lock is never taken in an interrupt.
@@ -30,7 +34,7 @@
 
 #define PAGE_FLAG(name) (1u << PG_##name)
 
-/* Of flags, what a free frame keeps: node and zone. */
+/* Of flags, what a free frame keeps: node, type and zone. */
 #define PAGE_FLAGS_FREE (~0u << PG_node_shift)
 
 /* Flags that a frame off the LRU whose last reference has gone cannot have. */
@@ -91,10 +95,18 @@ static inline uint32_t zone_orders(const struct zone *zone)
 }
 
 /* buddy.c; (Z) held. */
+void free_area_init(struct zone *zone);
+void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type);
+void del_page_from_free_list(struct zone *zone, struct page *page);
 void __free_one_page(struct zone *zone, struct page *page, unsigned order);
-struct page *__rmqueue(struct zone *zone, unsigned order);
+struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type);
 /* Up to n single frames as a chain by lru.next, lowest address first. Returns how many; *last ends it. */
-unsigned rmqueue_bulk(struct zone *zone, unsigned n, uint32_t *first, struct page **last);
+unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *first,
+                      struct page **last);
+/* All of a free block, which leaves the buddy; nr_free falls. */
+void take_free_block(struct zone *zone, struct page *page);
+/* Free frames [pfn, end), which are on no list. */
+void __free_range(struct zone *zone, uint32_t pfn, uint32_t end);
 /* Whole free range [start, end) of one zone, at boot. */
 void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end);
 void note_min_free(struct zone *zone);
@@ -126,6 +138,65 @@ unsigned numa_node_id(void);
 void choose_nodes(struct alloc_context *ac, int nid);
 void count_numa_event(const struct alloc_context *ac, struct zone *zone);
 
+/* mobility.c */
+void pageblocks_init(void); /* before the first frame is free */
+
+#define PB_TYPE 3u /* enum migratetype */
+#define PB_SKIP 4u /* compaction found nothing to do here */
+
+static inline _Atomic uint8_t *pageblock_of(uint32_t pfn)
+{
+	return &machine()->pageblock[pfn >> pageblock_order];
+}
+
+/* Approximate without (Z). */
+static inline unsigned get_pageblock_migratetype(const struct page *page)
+{
+	return atomic_load_explicit(pageblock_of(page_to_pfn(page).n), memory_order_relaxed) &
+	       PB_TYPE;
+}
+
+void set_pageblock_migratetype(uint32_t pfn, unsigned type); /* (Z) */
+
+/* What every page block is at first, and while its section is deferred. */
+static inline unsigned first_pageblock_type(void)
+{
+	return machine()->page_group_by_mobility_disabled ? MIGRATE_UNMOVABLE : MIGRATE_MOVABLE;
+}
+
+/*
+ * There is no block of the type large enough: make one from another type's, by claiming what is free in its page
+ * block, the block as a whole, or just this. True: now there is one. (Z) held. The one place that decides.
+ */
+bool __rmqueue_fallback(struct zone *zone, unsigned order, unsigned type);
+/* What would be taken for the type from a free list of this order; MIGRATE_TYPES: nothing. */
+unsigned find_suitable_fallback(const struct zone *zone, unsigned order, unsigned type,
+                                bool only_stealable);
+
+/*
+ * The frame was just taken from the buddy: it will be freed to the list of the type that its page block has now. Should another type
+ * claim the block meanwhile, it takes one way through the old list.
+ */
+static inline void set_frame_type(struct page *page, unsigned type)
+{
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+
+	atomic_store_explicit(&page->flags,
+	                      (flags & ~(3u << PG_type_shift)) | type << PG_type_shift,
+	                      memory_order_relaxed);
+}
+
+static inline unsigned gfp_migratetype(gfp_t gfp)
+{
+	unsigned type = (gfp & (__GFP_MOVABLE | __GFP_RECLAIMABLE)) >> 3;
+
+	static_assert(__GFP_MOVABLE == MIGRATE_MOVABLE << 3, "");
+	static_assert(__GFP_RECLAIMABLE == MIGRATE_RECLAIMABLE << 3, "");
+	if (unlikely(machine()->page_group_by_mobility_disabled))
+		return MIGRATE_UNMOVABLE;
+	return type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE;
+}
+
 /* watermark.c */
 bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
                        const struct alloc_context *ac);
@@ -133,9 +204,16 @@ bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
 /* pcp.c */
 static inline struct per_cpu_pages *page_pcp(struct cpu_area *cpu, uint32_t flags)
 {
-	static_assert(PG_zone_shift == PG_node_shift + 3, "zone and node make the list's index");
+	static_assert(PG_zone_shift == PG_type_shift + 2 && PG_type_shift == PG_node_shift + 2,
+	              "zone, type and node make the list's index");
 	return (struct per_cpu_pages *)((char *)cpu->pcp +
 	                                (size_t)(flags >> PG_node_shift) * sizeof(*cpu->pcp));
+}
+
+static inline struct per_cpu_pages *zone_pcp(struct cpu_area *cpu, const struct zone *zone,
+                                             unsigned type)
+{
+	return &cpu->pcp[PCP_INDEX(zone->id, zone->nid, type)];
 }
 
 static inline void pcp_enter(struct per_cpu_pages *pcp)
@@ -174,16 +252,16 @@ static inline struct page *pcp_pop(struct per_cpu_pages *pcp, unsigned count)
 
 /* A frame of this zone by way of this CPU's list; spare: frames that the zone can give before it is low. */
 struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare);
-void free_unref_page_slow(struct page *page); /* reset already */
-void free_unref_chain_slow(uint32_t first, struct page *last,
-                           unsigned n); /* n frames of one zone */
+void free_unref_page_slow(struct page *page, uintptr_t caller); /* reset already */
+/* n frames of one zone and type; caller: for the frames' history. */
+void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller);
 bool drain_if_wanted(void);
 void pcp_init(struct cpu_area *cpu);         /* while !cpu->pcp_ready */
 void setup_fast_pcp(struct cpu_area *cpu);   /* this CPU's; interrupts off */
 enum counter zone_counter(unsigned zone_id); /* COUNT_PGALLOC_* */
 
 /* page.c: a block that nobody refers to and that is off the LRU goes to its zone. */
-void free_block(struct page *page, unsigned order);
+void free_block(struct page *page, unsigned order, uintptr_t caller);
 
 /* check_nodes.c: part of frame_check(). */
 const char *check_nodes(void);

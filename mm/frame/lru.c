@@ -56,7 +56,7 @@ void lru_cache_add(struct page *page)
 	uint32_t shard = cpu_id() << PG_shard_shift;
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 	struct lruvec *lruvec =
-	        &machine()->lruvec[(flags | shard) >> PG_shard_shift & (LRUVECS(8) - 1)];
+	        &machine()->lruvec[(flags | shard) >> PG_shard_shift & (LRUVECS(MAX_NUMNODES) - 1)];
 
 	if (unlikely(flags & (PAGE_FLAG(lru) | PAGE_FLAG(unevictable)) || trace_enabled() ||
 	             lruvec->policy->page_added)) {

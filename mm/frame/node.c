@@ -15,7 +15,7 @@
  *
  * Frame 0 is never given out: physical address 0 means "none" (memblock_alloc).
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/debug.h"
 
 #define DMA_END     (16ull << (20 - PAGE_SHIFT))
 #define DMA32_END   (1ull << (32 - PAGE_SHIFT))
@@ -52,8 +52,7 @@ static void zone_init(struct pglist_data *node, unsigned id, uint64_t movable)
 	zone->name = zone_names[id];
 	zone->start = PFN(start);
 	zone->spanned = start < stop ? stop - start : 0;
-	for (unsigned order = 0; order < MAX_ORDER; order++)
-		page_list_init(&zone->free_area[order]);
+	free_area_init(zone);
 }
 
 void for_zones_of(pfn_t start, pfn_t end, void (*fn)(struct zone *, pfn_t, pfn_t))
@@ -177,6 +176,7 @@ static void nodes_init(void)
 
 		node->nid = nid;
 		node->spanned = MAX(end, node->start.n) - node->start.n;
+		wait_queue_init(&node->kcompactd_wait);
 	}
 }
 
@@ -210,10 +210,13 @@ void frame_init(void)
 
 	m->max_pfn = memblock_end() >> PAGE_SHIFT;
 	m->fail_after = -1;
+	m->sysctl_extfrag_threshold = 500;
 	for (unsigned i = 0; i < PAGE_WAIT_QUEUES; i++)
 		wait_queue_init(&m->page_wait[i]);
 	nodes_init();
 	zones_init();
+	pageblocks_init();
+	page_debug_init();
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++) {
 		const struct memblock_range *ram = &m->memblock.memory[i];
 

@@ -8,16 +8,9 @@
  * queues, sets PG_waiters and tests again before it sleeps; the bit's owner clears both in one step and
  * wakes the queue if PG_waiters was set. So either the waiter sees the bit clear or the owner sees the waiter.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/debug.h"
 
 #include "lib/hash.h"
-
-static NORETURN NOINLINE void bad_page(struct page *page, const char *why)
-{
-	port_panic("bad page: frame %#x, %s: flags %#x refcount %d mapcount %d mapping %#lx",
-	           page_to_pfn(page).n, why, page->flags, page_count(page), page_mapcount(page),
-	           (unsigned long)page->mapping);
-}
 
 static ALWAYS_INLINE void reset_page(struct page *page, uint32_t flags)
 {
@@ -27,20 +20,20 @@ static ALWAYS_INLINE void reset_page(struct page *page, uint32_t flags)
 }
 
 /* What the fast paths cannot do: say so, or find out why they were stopped. */
-static NOINLINE void free_unref_page_special(struct page *page)
+static NOINLINE void free_unref_page_special(struct page *page, uintptr_t caller)
 {
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
 	if (unlikely(flags & PAGE_FLAGS_BAD))
-		bad_page(page, "freed while in use");
+		bad_page(page, "freed while in use", caller);
 	if (flags & PAGE_FLAG(head)) {
-		free_block(page, page[1].order);
+		free_block(page, page[1].order, caller);
 		return;
 	}
 	reset_page(page, flags);
 	count(PGFREE);
 	trace_mm_page_free(page_to_pfn(page).n, 0);
-	free_unref_page_slow(page);
+	free_unref_page_slow(page, caller);
 }
 
 /* May it go to the list as it is? */
@@ -56,7 +49,7 @@ static ALWAYS_INLINE void free_unref_page(struct page *page, uint32_t flags)
 	unsigned n = pcp_count(pcp);
 
 	if (unlikely(!plain(flags) || READ_ONCE(pcp->busy) || n >= pcp->batch)) {
-		free_unref_page_special(page);
+		free_unref_page_special(page, CALLER);
 		return;
 	}
 	reset_page(page, flags);
@@ -71,7 +64,7 @@ static NOINLINE void put_lru_page(struct page *page, uint32_t flags)
 	struct lruvec *lruvec = page_lruvec(page);
 
 	if (unlikely(in_interrupt()))
-		bad_page(page, "last reference to a page on a list gone in an interrupt");
+		bad_page(page, "last reference to a page on a list gone in an interrupt", CALLER);
 	spin_lock(&lruvec->lock);
 	page_leaves_lru(lruvec, page);
 	spin_unlock(&lruvec->lock);
@@ -88,21 +81,26 @@ void __put_page(struct page *page)
 		free_unref_page(page, flags);
 }
 
-/* The block's references are gone; it may be compound. */
-void free_block(struct page *page, unsigned order)
+/*
+ * The block's references are gone; it may be compound. The tails of one that is not are as they were when it was
+ * allocated, for nothing refers to them by themselves: only a careful machine looks.
+ */
+void free_block(struct page *page, unsigned order, uintptr_t caller)
 {
+	const bool careful = machine()->careful;
+	const unsigned n = careful || page_flag(page, PG_head) ? 1u << order : 1;
 	struct zone *zone = page_zone(page);
 	irq_state_t irq;
 
-	for (unsigned i = 0; i < 1u << order; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		uint32_t flags = page[i].flags;
 
 		if (unlikely(flags & (PAGE_FLAGS_BAD | PAGE_FLAG(lru)) & ~PAGE_FLAG(tail)))
-			bad_page(page + i, "freed while in use");
+			bad_page(page + i, "freed while in use", caller);
 		atomic_store_explicit(&page[i]._refcount, 0, memory_order_relaxed);
 		reset_page(page + i, flags);
-		if (unlikely(machine()->poison))
-			memset_page(page + i, 0, POISON_FREE, PAGE_SIZE);
+		if (unlikely(careful))
+			page_freed(page + i, caller);
 	}
 	count_n(PGFREE, (uint64_t)1 << order);
 	trace_mm_page_free(page_to_pfn(page).n, order);
@@ -127,13 +125,13 @@ struct free_run {
 #define RUN_EMPTY (~0u) /* no zone has that number */
 
 /* The list may grow to twice a batch by this, and then ages as a whole. */
-static NOINLINE void free_chain(uint32_t first, struct page *last, unsigned n)
+static NOINLINE void free_chain(uint32_t first, struct page *last, unsigned n, uintptr_t caller)
 {
 	struct per_cpu_pages *pcp = page_pcp(this_cpu(), last->flags);
 
 	count_n(PGFREE, n);
 	if (unlikely(READ_ONCE(pcp->busy) || pcp_count(pcp) >= pcp->batch)) {
-		free_unref_chain_slow(first, last, n);
+		free_unref_chain_slow(first, last, n, caller);
 		return;
 	}
 	pcp_enter(pcp);
@@ -148,7 +146,7 @@ static ALWAYS_INLINE void end_run(struct free_run *run)
 	if (run->held)
 		spin_unlock(&run->held->lock);
 	if (run->count)
-		free_chain(run->first, run->last, run->count);
+		free_chain(run->first, run->last, run->count, CALLER);
 	*run = (struct free_run){.place = RUN_EMPTY, .first = PFN_NONE_N};
 }
 
@@ -228,6 +226,17 @@ static void wait_on_page(struct page *page, bool (*test)(struct page *page))
 			break;
 		port_block();
 	}
+	wait_end(q, &w);
+}
+
+void wait_on_page_while(struct page *page, bool (*again)(struct page *page, void *ctx), void *ctx)
+{
+	struct wait_queue *q = page_wait_queue(page);
+	struct waiter w;
+
+	wait_begin(q, &w);
+	while (again(page, ctx))
+		port_block();
 	wait_end(q, &w);
 }
 

@@ -6,7 +6,7 @@
  *
  * Whoever finds the lists busy is an interrupt on top of their owner, and deals with the zone directly.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/debug.h"
 
 #define PCP_BATCH_MIN 4u
 #define PCP_BATCH_MAX 63u
@@ -37,8 +37,15 @@ void setup_fast_pcp(struct cpu_area *cpu)
 		struct zone *zone = machine()->node[nid].zonelist[gfp_zone(gfp)].zones[0];
 		bool short_way = zone && zone->nid == nid && !cpu->mempolicy;
 
-		cpu->fast_pcp[gfp] = short_way ? &cpu->pcp[PCP_INDEX(zone->id, zone->nid)] : NULL;
+		cpu->fast_pcp[gfp] = short_way ? zone_pcp(cpu, zone, gfp_migratetype(gfp)) : NULL;
 	}
+}
+
+static void pcp_list_init(const struct zone *zone, struct per_cpu_pages *pcp)
+{
+	pcp->counter = (uint8_t)zone_counter(zone->id);
+	pcp->batch = (uint16_t)zone_batchsize(zone);
+	pcp->busy = machine()->careful ? PCP_CAREFUL : 0;
 }
 
 /* A CPU's first steps in here; its first interrupt may come first. */
@@ -49,13 +56,9 @@ void pcp_init(struct cpu_area *cpu)
 	if (!cpu->pcp_ready) {
 		for (unsigned i = 0; i < NR_PCP_LISTS; i++)
 			cpu->pcp[i].first = cpu->pcp[i].cold = PFN_NONE_N;
-		for_each_zone(zone) {
-			struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
-
-			pcp->counter = (uint8_t)zone_counter(zone->id);
-			pcp->batch = (uint16_t)zone_batchsize(zone);
-			pcp->busy = machine()->careful ? PCP_CAREFUL : 0;
-		}
+		for_each_zone(zone)
+			for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+				pcp_list_init(zone, zone_pcp(cpu, zone, type));
 		setup_fast_pcp(cpu);
 		cpu->pcp_ready = true;
 	}
@@ -90,17 +93,41 @@ static unsigned cold_count(const struct per_cpu_pages *pcp)
 	return atomic_load_explicit(&pcp->cold_count, memory_order_relaxed);
 }
 
+/*
+ * Neighbours at the head of a list of *n frames, upwards or downwards, as a program's pages come and go: [*start, *end). They leave the
+ * list. Returns what comes after them.
+ */
+static uint32_t take_run(uint32_t first, unsigned *n, uint32_t *start, uint32_t *end)
+{
+	uint32_t next = pfn_to_page(PFN(first))->lru.next;
+
+	*start = first;
+	*end = first + 1;
+	for (--*n; *n; --*n) {
+		if (next + 1 == *start)
+			*start = next;
+		else if (next == *end)
+			++*end;
+		else
+			break;
+		next = pfn_to_page(PFN(next))->lru.next;
+	}
+	return next;
+}
+
 /* n frames from *first on go to the zone; *first is what remains. */
 static void drain_list(struct zone *zone, uint32_t *first, unsigned n)
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 
-	while (n--) {
-		struct page *page = pfn_to_page(PFN(*first));
+	while (n) {
+		uint32_t start, end, next = take_run(*first, &n, &start, &end);
 
-		*first = page->lru.next;
-		trace_mm_page_pcpu_drain(page_to_pfn(page).n, 0);
-		__free_one_page(zone, page, 0);
+		if (trace_enabled())
+			for (uint32_t pfn = start; pfn < end; pfn++)
+				trace_mm_page_pcpu_drain(pfn, 0, page_type(pfn_to_page(PFN(pfn))));
+		__free_range(zone, start, end);
+		*first = next;
 	}
 	spin_unlock_irqrestore(&zone->lock, irq);
 	count(PCP_DRAIN);
@@ -129,13 +156,13 @@ static void swap_stacks(struct per_cpu_pages *pcp)
 }
 
 /* Not more than the zone has to spare, but the one frame that the caller may have in any case. */
-static void refill(struct zone *zone, struct per_cpu_pages *pcp, uint64_t spare)
+static void refill(struct zone *zone, struct per_cpu_pages *pcp, unsigned type, uint64_t spare)
 {
 	unsigned want = (unsigned)MIN(pcp->batch, MAX(spare, 1));
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 	uint32_t first = PFN_NONE_N;
 	struct page *last;
-	unsigned got = rmqueue_bulk(zone, want, &first, &last);
+	unsigned got = rmqueue_bulk(zone, want, type, &first, &last);
 
 	if (got)
 		note_min_free(zone);
@@ -147,13 +174,15 @@ static void refill(struct zone *zone, struct per_cpu_pages *pcp, uint64_t spare)
 	count(PCP_REFILL);
 }
 
-static struct page *rmqueue_one(struct zone *zone)
+static struct page *rmqueue_one(struct zone *zone, unsigned type)
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
-	struct page *page = __rmqueue(zone, 0);
+	struct page *page = __rmqueue(zone, 0, type);
 
-	if (page)
+	if (page) {
+		set_frame_type(page, get_pageblock_migratetype(page));
 		note_min_free(zone);
+	}
 	spin_unlock_irqrestore(&zone->lock, irq);
 	return page;
 }
@@ -170,18 +199,19 @@ static struct page *pop_cold(struct per_cpu_pages *pcp)
 struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare)
 {
 	struct cpu_area *cpu = this_cpu();
-	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+	const unsigned type = gfp_migratetype(gfp);
+	struct per_cpu_pages *pcp = zone_pcp(cpu, zone, type);
 	struct page *page = NULL;
 
 	if (!pcp_enter_slow(pcp))
-		return rmqueue_one(zone);
+		return rmqueue_one(zone, type);
 	if (gfp & __GFP_COLD && cold_count(pcp)) {
 		page = pop_cold(pcp);
 	} else {
 		if (!pcp_count(pcp) && cold_count(pcp))
 			swap_stacks(pcp);
 		if (!pcp_count(pcp))
-			refill(zone, pcp, spare);
+			refill(zone, pcp, type, spare);
 		if (pcp_count(pcp))
 			page = pcp_pop(pcp, pcp_count(pcp));
 	}
@@ -189,26 +219,26 @@ struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare)
 	return page;
 }
 
-static void poison_chain(uint32_t pfn, unsigned n)
+static void chain_freed(uint32_t pfn, unsigned n, uintptr_t caller)
 {
 	for (; n; n--) {
 		struct page *page = pfn_to_page(PFN(pfn));
 
-		memset_page(page, 0, POISON_FREE, PAGE_SIZE);
+		page_freed(page, caller);
 		pfn = page->lru.next;
 	}
 }
 
-void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n)
+void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller)
 {
 	struct cpu_area *cpu = this_cpu();
 	struct zone *zone = page_zone(last);
-	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+	struct per_cpu_pages *pcp = page_pcp(cpu, last->flags);
 
 	if (unlikely(!cpu->pcp_ready))
 		pcp_init(cpu);
-	if (machine()->poison)
-		poison_chain(first, n);
+	if (unlikely(machine()->careful))
+		chain_freed(first, n, caller);
 	if (!pcp_enter_slow(pcp)) {
 		drain_list(zone, &first, n);
 		return;
@@ -222,14 +252,14 @@ void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n)
 	drain_if_wanted();
 }
 
-void free_unref_page_slow(struct page *page)
+void free_unref_page_slow(struct page *page, uintptr_t caller)
 {
-	free_unref_chain_slow(page_to_pfn(page).n, page, 1);
+	free_unref_chain_slow(page_to_pfn(page).n, page, 1, caller);
 }
 
-static bool drain_zone(struct cpu_area *cpu, struct zone *zone)
+static bool drain_zone(struct cpu_area *cpu, struct zone *zone, unsigned type)
 {
-	struct per_cpu_pages *pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
+	struct per_cpu_pages *pcp = zone_pcp(cpu, zone, type);
 	unsigned hot, cold;
 
 	if (!pcp_enter_slow(pcp)) {
@@ -257,7 +287,8 @@ static bool drain_cpu(struct cpu_area *cpu)
 	if (!cpu->pcp_ready)
 		return false;
 	for_each_zone(zone)
-		any |= drain_zone(cpu, zone);
+		for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+			any |= drain_zone(cpu, zone, type);
 	return any;
 }
 
@@ -286,18 +317,24 @@ void drain_all_pages(void)
 	port_call_cpus(((uint64_t)1 << machine()->nr_cpus) - 1, drain_on_cpu, NULL);
 }
 
+unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu)
+{
+	struct cpu_area *area = machine()->cpu[cpu];
+	unsigned pages = 0;
+
+	for (unsigned type = 0; area && type < MIGRATE_TYPES; type++) {
+		const struct per_cpu_pages *pcp = zone_pcp(area, zone, type);
+
+		pages += pcp_count(pcp) + cold_count(pcp);
+	}
+	return pages;
+}
+
 uint64_t zone_pcp_pages(const struct zone *zone)
 {
 	uint64_t pages = 0;
 
-	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
-		const struct cpu_area *cpu = machine()->cpu[i];
-		const struct per_cpu_pages *pcp;
-
-		if (!cpu)
-			continue;
-		pcp = &cpu->pcp[PCP_INDEX(zone->id, zone->nid)];
-		pages += pcp_count(pcp) + cold_count(pcp);
-	}
+	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
+		pages += zone_pcp_pages_of(zone, i);
 	return pages;
 }

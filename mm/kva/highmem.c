@@ -17,6 +17,7 @@
  *
  * Locks: highmem_state.lock, not taken by interrupts, innermost but for page-table locks. Counts never pass 2^31.
  */
+#include <quire/check.h>
 #include <quire/highmem.h>
 #include <quire/kva.h>
 #include <quire/machine.h>
@@ -260,6 +261,8 @@ void highmem_init(vaddr_t pkmap, unsigned pkmap_pages, vaddr_t local)
 	make_tables(pkmap, pkmap + pkmap_pages * PAGE_SIZE);
 	make_tables(local, local + QUIRE_MAX_CPUS * KMAP_LOCAL_SLOTS * PAGE_SIZE);
 	machine()->highmem = h;
+	if (machine()->poison)
+		poison_free_memory(); /* what could not be reached before */
 }
 
 unsigned kmap_in_use(void)

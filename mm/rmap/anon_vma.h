@@ -40,4 +40,7 @@ static inline void anon_vma_unlock_write(struct anon_vma *anon_vma)
 struct anon_vma *page_get_anon_vma(struct page *page);
 void put_anon_vma(struct anon_vma *anon_vma);
 
+/* rmap_walk() of an anonymous page, mapped or not, whose anon_vma the caller holds. */
+bool rmap_walk_anon(struct page *page, struct anon_vma *anon_vma, struct rmap_walk *walk);
+
 #endif

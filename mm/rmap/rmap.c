@@ -15,6 +15,7 @@
  *
  * An area longer than 2^32 pages can hold an anonymous page's index more than once: each place is looked at.
  */
+#include <quire/migrate.h>
 #include "mm/rmap/anon_vma.h"
 #include "mm/rmap/rmap.h"
 #include "mm/space/space.h"
@@ -25,18 +26,26 @@ void page_remove_rmap(struct page *page)
 		frame_account(FRAME_ANON, -1);
 }
 
+/* Does the entry concern the walk? */
+static bool wanted(const struct rmap_walk *walk, const struct page *page, pte_t entry)
+{
+	if (unlikely(walk->migrating))
+		return is_migration_entry(entry) &&
+		       page_to_pfn(migration_entry_page(entry)).n == walk->migrating;
+	return pte_present(entry) && !pte_special(entry) && pte_pfn(entry).n == page_to_pfn(page).n;
+}
+
 /* One area in which the page has a place at addr. False: stop. */
 static bool visit_place(struct page *page, struct vm_area_struct *vma, vaddr_t addr,
                         struct rmap_walk *walk)
 {
-	pte_t *pte = pt_lookup(&vma->vm_mm->space, addr), entry;
+	pte_t *pte = pt_lookup(&vma->vm_mm->space, addr);
 	bool go_on = true;
 
 	if (!pte)
 		return true;
 	pt_lock(pte);
-	entry = pte_read(pte);
-	if (pte_present(entry) && !pte_special(entry) && pte_pfn(entry).n == page_to_pfn(page).n)
+	if (wanted(walk, page, pte_read(pte)))
 		go_on = walk->visit(walk, page, vma, addr, pte);
 	pt_unlock(pte);
 	return go_on;
@@ -54,14 +63,11 @@ static bool visit_area(struct page *page, struct vm_area_struct *vma, struct rma
 	return true;
 }
 
-static bool walk_anon(struct page *page, struct rmap_walk *walk)
+bool rmap_walk_anon(struct page *page, struct anon_vma *anon_vma, struct rmap_walk *walk)
 {
-	struct anon_vma *anon_vma = page_get_anon_vma(page);
 	struct anon_vma_chain *avc;
 	bool go_on = true;
 
-	if (!anon_vma)
-		return true;
 	down_read(&anon_vma->root->rwsem);
 	list_for_each_entry(avc, &anon_vma->chains, same_anon_vma) {
 		go_on = visit_area(page, avc->vma, walk);
@@ -69,6 +75,17 @@ static bool walk_anon(struct page *page, struct rmap_walk *walk)
 			break;
 	}
 	up_read(&anon_vma->root->rwsem);
+	return go_on;
+}
+
+static bool walk_anon(struct page *page, struct rmap_walk *walk)
+{
+	struct anon_vma *anon_vma = page_get_anon_vma(page);
+	bool go_on;
+
+	if (!anon_vma)
+		return true;
+	go_on = rmap_walk_anon(page, anon_vma, walk);
 	put_anon_vma(anon_vma);
 	return go_on;
 }

@@ -1,6 +1,7 @@
 /*
  * query.c - what is there: mincore(2), msync(2), walking entries, names of areas; and the check of it all.
  */
+#include <quire/migrate.h>
 #include <quire/errno.h>
 #include "mm/space/space.h"
 
@@ -59,7 +60,7 @@ static bool page_in_core(struct vm_area_struct *vma, vaddr_t addr)
 	struct page *page;
 	bool in_core;
 
-	if (pte && pte_present(pte_read(pte)))
+	if (pte && (pte_present(pte_read(pte)) || is_migration_entry(pte_read(pte))))
 		return true;
 	if (!vma->vm_file)
 		return false;
@@ -95,6 +96,16 @@ int do_mincore(struct mm_struct *mm, vaddr_t addr, uint64_t pages, uint8_t *vec)
 	return err;
 }
 
+/* A page that is just being moved is shown as if it were there. */
+static pte_t entry_shown(pte_t entry)
+{
+	const pgprot_t prot = mmu_pgprot(MMU_READ | MMU_USER);
+
+	if (!is_migration_entry(entry))
+		return entry;
+	return migration_entry_restore(entry, migration_entry_page(entry), prot, true);
+}
+
 void walk_page_range(struct mm_struct *mm, vaddr_t start, vaddr_t end,
                      void (*visit)(vaddr_t addr, pte_t entry, void *ctx), void *ctx)
 {
@@ -106,7 +117,7 @@ void walk_page_range(struct mm_struct *mm, vaddr_t start, vaddr_t end,
 		pt_lock(pte);
 		for (vaddr_t addr = start; addr != next; addr += PAGE_SIZE, pte++)
 			if (!pte_none(pte_read(pte)))
-				visit(addr, pte_read(pte), ctx);
+				visit(addr, entry_shown(pte_read(pte)), ctx);
 		pt_unlock(pte - 1);
 	}
 }

@@ -63,7 +63,7 @@ static void check_size(uint64_t mb)
 	CHECK(enter(&(struct host_config){.ram = mb * MB}));
 	frame_report(&f);
 	CHECK_EQ(f.present, mb * MB / PAGE_SIZE);
-	CHECK_EQ(f.reserved, 1);
+	CHECK_EQ(f.reserved, 2); /* frame 0, and the types of the page blocks */
 	CHECK_EQ(zone(ZONE_DMA)->present, MIN(mb, 16) * MB / PAGE_SIZE);
 	CHECK_EQ(zone(ZONE_DMA32)->present, (mb - MIN(mb, 16)) * MB / PAGE_SIZE);
 	for_each_zone(z)
@@ -125,7 +125,7 @@ UNIT_TEST(reserved_memory_comes_back)
 	free = nr_free_pages();
 	free_reserved_area(PHYS(30 * MB + 1), PHYS(32 * MB)); /* the first page only in part */
 	CHECK_EQ(nr_free_pages(), free + 2 * MB / PAGE_SIZE - 1);
-	CHECK_EQ(machine()->reserved_pages, 2);
+	CHECK_EQ(machine()->reserved_pages, 3);
 	CHECK_SOUND(mm_check());
 	leave();
 }
@@ -158,4 +158,41 @@ UNIT_TEST(too_many_cpus)
 	CHECK(!enter(&(struct host_config){.ram = 64 * MB, .cpus = QUIRE_MAX_CPUS + 1}));
 	if (outer)
 		host_enter(outer, 0);
+}
+
+static NOINLINE struct page *somebody_allocates(unsigned order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_RECLAIMABLE, order);
+
+	__asm__ volatile("" : : : "memory"); /* no tail call: the caller is this function */
+	return page;
+}
+
+/* Who has a frame, since when, for what; and who had it. */
+UNIT_TEST(owners_are_known)
+{
+	const uintptr_t start = (uintptr_t)somebody_allocates;
+	struct page_owner owner, later;
+	struct page *page;
+
+	CHECK(enter(&(struct host_config){.ram = 16 * MB, .boot_words = "page_owner=on"}));
+	page = somebody_allocates(2);
+	CHECK(page_owner_read(page_to_pfn(page + 3), &owner));
+	CHECK_EQ(owner.order, 2);
+	CHECK_EQ(owner.gfp, GFP_KERNEL | __GFP_RECLAIMABLE);
+	CHECK_EQ(owner.pid, current_pid());
+	CHECK_GT(owner.ts_ns, 0);
+	CHECK_GT(owner.caller, start);
+	CHECK_LT(owner.caller, start + 512);
+	__free_pages(page, 2);
+	CHECK(page_owner_read(page_to_pfn(page + 3), &later));
+	CHECK_EQ(later.caller, owner.caller);
+	CHECK_GE(later.free_ts_ns, owner.ts_ns);
+	CHECK_EQ(later.free_pid, current_pid());
+	CHECK_SOUND(mm_check());
+	leave();
+	/* Where nobody asked for it, there is none. */
+	CHECK(enter(&(struct host_config){.ram = 4 * MB}));
+	CHECK(!page_owner_read(PFN(100), &owner));
+	leave();
 }

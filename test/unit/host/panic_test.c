@@ -51,6 +51,44 @@ static void free_frame_twice(void)
 	__free_page(page);
 }
 
+/* The mistake is one reference too few; it shows when the frame is next given out. */
+static void put_frame_twice(void)
+{
+	struct page *page;
+
+	check_poison(true);
+	page = alloc_page(GFP_KERNEL);
+	put_page(page);
+	put_page(page);
+	while (alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN))
+		;
+}
+
+static void write_to_free_frame(void)
+{
+	struct page *page;
+
+	check_poison(true);
+	page = alloc_page(GFP_KERNEL);
+	__free_page(page);
+	((char *)page_address(page))[1234] = 1;
+	while (alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN))
+		;
+}
+
+/* The same in a frame that has merged with others, and comes back as part of a block. */
+static void write_to_free_block(void)
+{
+	struct page *page;
+
+	page = alloc_pages(GFP_KERNEL, 5);
+	check_poison(true);
+	__free_pages(page, 5);
+	((char *)page_address(page + 19))[0] = 1;
+	while (alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, 5))
+		;
+}
+
 static void free_locked_page(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -79,6 +117,9 @@ static void join_lru_twice(void)
 UNIT_TEST(frames_misused)
 {
 	CHECK(stops(free_frame_twice, "freed twice"));
+	CHECK(stops(put_frame_twice, "freed twice, or used after it was freed"));
+	CHECK(stops(write_to_free_frame, "written to while free"));
+	CHECK(stops(write_to_free_block, "written to while free"));
 	CHECK(stops(free_locked_page, "freed while in use"));
 	CHECK(stops(free_block_on_a_list, "freed while in use"));
 	CHECK(stops(join_lru_twice, "on a list already"));

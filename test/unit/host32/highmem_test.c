@@ -306,3 +306,25 @@ UNIT_TEST(two_levels)
 	pt_free_table(pfn_to_page(phys_to_pfn(virt_to_phys(c))));
 	mmu_space_destroy(&space);
 }
+
+/* --- page debugging --------------------------------------------------------------------------- */
+
+UNIT_TEST(high_memory_is_poisoned_too)
+{
+	struct page *page;
+	uint8_t bytes[2];
+
+	check_poison(true);
+	page = alloc_page(GFP_HIGHUSER);
+	CHECK(page && PageHighMem(page));
+	memcpy_from_page(bytes, page, PAGE_SIZE - 2, 2);
+	CHECK_EQ(bytes[1], POISON_FREE);
+	memset_page(page, 0, 1, PAGE_SIZE);
+	__free_page(page);
+	memset_page(page, 77, 1, 1);
+	CHECK_PANICS(alloc_page(GFP_HIGHUSER), "written to while free");
+	check_poison(false);
+	CHECK_EQ(page_count(page), 0); /* taken off the list, and not given out */
+	atomic_store(&page->_refcount, 1);
+	__free_page(page);
+}

@@ -6,6 +6,7 @@
 #include "test/unit/unit.h"
 
 #define LAB_ORDER 9u
+#define LAB_TYPE  MIGRATE_UNMOVABLE
 #define LAB_PAGES (1u << LAB_ORDER)
 
 struct lab {
@@ -21,8 +22,8 @@ static bool lab_open(struct lab *lab)
 	lab->block->_refcount = 0;
 	lab->zone.start = page_to_pfn(lab->block);
 	lab->zone.spanned = LAB_PAGES;
-	for (unsigned i = 0; i < MAX_ORDER; i++)
-		page_list_init(&lab->zone.free_area[i]);
+	free_area_init(&lab->zone);
+	set_pageblock_migratetype(lab->zone.start.n, LAB_TYPE);
 	free_range_to_buddy(&lab->zone, lab->zone.start, PFN(lab->zone.start.n + LAB_PAGES));
 	return true;
 }
@@ -30,10 +31,10 @@ static bool lab_open(struct lab *lab)
 /* Everything has been freed: it must have become the one block again. */
 static void lab_close(struct lab *lab)
 {
-	CHECK_EQ(lab->zone.free_area[LAB_ORDER].count, 1);
+	CHECK_EQ(lab->zone.free_area[LAB_ORDER].nr_free, 1);
 	CHECK_EQ(lab->zone.free_orders, 1u << LAB_ORDER);
 	CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
-	CHECK_EQ(__rmqueue(&lab->zone, LAB_ORDER), lab->block);
+	CHECK_EQ(__rmqueue(&lab->zone, LAB_ORDER, LAB_TYPE), lab->block);
 	lab->block->_refcount = 1;
 	__free_pages(lab->block, LAB_ORDER);
 	CHECK_SOUND(frame_check());
@@ -46,13 +47,13 @@ UNIT_TEST(lecture_65_frames_of_512)
 	struct page *page;
 
 	CHECK(lab_open(&lab));
-	page = __rmqueue(&lab.zone, 7);
+	page = __rmqueue(&lab.zone, 7, LAB_TYPE);
 	CHECK_EQ(page, lab.block);
-	CHECK_EQ(lab.zone.free_area[8].count, 1);
-	CHECK_EQ(lab.zone.free_area[7].count, 1);
+	CHECK_EQ(lab.zone.free_area[8].nr_free, 1);
+	CHECK_EQ(lab.zone.free_area[7].nr_free, 1);
 	CHECK_EQ(lab.zone.free_orders, 1u << 8 | 1u << 7);
-	CHECK_EQ(page_list_first(&lab.zone.free_area[8]), lab.block + 256);
-	CHECK_EQ(page_list_first(&lab.zone.free_area[7]), lab.block + 128);
+	CHECK_EQ(page_list_first(&lab.zone.free_area[8].free_list[LAB_TYPE]), lab.block + 256);
+	CHECK_EQ(page_list_first(&lab.zone.free_area[7].free_list[LAB_TYPE]), lab.block + 128);
 	__free_one_page(&lab.zone, page, 7);
 	CHECK_CALL(lab_close(&lab));
 }
@@ -62,7 +63,7 @@ static uint64_t free_blocks(const struct lab *lab)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < MAX_ORDER; i++)
-		n += lab->zone.free_area[i].count;
+		n += lab->zone.free_area[i].nr_free;
 	return n;
 }
 
@@ -80,15 +81,15 @@ UNIT_TEST(lecture_table_of_a_pool_of_512)
 
 	CHECK(lab_open(&lab));
 	CHECK_EQ(free_blocks(&lab), 1);
-	a = __rmqueue(&lab.zone, order_of(70));
+	a = __rmqueue(&lab.zone, order_of(70), LAB_TYPE);
 	CHECK_EQ(free_blocks(&lab), 2); /* 128, 256 */
-	b = __rmqueue(&lab.zone, order_of(35));
+	b = __rmqueue(&lab.zone, order_of(35), LAB_TYPE);
 	CHECK_EQ(free_blocks(&lab), 2); /* 64, 256 */
-	c = __rmqueue(&lab.zone, order_of(80));
+	c = __rmqueue(&lab.zone, order_of(80), LAB_TYPE);
 	CHECK_EQ(free_blocks(&lab), 2); /* 64, 128 */
 	__free_one_page(&lab.zone, a, order_of(70));
 	CHECK_EQ(free_blocks(&lab), 3); /* 128, 64, 128 */
-	d = __rmqueue(&lab.zone, order_of(60));
+	d = __rmqueue(&lab.zone, order_of(60), LAB_TYPE);
 	CHECK_EQ(d, lab.block + 192);   /* B's buddy */
 	CHECK_EQ(free_blocks(&lab), 2); /* 128, 128: no buddies */
 	__free_one_page(&lab.zone, b, order_of(35));
@@ -107,7 +108,7 @@ UNIT_TEST(lecture_33_pages_take_64)
 	struct lab lab;
 
 	CHECK(lab_open(&lab));
-	page = __rmqueue(&lab.zone, order_of(33));
+	page = __rmqueue(&lab.zone, order_of(33), LAB_TYPE);
 	CHECK_EQ(zone_free(&lab.zone), LAB_PAGES - 64);
 	__free_one_page(&lab.zone, page, order_of(33));
 	CHECK_CALL(lab_close(&lab));
@@ -120,17 +121,17 @@ UNIT_TEST(buddies_differ_in_one_bit)
 
 	CHECK(lab_open(&lab));
 	for (unsigned i = 0; i < 8; i++)
-		CHECK_EQ(one[i] = __rmqueue(&lab.zone, 0), lab.block + i);
+		CHECK_EQ(one[i] = __rmqueue(&lab.zone, 0, LAB_TYPE), lab.block + i);
 	/* Frames 1 and 2 are neighbours and no buddies: 1 ^ 1 = 0. */
 	__free_one_page(&lab.zone, one[1], 0);
 	__free_one_page(&lab.zone, one[2], 0);
-	CHECK_EQ(lab.zone.free_area[0].count, 2);
+	CHECK_EQ(lab.zone.free_area[0].nr_free, 2);
 	__free_one_page(&lab.zone, one[0], 0);
-	CHECK_EQ(lab.zone.free_area[0].count, 1);
-	CHECK_EQ(lab.zone.free_area[1].count, 1);
+	CHECK_EQ(lab.zone.free_area[0].nr_free, 1);
+	CHECK_EQ(lab.zone.free_area[1].nr_free, 1);
 	__free_one_page(&lab.zone, one[3], 0);
-	CHECK_EQ(lab.zone.free_area[2].count, 1);
-	CHECK_EQ(lab.zone.free_area[0].count + lab.zone.free_area[1].count, 0);
+	CHECK_EQ(lab.zone.free_area[2].nr_free, 1);
+	CHECK_EQ(lab.zone.free_area[0].nr_free + lab.zone.free_area[1].nr_free, 0);
 	for (unsigned i = 4; i < 8; i++)
 		__free_one_page(&lab.zone, one[i], 0);
 	CHECK_CALL(lab_close(&lab));
@@ -143,8 +144,8 @@ UNIT_TEST(bulk_takes_small_blocks_first)
 	uint32_t pfn;
 
 	CHECK(lab_open(&lab));
-	page = __rmqueue(&lab.zone, 2); /* leaves blocks of 4, 8, ... 256 */
-	CHECK_EQ(rmqueue_bulk(&lab.zone, 11, &pfn, &last), 11);
+	page = __rmqueue(&lab.zone, 2, LAB_TYPE); /* leaves blocks of 4, 8, ... 256 */
+	CHECK_EQ(rmqueue_bulk(&lab.zone, 11, LAB_TYPE, &pfn, &last), 11);
 	CHECK_EQ(lab.zone.free_orders & 0x1ff, 0x1f1u); /* 4 gone, 7 of 8 gone, 16 ... 256 whole */
 	last->lru.next = PFN_NONE_N;
 	for (unsigned i = 0; i < 11; i++) {
@@ -156,7 +157,7 @@ UNIT_TEST(bulk_takes_small_blocks_first)
 	}
 	CHECK_EQ(pfn, PFN_NONE_N);
 	__free_one_page(&lab.zone, page, 2);
-	CHECK_EQ(rmqueue_bulk(&lab.zone, LAB_PAGES + 9, &pfn, &last), LAB_PAGES);
+	CHECK_EQ(rmqueue_bulk(&lab.zone, LAB_PAGES + 9, LAB_TYPE, &pfn, &last), LAB_PAGES);
 	for (unsigned i = 0; i < LAB_PAGES; i++)
 		__free_one_page(&lab.zone, lab.block + i, 0);
 	CHECK_CALL(lab_close(&lab));
@@ -180,7 +181,7 @@ static bool model_has(const struct model *m, unsigned order)
 
 static void model_alloc(struct lab *lab, struct model *m, unsigned order)
 {
-	struct page *page = __rmqueue(&lab->zone, order);
+	struct page *page = __rmqueue(&lab->zone, order, LAB_TYPE);
 	unsigned at;
 
 	CHECK_EQ(page != NULL, model_has(m, order));

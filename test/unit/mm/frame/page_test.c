@@ -215,3 +215,18 @@ UNIT_TEST(page_lock_is_slept_for)
 	CHECK(!page_flag(pair.page, PG_locked));
 	put_page(pair.page);
 }
+
+/* A scanner has a reference to the first frame of a block for a moment, while its owner frees it. */
+UNIT_TEST(a_block_freed_under_a_look)
+{
+	uint64_t free = nr_free_pages();
+	struct page *page = alloc_pages(GFP_KERNEL, 3);
+
+	CHECK(page);
+	CHECK(get_page_unless_zero(page));
+	__free_pages(page, 3);
+	CHECK_EQ(nr_free_pages(), free - 1);
+	put_page(page);
+	CHECK_EQ(nr_free_pages(), free);
+	CHECK_SOUND(frame_check());
+}

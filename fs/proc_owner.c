@@ -1,0 +1,70 @@
+/*
+ * proc_owner.c - /sys/kernel/debug/page_owner: who has each frame (page_owner=on).
+ *
+ * Linux's format (its Documentation/mm/page_owner.rst), so that its page_owner_sort reads it. Each read(2) gives one record; the
+ * position is the next frame's number. Of the stack only the caller is known.
+ */
+#include "fs/proc.h"
+#include "lib/format.h"
+
+#include <quire/machine.h>
+
+static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable"};
+
+static bool in_use(const struct page *page)
+{
+	return !page_flag(page, PG_reserved) && page_count(page) > 0;
+}
+
+static size_t record(char *text, size_t size, pfn_t pfn, const struct page_owner *owner)
+{
+	const struct page *page = pfn_to_page(pfn);
+	const unsigned type = owner->gfp >> 3 & 3, block = frame_pageblock_type(pfn);
+
+	return format(
+	        text, size,
+	        "Page allocated via order %u, mask %#x, pid %d, tgid %d (), ts %lu ns, free_ts "
+	        "%lu ns\nPFN %u type %s Block %u type %s Flags %#x\n %#lx\n\n",
+	        owner->order, owner->gfp, owner->pid, owner->pid, (unsigned long)owner->ts_ns,
+	        (unsigned long)owner->free_ts_ns, pfn.n,
+	        type_names[type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE], pfn.n >> pageblock_order,
+	        type_names[block], page->flags, (unsigned long)owner->caller);
+}
+
+static int64_t page_owner_file_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct page_owner owner;
+	char text[320];
+
+	for (; (uint64_t)iocb->ki_pos < machine()->max_pfn; iocb->ki_pos++) {
+		const pfn_t pfn = PFN((uint32_t)iocb->ki_pos);
+		size_t n;
+
+		if (!pfn_online(pfn.n) || !in_use(pfn_to_page(pfn)) ||
+		    !page_owner_read(pfn, &owner) || !owner.ts_ns)
+			continue;
+		n = record(text, sizeof(text), pfn, &owner);
+		if (iov_iter_count(to) < n)
+			return -EINVAL;
+		if (copy_to_iter(text, n, to) != n)
+			return -EFAULT;
+		iocb->ki_pos++;
+		return (int64_t)n;
+	}
+	return 0;
+}
+
+static const struct file_operations page_owner_fops = {.read_iter = page_owner_file_read};
+
+int sysfs_page_owner_init(struct dentry *debug)
+{
+	struct dentry *d;
+
+	if (!machine()->page_owner)
+		return 0;
+	d = simple_create(debug, "page_owner", 0400, &page_owner_fops, NULL);
+	if (!d)
+		return -ENOMEM;
+	d->d_inode->i_op = &proc_file_iops;
+	return 0;
+}

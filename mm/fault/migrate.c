@@ -1,0 +1,205 @@
+/*
+ * migrate.c - a page moves to another frame while programs run (mechanism 1.10; Linux's mm/migrate.c).
+ *
+ *     old page, locked                       dst page, locked
+ *       1. its entries become migration entries, one after the other, each flushed; its count falls with them
+ *       2. its count is frozen: nobody else has it ------> dst takes its place in the file, its flags
+ *       3.                       contents ---------------> dst
+ *       4. migration entries become entries of ----------> dst, which joins the LRU; or of old, if 2 failed
+ *       5. unlocked, freed                                 unlocked
+ *
+ * Who may meet us
+ *   a program    faults on a migration entry and waits in migration_entry_wait() for the old page's lock
+ *   fork         copies migration entries, without the right to write. The walk of step 4 visits a parent's area before its
+ *                child's (both trees keep that order), so what fork copies late is visited late, or is present already
+ *   mremap       moves them under the locks that the walks take
+ *   zap          takes them away; the page then gets one user less
+ *   mprotect     passes them by: step 4 takes the area's permissions of that moment
+ *   look-up      finds old or dst under tree_lock; a reference to old taken before step 2 makes it fail, and
+ *                nobody can take one after. dst is locked and not up to date before step 3, so a reader waits
+ *   write-back, truncation   hold the page's lock, or a reference
+ *
+ * Step 2 is the whole trick: with the page locked and no entry left, a reference is needed to reach the contents, and
+ * the number of those that we know of is compared and exchanged for zero. A page that somebody reads, writes or
+ * transfers just now has one more, and stays where it is.
+ */
+#include <quire/highmem.h>
+#include <quire/migrate.h>
+#include "mm/cache/filemap.h"
+#include "mm/fault/fault.h"
+#include "mm/rmap/anon_vma.h"
+#include "mm/rmap/rmap.h"
+
+/* Flags that follow the contents. PG_dirty goes with the tree's tag; PG_uptodate when the contents have. */
+#define MIGRATED_FLAGS                                                                        \
+	(1u << PG_referenced | 1u << PG_active | 1u << PG_swapbacked | 1u << PG_unevictable | \
+	 1u << PG_mlocked | 1u << PG_error | 1u << PG_dirty)
+
+static bool set_migration_one(struct rmap_walk *walk UNUSED, struct page *page,
+                              struct vm_area_struct *vma, vaddr_t addr, pte_t *pte)
+{
+	pte_t old = pte_read(pte), entry;
+
+	do
+		entry = make_migration_entry(old);
+	while (!pte_cmpxchg(pte, &old, entry));
+	mmu_flush_range(&vma->vm_mm->space, addr, addr + PAGE_SIZE);
+	if (pte_dirty(old) && !PageAnon(page))
+		set_page_dirty(page);
+	page_remove_rmap(page);
+	put_page(page); /* the entry's; the migrator has his own */
+	trace_set_migration_pte(addr, entry.v, 0);
+	return true;
+}
+
+/* One entry comes back, for page: dst or old. */
+static bool remove_migration_one(struct rmap_walk *walk UNUSED, struct page *page,
+                                 struct vm_area_struct *vma, vaddr_t addr, pte_t *pte)
+{
+	const pte_t entry = migration_entry_restore(pte_read(pte), page, vma->vm_page_prot,
+	                                            vma->vm_flags & VM_WRITE);
+
+	get_page(page);
+	if (atomic_fetch_add_explicit(&page->_mapcount, 1, memory_order_relaxed) == -1 &&
+	    PageAnon(page))
+		frame_account(FRAME_ANON, 1);
+	pte_set(pte, entry);
+	mmu_update(&vma->vm_mm->space, addr, entry);
+	trace_remove_migration_pte(addr, entry.v, 0);
+	return true;
+}
+
+static void walk_page(struct page *page, struct anon_vma *anon_vma, struct rmap_walk *walk)
+{
+	if (anon_vma)
+		rmap_walk_anon(page, anon_vma, walk);
+	else
+		rmap_walk(page, walk);
+}
+
+static void unmap_for_migration(struct page *old, struct anon_vma *anon_vma)
+{
+	struct rmap_walk walk = {.visit = set_migration_one};
+
+	walk_page(old, anon_vma, &walk);
+}
+
+/* Migration entries that name old become entries of page. */
+static void remove_migration_ptes(struct page *old, struct page *page, struct anon_vma *anon_vma)
+{
+	struct rmap_walk walk = {.visit = remove_migration_one, .migrating = page_to_pfn(old).n};
+
+	walk_page(page, anon_vma, &walk);
+}
+
+static void copy_flags(struct page *dst, const struct page *old)
+{
+	__page_set_flags(dst,
+	                 atomic_load_explicit(&old->flags, memory_order_relaxed) & MIGRATED_FLAGS);
+}
+
+/* An anonymous page has one reference left: ours. */
+static bool move_anon(struct page *old, struct page *dst)
+{
+	if (page_mapcount(old) || !page_ref_freeze(old, 1))
+		return false;
+	dst->mapping = old->mapping;
+	dst->index = old->index;
+	copy_flags(dst, old);
+	page_ref_unfreeze(old, 1);
+	return true;
+}
+
+/* Step 2: dst takes old's place. */
+static bool move_mapping(struct page *old, struct page *dst, struct address_space *mapping)
+{
+	if (!mapping)
+		return move_anon(old, dst);
+	return !page_mapcount(old) && filemap_replace_page(mapping, old, dst, MIGRATED_FLAGS);
+}
+
+/* References that a page at rest has, ours included. */
+static int32_t expected_count(const struct page *page, const struct address_space *mapping)
+{
+	return 1 + page_mapcount(page) + (mapping != NULL);
+}
+
+/* Both locked; what keeps old's entries findable is held. */
+static int move_locked(struct page *old, struct page *dst, struct address_space *mapping,
+                       struct anon_vma *anon_vma)
+{
+	bool moved;
+
+	if (page_count(old) != expected_count(old, mapping))
+		return -EBUSY;
+	if (page_mapcount(old))
+		unmap_for_migration(old, anon_vma);
+	moved = move_mapping(old, dst, mapping);
+	if (moved) {
+		copy_highpage(dst, old);
+		page_set_flag(dst, PG_uptodate);
+		page_owner_copy(dst, old);
+		lru_cache_add(dst);
+	}
+	remove_migration_ptes(old, moved ? dst : old, anon_vma);
+	return moved ? 0 : -EAGAIN;
+}
+
+static int move_page(struct page *old, struct page *dst)
+{
+	struct address_space *mapping = page_mapping(old);
+	struct anon_vma *anon_vma = NULL;
+	int err;
+
+	if (page_flag(old, PG_writeback))
+		return -EBUSY;
+	if (!page_flag(old, PG_uptodate) || !page_flag(old, PG_lru))
+		return -EAGAIN;
+	if (!mapping) {
+		anon_vma = page_get_anon_vma(old);
+		if (!anon_vma)
+			return -EAGAIN; /* on its way out */
+	}
+	err = move_locked(old, dst, mapping, anon_vma);
+	if (anon_vma)
+		put_anon_vma(anon_vma);
+	return err;
+}
+
+int migrate_page(struct page *old, struct page *dst, enum migrate_mode mode)
+{
+	int err;
+
+	if (mode == MIGRATE_SYNC)
+		lock_page(old);
+	else if (!trylock_page(old))
+		return -EAGAIN;
+	__page_set_flags(dst, 1u << PG_locked);
+	err = move_page(old, dst);
+	unlock_page(dst);
+	unlock_page(old);
+	if (!err) {
+		put_page(old);
+		put_page(dst);
+	}
+	return err;
+}
+
+/* A waiter's look: is it still there? Then the page is locked, and will wake whoever is noted in it. */
+static bool still_migrating(struct page *page, void *ctx)
+{
+	pte_t *pte = ctx;
+	bool still;
+
+	pt_lock(pte);
+	still = is_migration_entry(pte_read(pte)) && migration_entry_page(pte_read(pte)) == page;
+	if (still)
+		page_set_flag(page, PG_waiters);
+	pt_unlock(pte);
+	return still;
+}
+
+void migration_entry_wait(pte_t *pte, pte_t entry)
+{
+	wait_on_page_while(migration_entry_page(entry), still_migrating, pte);
+}

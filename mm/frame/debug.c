@@ -1,0 +1,185 @@
+/*
+ * debug.c - mistakes with frames: who had it, what was written to it, what state it is in (Linux's page owner, page poisoning and
+ * bad-page reports).
+ *
+ * All of it hangs on machine()->careful, which closes the fast paths: while nothing is checked, nothing is paid.
+ *
+ *   page owner   a record for each frame, made at boot (page_owner=on): who allocated it last, for what, who freed it
+ *   poison       a free frame is full of POISON_FREE; what was written after it was freed shows when it is next
+ *                given out (page_poison=1, or check_poison())
+ *   state        a frame that comes from the free lists must look free; one freed twice has a reference too few
+ *
+ * A report names the frame, its state and its history, and who met it; then the machine stops, for memory can no
+ * longer be trusted.
+ */
+#include "lib/string.h"
+#include "mm/frame/debug.h"
+
+static void page_owner_init(void)
+{
+	struct machine *m = machine();
+	const uint64_t size = m->max_pfn * sizeof(struct page_owner);
+	const phys_t at = memblock_alloc(size, PAGE_SIZE, m->config.lowmem_end);
+
+	if (!at.a) {
+		port_log("page_owner: no memory for %lu bytes: off", (unsigned long)size);
+		return;
+	}
+	m->page_owner = phys_to_virt(at);
+	__builtin_memset(m->page_owner, 0, (size_t)size);
+}
+
+/* Boot words: Linux's names and values. They cost memory and time from the first frame on. */
+void page_debug_init(void)
+{
+	struct machine *m = machine();
+	char text[8];
+
+	if (port_boot_param("page_owner", text, sizeof(text)) > 0 && !strcmp(text, "on"))
+		page_owner_init();
+	m->poison = port_boot_param("page_poison", text, sizeof(text)) > 0 &&
+	            (!strcmp(text, "1") || !strcmp(text, "on"));
+	m->careful = m->poison || m->page_owner;
+}
+
+static struct page_owner *owner_of(const struct page *page)
+{
+	struct page_owner *owners = machine()->page_owner;
+
+	return owners ? &owners[page_to_pfn(page).n] : NULL;
+}
+
+bool page_owner_read(pfn_t pfn, struct page_owner *out)
+{
+	const struct page_owner *owner = owner_of(pfn_to_page(pfn));
+
+	if (!owner)
+		return false;
+	*out = *owner;
+	return true;
+}
+
+void page_owner_copy(struct page *dst, const struct page *old)
+{
+	struct page_owner *to = owner_of(dst);
+
+	if (to)
+		*to = *owner_of(old);
+}
+
+static void report_history(const struct page *page)
+{
+	const struct page_owner *owner = owner_of(page);
+
+	if (!owner || !owner->ts_ns) {
+		port_log("page history: %s", owner ? "never allocated" : "unknown (page_owner=on)");
+		return;
+	}
+	port_log("page history: allocated via order %u, mask %#x, pid %d, ts %lu ns, by %#lx",
+	         owner->order, owner->gfp, owner->pid, (unsigned long)owner->ts_ns,
+	         (unsigned long)owner->caller);
+	if (owner->free_ts_ns)
+		port_log("page history: last freed by pid %d, ts %lu ns, by %#lx", owner->free_pid,
+		         (unsigned long)owner->free_ts_ns, (unsigned long)owner->free_caller);
+}
+
+void bad_page(struct page *page, const char *why, uintptr_t caller)
+{
+	report_history(page);
+	port_panic(
+	        "bad page: frame %#x, %s (by %#lx): flags %#x refcount %d mapcount %d mapping %#lx",
+	        page_to_pfn(page).n, why, (unsigned long)caller, page->flags, page_count(page),
+	        page_mapcount(page), (unsigned long)page->mapping);
+}
+
+/* --- poison ---------------------------------------------------------------------------------------- */
+
+/* High memory has no addresses at first: it is filled when highmem_init() has made some. */
+static void poison_page(struct page *page)
+{
+	if (!PageHighMem(page) || machine()->highmem)
+		memset_page(page, 0, POISON_FREE, PAGE_SIZE);
+}
+
+void poison_range(pfn_t start, pfn_t end)
+{
+	for (uint32_t pfn = start.n; pfn < end.n; pfn++)
+		poison_page(pfn_to_page(PFN(pfn)));
+}
+
+static void check_poisoned(struct page *page, uintptr_t caller)
+{
+	const uint8_t *bytes = kmap_local_page(page);
+	unsigned first = 0, last = PAGE_SIZE - 1;
+	uint8_t found;
+
+	while (first < last && bytes[first] == POISON_FREE)
+		first++;
+	while (first < last && bytes[last] == POISON_FREE)
+		last--;
+	found = bytes[first];
+	kunmap_local(bytes);
+	if (likely(found == POISON_FREE))
+		return;
+	port_log(
+	        "page poisoning: bytes %u to %u of frame %#x were written after it was freed: %02x ...",
+	        first, last, page_to_pfn(page).n, found);
+	bad_page(page, "written to while free", caller);
+}
+
+/* Deferred memory is filled when it comes online. */
+void poison_free_memory(void)
+{
+	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++) {
+		struct page *page = pfn_to_page(PFN((uint32_t)pfn));
+
+		if (pfn_online(pfn) && !page_flag(page, PG_reserved) && page_is_free(page))
+			poison_page(page);
+	}
+}
+
+/* --- every frame that comes and goes while the machine is careful ------------------------------------ */
+
+static void check_new_page(struct page *page, uintptr_t caller)
+{
+	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+
+	if (page_count(page))
+		bad_page(page, "free, and has references: freed twice, or used after it was freed",
+		         caller);
+	if (flags & ~PAGE_FLAGS_FREE || page->mapping || page_mapcount(page))
+		bad_page(page, "free, and does not look it", caller);
+	if (machine()->poison)
+		check_poisoned(page, caller);
+}
+
+void page_allocated(struct page *page, unsigned order, gfp_t gfp, uintptr_t caller)
+{
+	for (unsigned i = 0; i < 1u << order; i++) {
+		struct page_owner *owner = owner_of(page + i);
+
+		check_new_page(page + i, caller);
+		if (owner)
+			*owner = (struct page_owner){.order = order,
+			                             .gfp = gfp,
+			                             .pid = current_pid(),
+			                             .free_pid = owner->free_pid,
+			                             .ts_ns = port_now_ns(),
+			                             .free_ts_ns = owner->free_ts_ns,
+			                             .caller = caller,
+			                             .free_caller = owner->free_caller};
+	}
+}
+
+void page_freed(struct page *page, uintptr_t caller)
+{
+	struct page_owner *owner = owner_of(page);
+
+	if (machine()->poison)
+		poison_page(page);
+	if (!owner)
+		return;
+	owner->free_pid = current_pid();
+	owner->free_ts_ns = port_now_ns();
+	owner->free_caller = caller;
+}

@@ -1,0 +1,9 @@
+# Frames one by one: kpageflags, kpagecount, pagetypeinfo, page_owner; with every check of frames switched on.
+# guest only
+# options: --mem 64M --cpus 1 --set page_owner=on --set page_poison=1
+"$USER_BIN"/frames
+echo 1 >/proc/sys/vm/compact_memory && echo ok
+for i in 1 2 3; do echo $i >/proc/sys/vm/drop_caches && echo ok; done
+echo 400 >/proc/sys/vm/extfrag_threshold && [ "$(cat /proc/sys/vm/extfrag_threshold)" = 400 ] && echo ok
+echo 1001 2>/dev/null >/proc/sys/vm/extfrag_threshold || echo ok
+[ "$(awk '{ n += NF } END { print n / NR }' /sys/kernel/debug/extfrag/unusable_index)" = 15 ] && echo ok

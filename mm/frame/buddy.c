@@ -35,6 +35,11 @@ static void set_orders(struct zone *zone, uint32_t orders)
 	atomic_store_explicit(&zone->free_orders, orders, memory_order_relaxed);
 }
 
+static void set_type_orders(struct zone *zone, unsigned type, uint32_t orders)
+{
+	atomic_store_explicit(&zone->type_orders[type], orders, memory_order_relaxed);
+}
+
 static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsigned order,
                                     unsigned type)
 {
@@ -47,7 +52,7 @@ static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsign
 	                              PAGE_FLAG(buddy),
 	                      memory_order_relaxed);
 	page_list_add(&area->free_list[type], page);
-	zone->type_orders[type] |= 1u << order;
+	set_type_orders(zone, type, zone_type_orders(zone, type) | 1u << order);
 	if (!area->nr_free++)
 		set_orders(zone, zone_orders(zone) | 1u << order);
 }
@@ -61,7 +66,7 @@ static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsign
 	page_list_del(&area->free_list[type], page);
 	area->nr_free--;
 	if (page_list_empty(&area->free_list[type])) {
-		zone->type_orders[type] &= ~(1u << order);
+		set_type_orders(zone, type, zone_type_orders(zone, type) & ~(1u << order));
 		if (!area->nr_free)
 			set_orders(zone, zone_orders(zone) & ~(1u << order));
 	}
@@ -129,7 +134,7 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 /* A block of exactly this order, cut from the smallest of the type: the upper halves stay free. */
 static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
 {
-	const uint32_t orders = zone->type_orders[type] >> order << order;
+	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
 	struct page *page;
 	unsigned from;
 
@@ -179,9 +184,9 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *fi
 	unsigned got = 0;
 
 	*last = NULL;
-	while (got < n && (zone->type_orders[type] || __rmqueue_fallback(zone, 0, type))) {
+	while (got < n && (zone_type_orders(zone, type) || __rmqueue_fallback(zone, 0, type))) {
 		unsigned order =
-		        MIN((unsigned)__builtin_ctz(zone->type_orders[type]), pageblock_order);
+		        MIN((unsigned)__builtin_ctz(zone_type_orders(zone, type)), pageblock_order);
 		struct page *page;
 
 		while (1u << order > n - got)

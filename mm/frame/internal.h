@@ -94,6 +94,11 @@ static inline uint32_t zone_orders(const struct zone *zone)
 	return atomic_load_explicit(&zone->free_orders, memory_order_relaxed);
 }
 
+static inline uint32_t zone_type_orders(const struct zone *zone, unsigned type)
+{
+	return atomic_load_explicit(&zone->type_orders[type], memory_order_relaxed);
+}
+
 /* buddy.c; (Z) held. */
 void free_area_init(struct zone *zone);
 void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type);

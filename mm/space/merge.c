@@ -202,7 +202,7 @@ static void set_flags(struct vm_area_struct *vma, uint64_t flags)
 	const int64_t pages = (int64_t)vma_pages(vma);
 
 	vm_stat_account(vma->vm_mm, vma->vm_flags, -pages);
-	vma->vm_flags = flags;
+	__atomic_store_n(&vma->vm_flags, flags, __ATOMIC_RELAXED);
 	vm_stat_account(vma->vm_mm, flags, pages);
 	vma_set_page_prot(vma);
 }

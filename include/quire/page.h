@@ -203,14 +203,15 @@ static inline unsigned page_type(const struct page *page)
 	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_type_shift & 3;
 }
 
+/* Who finds the page by its frame number and sees the mapping sees the index, and what the mapping points to. */
 static inline void *page_mapping_word(const struct page *page)
 {
-	return atomic_load_explicit(&page->mapping, memory_order_relaxed);
+	return atomic_load_explicit(&page->mapping, memory_order_acquire);
 }
 
 static inline void page_set_mapping(struct page *page, void *mapping)
 {
-	atomic_store_explicit(&page->mapping, mapping, memory_order_relaxed);
+	atomic_store_explicit(&page->mapping, mapping, memory_order_release);
 }
 
 static inline bool PageAnon(const struct page *page)

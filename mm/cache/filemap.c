@@ -169,8 +169,8 @@ int filemap_add_page(struct address_space *mapping, uint64_t index, struct page 
 	if (mapping->flags & AS_SHMEM)
 		flags |= 1u << PG_swapbacked;
 	__page_set_flags(page, flags);
-	page_set_mapping(page, mapping);
 	page->index = (uint32_t)index;
+	page_set_mapping(page, mapping);
 	err = tree_insert_retry(mapping, index, page);
 	if (err)
 		goto out;

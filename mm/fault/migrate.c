@@ -115,8 +115,8 @@ static bool move_anon(struct page *old, struct page *dst)
 {
 	if (page_mapcount(old) || !page_ref_freeze(old, 1))
 		return false;
-	page_set_mapping(dst, page_mapping_word(old));
 	dst->index = old->index;
+	page_set_mapping(dst, page_mapping_word(old));
 	copy_flags(dst, old);
 	page_ref_unfreeze(old, 1);
 	return true;

@@ -99,16 +99,36 @@ void take_free_block(struct zone *zone, struct page *page)
 	add_free(zone, -((int64_t)1 << order));
 }
 
-/* The buddy of the block at pfn, if it is in the zone and free with that order. */
+/* Half of a block that is split stays out of use, and does not count as free. */
+static void set_page_guard(struct zone *zone, struct page *page, unsigned order)
+{
+	page->order = order;
+	__page_set_flags(page, PAGE_FLAGS_GUARD);
+	add_free(zone, -((int64_t)1 << order));
+}
+
+/* Its buddy has become free. */
+static NOINLINE void clear_page_guard(struct zone *zone, struct page *page, unsigned order)
+{
+	check_guard(page, order, CALLER);
+	__page_clear_flags(page, PAGE_FLAGS_GUARD);
+	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+	add_free(zone, (int64_t)1 << order);
+}
+
+/* The buddy of the block at pfn, if it is in the zone and free, or a guard, with that order. */
 static struct page *free_buddy(const struct zone *zone, uint32_t pfn, unsigned order)
 {
-	uint32_t other = pfn ^ 1u << order;
+	uint32_t other = pfn ^ 1u << order, flags;
 	struct page *page;
 
 	if (other - zone->start.n >= zone->spanned)
 		return NULL;
 	page = pfn_to_page(PFN(other));
-	return page_flag(page, PG_buddy) && page->order == order ? page : NULL;
+	flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	if (!(flags & PAGE_FLAG(buddy)) && (flags & PAGE_FLAGS_GUARD) != PAGE_FLAGS_GUARD)
+		return NULL;
+	return page->order == order ? page : NULL;
 }
 
 void __free_one_page(struct zone *zone, struct page *page, unsigned order)
@@ -122,7 +142,10 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 
 		if (!buddy)
 			break;
-		del_block(zone, buddy, order);
+		if (unlikely(!page_flag(buddy, PG_buddy)))
+			clear_page_guard(zone, buddy, order);
+		else
+			del_block(zone, buddy, order);
 		pfn &= ~(1u << order);
 	}
 	if (unlikely(order > pageblock_order))
@@ -131,7 +154,7 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 	add_block(zone, pfn_to_page(PFN(pfn)), order, type);
 }
 
-/* A block of exactly this order, cut from the smallest of the type: the upper halves stay free. */
+/* A block of exactly this order, cut from the smallest of the type: the upper halves stay free, or become guards. */
 static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
 {
 	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
@@ -145,7 +168,10 @@ static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsign
 	del_block(zone, page, from);
 	while (from > order) {
 		from--;
-		add_block(zone, page + (1u << from), from, type);
+		if (unlikely(from < machine()->guard_minorder))
+			set_page_guard(zone, page + (1u << from), from);
+		else
+			add_block(zone, page + (1u << from), from, type);
 	}
 	add_free(zone, -((int64_t)1 << order));
 	return page;
@@ -191,6 +217,8 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *fi
 
 		while (1u << order > n - got)
 			order--;
+		if (unlikely(machine()->guard_minorder))
+			order = 0; /* a guard for each */
 		page = __rmqueue_smallest(zone, order, type);
 		if (*last)
 			(*last)->lru.next = page_to_pfn(page).n;

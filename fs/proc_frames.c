@@ -120,7 +120,8 @@ static bool is_ram(uint64_t pfn)
 /* Fields whose place has another meaning for these are not counts of mappings. */
 static bool may_be_mapped(uint32_t flags)
 {
-	return !(flags & (1u << PG_slab | 1u << PG_table | 1u << PG_buddy | 1u << PG_tail));
+	return !(flags & (1u << PG_slab | 1u << PG_table | 1u << PG_buddy | 1u << PG_tail |
+	                  1u << PG_reserved));
 }
 
 static uint64_t kpageflags_word(uint64_t pfn)

@@ -47,10 +47,12 @@ struct CACHE_ALIGNED zone {
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
 	struct free_area free_area[MAX_ORDER]; /* (Z) */
-	uint32_t type_orders[MIGRATE_TYPES];   /* (Z) bit i: free_area[i] has a block of the type */
-	_Atomic uint32_t free_orders; /* bit i: free_area[i] is not empty; written under lock */
-	_Atomic int64_t nr_free;      /* pages in free_area; written under lock */
-	uint64_t min_free_seen;       /* (Z) fewest free pages ever */
+	_Atomic uint32_t
+	        type_orders[MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type */
+	_Atomic uint32_t
+	        free_orders;      /* bit i: free_area[i] is not empty; both written under lock */
+	_Atomic int64_t nr_free;  /* pages in free_area; written under lock */
+	uint64_t min_free_seen;   /* (Z) fewest free pages ever */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	uint32_t next_deferred;   /* (Z) no section below this one is deferred */
 	_Atomic uint64_t

@@ -63,9 +63,11 @@ struct machine {
 	bool careful;                  /* fast paths are closed: one of those below is on */
 	bool poison;                   /* freed frames are filled with junk, and looked at again */
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
-	bool fail_once;                /* one, not all behind it */
-	_Atomic int64_t fail_after;    /* allocations that still succeed; -1: all */
-	_Atomic uint64_t failed;       /* allocations that were made to fail */
+	unsigned
+	        guard_minorder; /* halves of split blocks below this order are guards; 0: none (boot) */
+	bool fail_once;         /* one, not all behind it */
+	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
+	_Atomic uint64_t failed;    /* allocations that were made to fail */
 
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;

@@ -109,7 +109,7 @@ struct vm_area_struct {
 	uint64_t rb_subtree_gap;     /* (m) largest gap before an area in this subtree, bytes */
 	struct mm_struct *vm_mm;     /* (i) */
 	/* Second line. */
-	uint64_t vm_flags;           /* (m) */
+	alignas(8) uint64_t vm_flags; /* (m); read without by migrate.c, as is the next */
 	pgprot_t vm_page_prot;       /* (m) what a private, clean page gets: never writable if copy-on-write */
 	uint64_t vm_pgoff;           /* (m) page number at vm_start: in the file, or address >> PAGE_SHIFT when made */
 	struct vm_file *vm_file;     /* (m) NULL: anonymous */

@@ -98,7 +98,7 @@ struct page {
 		uint64_t private; /* owner's, when on no list */
 	};
 	union {
-		void *mapping;                 /* (M) see above */
+		void *_Atomic mapping;         /* (M) see above; read without by who may be wrong */
 		struct kmem_cache *slab_cache; /* (i) while a slab */
 		uint64_t mapping_room;         /* 8 bytes where a pointer has 4, too */
 	};
@@ -203,14 +203,25 @@ static inline unsigned page_type(const struct page *page)
 	return atomic_load_explicit(&page->flags, memory_order_relaxed) >> PG_type_shift & 3;
 }
 
+/* Who finds the page by its frame number and sees the mapping sees the index, and what the mapping points to. */
+static inline void *page_mapping_word(const struct page *page)
+{
+	return atomic_load_explicit(&page->mapping, memory_order_acquire);
+}
+
+static inline void page_set_mapping(struct page *page, void *mapping)
+{
+	atomic_store_explicit(&page->mapping, mapping, memory_order_release);
+}
+
 static inline bool PageAnon(const struct page *page)
 {
-	return (uintptr_t)READ_ONCE(page->mapping) & PAGE_MAPPING_ANON;
+	return (uintptr_t)page_mapping_word(page) & PAGE_MAPPING_ANON;
 }
 
 static inline struct address_space *page_mapping(const struct page *page)
 {
-	void *mapping = READ_ONCE(page->mapping);
+	void *mapping = page_mapping_word(page);
 
 	return (uintptr_t)mapping & PAGE_MAPPING_ANON ? NULL : mapping;
 }

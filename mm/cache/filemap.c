@@ -169,8 +169,8 @@ int filemap_add_page(struct address_space *mapping, uint64_t index, struct page 
 	if (mapping->flags & AS_SHMEM)
 		flags |= 1u << PG_swapbacked;
 	__page_set_flags(page, flags);
-	page->mapping = mapping;
 	page->index = (uint32_t)index;
+	page_set_mapping(page, mapping);
 	err = tree_insert_retry(mapping, index, page);
 	if (err)
 		goto out;
@@ -179,7 +179,7 @@ int filemap_add_page(struct address_space *mapping, uint64_t index, struct page 
 	trace_mm_filemap_add_to_page_cache(mapping->ino, index, page_to_pfn(page).n);
 	return 0;
 out:
-	page->mapping = NULL;
+	page_set_mapping(page, NULL);
 	__page_clear_flags(page, flags);
 	if (mapping->a_ops->reserve)
 		(void)!mapping->a_ops->reserve(mapping, -1);
@@ -200,7 +200,7 @@ void filemap_remove_page(struct address_space *mapping, struct page *page)
 	spin_lock(&mapping->tree_lock);
 	radix_tree_delete(&mapping->i_pages, page->index);
 	mapping->nrpages--;
-	page->mapping = NULL;
+	page_set_mapping(page, NULL);
 	spin_unlock(&mapping->tree_lock);
 	filemap_page_removed(mapping, page);
 }

@@ -13,12 +13,12 @@ bool filemap_replace_page(struct address_space *mapping, struct page *old, struc
 	done = page_ref_freeze(old, 2);
 	if (done) {
 		dst->index = old->index;
-		dst->mapping = mapping;
+		page_set_mapping(dst, mapping);
 		__page_set_flags(dst,
 		                 atomic_load_explicit(&old->flags, memory_order_relaxed) & flags);
 		get_page(dst);
 		radix_tree_replace(&mapping->i_pages, old->index, dst);
-		old->mapping = NULL;
+		page_set_mapping(old, NULL);
 		page_clear_flag(old, PG_dirty);
 		page_ref_unfreeze(old, 1);
 	}

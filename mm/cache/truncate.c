@@ -148,7 +148,7 @@ static bool invalidate_page(struct address_space *mapping, struct page *page)
 	if (idle) {
 		radix_tree_delete(&mapping->i_pages, page->index);
 		mapping->nrpages--;
-		page->mapping = NULL;
+		page_set_mapping(page, NULL);
 	}
 	spin_unlock(&mapping->tree_lock);
 	if (idle) {

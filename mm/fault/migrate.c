@@ -52,12 +52,24 @@ static bool set_migration_one(struct rmap_walk *walk UNUSED, struct page *page,
 	return true;
 }
 
+/*
+ * The entry as the area has it now. mprotect() may be changing the area: who sees the old permissions, or half of the new ones, has
+ * the table's lock before change_protection(), which then finds the entry present.
+ */
+static pte_t restored(struct vm_area_struct *vma, pte_t entry, struct page *page)
+{
+	const uint64_t flags = __atomic_load_n(&vma->vm_flags, __ATOMIC_RELAXED);
+	pgprot_t prot;
+
+	__atomic_load(&vma->vm_page_prot, &prot, __ATOMIC_RELAXED);
+	return migration_entry_restore(entry, page, prot, flags & VM_WRITE);
+}
+
 /* One entry comes back, for page: dst or old. */
 static bool remove_migration_one(struct rmap_walk *walk UNUSED, struct page *page,
                                  struct vm_area_struct *vma, vaddr_t addr, pte_t *pte)
 {
-	const pte_t entry = migration_entry_restore(pte_read(pte), page, vma->vm_page_prot,
-	                                            vma->vm_flags & VM_WRITE);
+	const pte_t entry = restored(vma, pte_read(pte), page);
 
 	get_page(page);
 	if (atomic_fetch_add_explicit(&page->_mapcount, 1, memory_order_relaxed) == -1 &&
@@ -103,8 +115,8 @@ static bool move_anon(struct page *old, struct page *dst)
 {
 	if (page_mapcount(old) || !page_ref_freeze(old, 1))
 		return false;
-	dst->mapping = old->mapping;
 	dst->index = old->index;
+	page_set_mapping(dst, page_mapping_word(old));
 	copy_flags(dst, old);
 	page_ref_unfreeze(old, 1);
 	return true;

@@ -35,6 +35,11 @@ static void set_orders(struct zone *zone, uint32_t orders)
 	atomic_store_explicit(&zone->free_orders, orders, memory_order_relaxed);
 }
 
+static void set_type_orders(struct zone *zone, unsigned type, uint32_t orders)
+{
+	atomic_store_explicit(&zone->type_orders[type], orders, memory_order_relaxed);
+}
+
 static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsigned order,
                                     unsigned type)
 {
@@ -47,7 +52,7 @@ static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsign
 	                              PAGE_FLAG(buddy),
 	                      memory_order_relaxed);
 	page_list_add(&area->free_list[type], page);
-	zone->type_orders[type] |= 1u << order;
+	set_type_orders(zone, type, zone_type_orders(zone, type) | 1u << order);
 	if (!area->nr_free++)
 		set_orders(zone, zone_orders(zone) | 1u << order);
 }
@@ -61,7 +66,7 @@ static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsign
 	page_list_del(&area->free_list[type], page);
 	area->nr_free--;
 	if (page_list_empty(&area->free_list[type])) {
-		zone->type_orders[type] &= ~(1u << order);
+		set_type_orders(zone, type, zone_type_orders(zone, type) & ~(1u << order));
 		if (!area->nr_free)
 			set_orders(zone, zone_orders(zone) & ~(1u << order));
 	}
@@ -94,16 +99,36 @@ void take_free_block(struct zone *zone, struct page *page)
 	add_free(zone, -((int64_t)1 << order));
 }
 
-/* The buddy of the block at pfn, if it is in the zone and free with that order. */
+/* Half of a block that is split stays out of use, and does not count as free. */
+static void set_page_guard(struct zone *zone, struct page *page, unsigned order)
+{
+	page->order = order;
+	__page_set_flags(page, PAGE_FLAGS_GUARD);
+	add_free(zone, -((int64_t)1 << order));
+}
+
+/* Its buddy has become free. */
+static NOINLINE void clear_page_guard(struct zone *zone, struct page *page, unsigned order)
+{
+	check_guard(page, order, CALLER);
+	__page_clear_flags(page, PAGE_FLAGS_GUARD);
+	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
+	add_free(zone, (int64_t)1 << order);
+}
+
+/* The buddy of the block at pfn, if it is in the zone and free, or a guard, with that order. */
 static struct page *free_buddy(const struct zone *zone, uint32_t pfn, unsigned order)
 {
-	uint32_t other = pfn ^ 1u << order;
+	uint32_t other = pfn ^ 1u << order, flags;
 	struct page *page;
 
 	if (other - zone->start.n >= zone->spanned)
 		return NULL;
 	page = pfn_to_page(PFN(other));
-	return page_flag(page, PG_buddy) && page->order == order ? page : NULL;
+	flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+	if (!(flags & PAGE_FLAG(buddy)) && (flags & PAGE_FLAGS_GUARD) != PAGE_FLAGS_GUARD)
+		return NULL;
+	return page->order == order ? page : NULL;
 }
 
 void __free_one_page(struct zone *zone, struct page *page, unsigned order)
@@ -117,7 +142,10 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 
 		if (!buddy)
 			break;
-		del_block(zone, buddy, order);
+		if (unlikely(!page_flag(buddy, PG_buddy)))
+			clear_page_guard(zone, buddy, order);
+		else
+			del_block(zone, buddy, order);
 		pfn &= ~(1u << order);
 	}
 	if (unlikely(order > pageblock_order))
@@ -126,10 +154,10 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 	add_block(zone, pfn_to_page(PFN(pfn)), order, type);
 }
 
-/* A block of exactly this order, cut from the smallest of the type: the upper halves stay free. */
+/* A block of exactly this order, cut from the smallest of the type: the upper halves stay free, or become guards. */
 static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
 {
-	const uint32_t orders = zone->type_orders[type] >> order << order;
+	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
 	struct page *page;
 	unsigned from;
 
@@ -140,7 +168,10 @@ static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsign
 	del_block(zone, page, from);
 	while (from > order) {
 		from--;
-		add_block(zone, page + (1u << from), from, type);
+		if (unlikely(from < machine()->guard_minorder))
+			set_page_guard(zone, page + (1u << from), from);
+		else
+			add_block(zone, page + (1u << from), from, type);
 	}
 	add_free(zone, -((int64_t)1 << order));
 	return page;
@@ -179,13 +210,15 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *fi
 	unsigned got = 0;
 
 	*last = NULL;
-	while (got < n && (zone->type_orders[type] || __rmqueue_fallback(zone, 0, type))) {
+	while (got < n && (zone_type_orders(zone, type) || __rmqueue_fallback(zone, 0, type))) {
 		unsigned order =
-		        MIN((unsigned)__builtin_ctz(zone->type_orders[type]), pageblock_order);
+		        MIN((unsigned)__builtin_ctz(zone_type_orders(zone, type)), pageblock_order);
 		struct page *page;
 
 		while (1u << order > n - got)
 			order--;
+		if (unlikely(machine()->guard_minorder))
+			order = 0; /* a guard for each */
 		page = __rmqueue_smallest(zone, order, type);
 		if (*last)
 			(*last)->lru.next = page_to_pfn(page).n;

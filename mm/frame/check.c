@@ -57,7 +57,7 @@ static const char *check_free_list(const struct zone *zone, unsigned order, unsi
 	}
 	if (n != list->count)
 		return "frame: length of a free list";
-	if (!n != !(zone->type_orders[type] >> order & 1))
+	if (!n != !(zone_type_orders(zone, type) >> order & 1))
 		return "frame: bit map of a type's free orders";
 	return NULL;
 }

@@ -100,11 +100,11 @@ enum compact_result compaction_suitable(struct zone *zone, unsigned order, unsig
 	return result == COMPACT_NOT_SUITABLE_ZONE ? COMPACT_SKIPPED : result;
 }
 
-/* A request of the type could be served from the free lists. */
+/* A request of the type could be served from the free lists, as far as a look without the lock can say. */
 static bool block_available(const struct compact_control *cc)
 {
 	for (unsigned order = cc->order; order < MAX_ORDER; order++)
-		if (READ_ONCE(cc->zone->type_orders[cc->type]) >> order & 1 ||
+		if (zone_type_orders(cc->zone, cc->type) >> order & 1 ||
 		    find_suitable_fallback(cc->zone, order, cc->type, true) != MIGRATE_TYPES)
 			return true;
 	return false;

@@ -7,6 +7,9 @@
  *   page owner   a record for each frame, made at boot (page_owner=on): who allocated it last, for what, who freed it
  *   poison       a free frame is full of POISON_FREE; what was written after it was freed shows when it is next
  *                given out (page_poison=1, or check_poison())
+ *   guards       debug_guardpage_minorder=N: when a block is split for a request, the halves of less than 2^N frames stay out of use
+ *                until the request's block is freed (buddy.c), so that who writes beyond its end harms nobody; with poison,
+ *                it shows when the block is freed
  *   state        a frame that comes from the free lists must look free; one freed twice has a reference too few
  *
  * A report names the frame, its state and its history, and who met it; then the machine stops, for memory can no
@@ -29,6 +32,21 @@ static void page_owner_init(void)
 	__builtin_memset(m->page_owner, 0, (size_t)size);
 }
 
+static unsigned guard_minorder(void)
+{
+	char text[8];
+	const char *end;
+	uint64_t n;
+
+	if (port_boot_param("debug_guardpage_minorder", text, sizeof(text)) < 0)
+		return 0;
+	if (parse_u64(text, 10, &end, &n) || *end || n > MAX_ORDER / 2) {
+		port_log("debug_guardpage_minorder=%s is not 0 to %d: off", text, MAX_ORDER / 2);
+		return 0;
+	}
+	return (unsigned)n;
+}
+
 /* Boot words: Linux's names and values. They cost memory and time from the first frame on. */
 void page_debug_init(void)
 {
@@ -39,6 +57,7 @@ void page_debug_init(void)
 		page_owner_init();
 	m->poison = port_boot_param("page_poison", text, sizeof(text)) > 0 &&
 	            (!strcmp(text, "1") || !strcmp(text, "on"));
+	m->guard_minorder = guard_minorder();
 	m->careful = m->poison || m->page_owner;
 }
 
@@ -125,6 +144,12 @@ static void check_poisoned(struct page *page, uintptr_t caller)
 	        "page poisoning: bytes %u to %u of frame %#x were written after it was freed: %02x ...",
 	        first, last, page_to_pfn(page).n, found);
 	bad_page(page, "written to while free", caller);
+}
+
+void check_guard(struct page *page, unsigned order, uintptr_t caller)
+{
+	for (unsigned i = 0; machine()->poison && i < 1u << order; i++)
+		check_poisoned(page + i, caller);
 }
 
 /* Deferred memory is filled when it comes online. */

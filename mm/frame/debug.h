@@ -17,6 +17,9 @@ NORETURN NOINLINE void bad_page(struct page *page, const char *why, uintptr_t ca
 void page_allocated(struct page *page, unsigned order, gfp_t gfp, uintptr_t caller);
 void page_freed(struct page *page, uintptr_t caller);
 
+/* A block is no guard any more. */
+void check_guard(struct page *page, unsigned order, uintptr_t caller);
+
 /* Frames [start, end) are about to be the buddy's for the first time; while machine()->poison. */
 void poison_range(pfn_t start, pfn_t end);
 

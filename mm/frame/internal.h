@@ -42,6 +42,9 @@
 	(PAGE_FLAG(locked) | PAGE_FLAG(slab) | PAGE_FLAG(writeback) | PAGE_FLAG(buddy) | \
 	 PAGE_FLAG(swapcache) | PAGE_FLAG(reserved) | PAGE_FLAG(tail))
 
+/* Head of a guard: free frames that nobody gets while their neighbours are in use (debug.c). No other frame has both. */
+#define PAGE_FLAGS_GUARD (PAGE_FLAG(reserved) | PAGE_FLAG(reclaim))
+
 /* Not freed by the short way: compound pages, and what is a mistake. */
 #define PAGE_FLAGS_SPECIAL (PAGE_FLAGS_BAD | PAGE_FLAG(head))
 
@@ -92,6 +95,11 @@ static inline uint64_t zone_free(const struct zone *zone)
 static inline uint32_t zone_orders(const struct zone *zone)
 {
 	return atomic_load_explicit(&zone->free_orders, memory_order_relaxed);
+}
+
+static inline uint32_t zone_type_orders(const struct zone *zone, unsigned type)
+{
+	return atomic_load_explicit(&zone->type_orders[type], memory_order_relaxed);
 }
 
 /* buddy.c; (Z) held. */

@@ -94,7 +94,7 @@ unsigned find_suitable_fallback(const struct zone *zone, unsigned order, unsigne
 	if (only_stealable && !can_steal_fallback(order, type))
 		return MIGRATE_TYPES;
 	for (unsigned i = 0; i < MIGRATE_TYPES - 1; i++)
-		if (zone->type_orders[fallbacks[type][i]] >> order & 1)
+		if (zone_type_orders(zone, fallbacks[type][i]) >> order & 1)
 			return fallbacks[type][i];
 	return MIGRATE_TYPES;
 }

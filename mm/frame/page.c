@@ -16,7 +16,7 @@ static ALWAYS_INLINE void reset_page(struct page *page, uint32_t flags)
 {
 	atomic_store_explicit(&page->flags, flags & PAGE_FLAGS_FREE, memory_order_relaxed);
 	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
-	page->mapping = NULL;
+	page_set_mapping(page, NULL);
 }
 
 /* What the fast paths cannot do: say so, or find out why they were stopped. */

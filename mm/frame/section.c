@@ -88,7 +88,7 @@ static void init_descriptors(struct zone *zone, pfn_t start, pfn_t end)
 		atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
 		page->index = 0;
 		page->private = 0;
-		page->mapping = NULL;
+		page_set_mapping(page, NULL);
 	}
 }
 

@@ -70,7 +70,7 @@ void put_anon_vma(struct anon_vma *anon_vma)
 
 struct anon_vma *page_get_anon_vma(struct page *page)
 {
-	uintptr_t mapping = (uintptr_t)READ_ONCE(page->mapping);
+	uintptr_t mapping = (uintptr_t)page_mapping_word(page);
 	struct anon_vma *anon_vma = (struct anon_vma *)(mapping - PAGE_MAPPING_ANON);
 	spinlock_t *lock;
 
@@ -78,7 +78,7 @@ struct anon_vma *page_get_anon_vma(struct page *page)
 		return NULL;
 	lock = anon_vma_free_lock(anon_vma);
 	spin_lock(lock);
-	if (page_mapcount(page) == 0 || (uintptr_t)READ_ONCE(page->mapping) != mapping ||
+	if (page_mapcount(page) == 0 || (uintptr_t)page_mapping_word(page) != mapping ||
 	    !refcount_inc_not_zero(&anon_vma->refcount))
 		anon_vma = NULL;
 	spin_unlock(lock);

@@ -13,7 +13,7 @@ static inline void page_add_new_anon_rmap(struct page *page, struct vm_area_stru
                                           vaddr_t addr)
 {
 	page->index = (uint32_t)linear_page_index(vma, addr);
-	page->mapping = (void *)((uintptr_t)vma->anon_vma | PAGE_MAPPING_ANON);
+	page_set_mapping(page, (void *)((uintptr_t)vma->anon_vma | PAGE_MAPPING_ANON));
 	atomic_store_explicit(&page->_mapcount, 0, memory_order_relaxed);
 	frame_account(FRAME_ANON, 1);
 }

@@ -175,10 +175,10 @@ int split_vma(struct mm_struct *mm, struct vm_area_struct *vma, vaddr_t addr)
 	tail = vma_dup(vma);
 	if (!tail)
 		return -ENOMEM;
+	tail->vm_start = addr; /* before a walk can find it */
+	tail->vm_pgoff = linear_page_index(vma, addr);
 	if (anon_vma_clone(tail, vma))
 		goto no_anon_vma;
-	tail->vm_start = addr;
-	tail->vm_pgoff = linear_page_index(vma, addr);
 
 	lock_geometry(vma->vm_file, vma->anon_vma);
 	set_range(vma, vma->vm_start, addr);
@@ -202,7 +202,7 @@ static void set_flags(struct vm_area_struct *vma, uint64_t flags)
 	const int64_t pages = (int64_t)vma_pages(vma);
 
 	vm_stat_account(vma->vm_mm, vma->vm_flags, -pages);
-	vma->vm_flags = flags;
+	__atomic_store_n(&vma->vm_flags, flags, __ATOMIC_RELAXED);
 	vm_stat_account(vma->vm_mm, flags, pages);
 	vma_set_page_prot(vma);
 }

@@ -231,6 +231,7 @@ void vma_link(struct mm_struct *mm, struct vm_area_struct *vma, struct vm_area_s
 void vma_set_page_prot(struct vm_area_struct *vma)
 {
 	unsigned bits = 0;
+	pgprot_t prot;
 
 	if (vma->vm_flags & VM_ACCESS_FLAGS)
 		bits |= MMU_READ | MMU_USER;
@@ -239,7 +240,8 @@ void vma_set_page_prot(struct vm_area_struct *vma)
 	if ((vma->vm_flags & (VM_SHARED | VM_WRITE)) == (VM_SHARED | VM_WRITE) &&
 	    !vma_wants_writenotify(vma))
 		bits |= MMU_WRITE;
-	vma->vm_page_prot = mmu_pgprot(bits);
+	prot = mmu_pgprot(bits);
+	__atomic_store(&vma->vm_page_prot, &prot, __ATOMIC_RELAXED);
 }
 
 void vm_stat_account(struct mm_struct *mm, uint64_t flags, int64_t pages)

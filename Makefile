@@ -75,9 +75,15 @@ $(B)/k/%.S.o: %.S
 
 # --- the hosted machine and its tests ---------------------------------------------------------------
 
+# Sleeping locks and allocations go through host/lockdep.c.
+comma := ,
+WRAP := $(addprefix -Wl$(comma)--wrap=,init_rwsem down_read down_read_trylock up_read down_write down_write_killable \
+	down_write_trylock up_write mutex_init mutex_lock mutex_trylock mutex_unlock lock_page trylock_page unlock_page \
+	alloc_pages kmem_cache_alloc kmalloc)
+
 $(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST) $(UNIT))
 	@echo "  LD      $@"
-	$(Q)$(CC) $(SAN) -o $@ $^ -lpthread
+	$(Q)$(CC) $(SAN) $(WRAP) -o $@ $^ -lpthread
 
 $(B)/h/mm/%.o $(B)/h/lib/%.o: HFLAGS += $(CORE)
 $(B)/h/%.o: %.c

@@ -32,7 +32,8 @@ const char *unit_before(const struct unit_test *test)
 	if (!wants_machine(test))
 		return NULL;
 	the_host = host_create(&(struct host_config){
-		.ram = 64 << 20, .cpus = 2, .seed = unit_seed(), .trace_size = 1 << 20});
+		.ram = 64 << 20, .cpus = 2, .seed = unit_seed(), .trace_size = 1 << 20,
+		.watch_locks = true, .schedule = unit_schedule()});
 	if (!the_host)
 		return "no hosted machine";
 	/* Tracing closes the shortest ways of allocation: half of the tests go without. */

@@ -42,6 +42,16 @@ struct random *unit_random(void)
 	return &state.random;
 }
 
+uint64_t unit_scale(uint64_t n)
+{
+	return state.options && state.options->thorough ? n * 100 : n;
+}
+
+uint64_t unit_schedule(void)
+{
+	return state.options ? state.options->schedule : 0;
+}
+
 bool unit_failed(void)
 {
 	return atomic_load(&state.failures) != 0;

@@ -14,7 +14,7 @@ ARCH   := $(wildcard arch/x86_64/*.c arch/x86_64/*.S)
 KERNEL := $(MM) $(LIB) $(ARCH) $(wildcard kernel/*.c fs/*.c drivers/*.c)
 UNIT   := test/unit/runner.c $(wildcard test/unit/lib/*_test.c test/unit/mm/*/*_test.c)
 KTEST  := $(wildcard test/unit/kernel/*.c)
-HOST   := $(wildcard host/*.c) test/unit/main_host.c test/unit/host_machine.c $(wildcard test/unit/host/*_test.c)
+HOST   := $(wildcard host/*.c) test/unit/main_host.c test/unit/host_machine.c test/unit/host/explore.c $(wildcard test/unit/host/*_test.c)
 CMD    := $(wildcard cmd/quire/*.c)
 HLIB   := $(filter-out lib/string.c,$(LIB))
 
@@ -92,6 +92,34 @@ $(B)/h/%.o: %.c
 
 unit: $(B)/unit
 	$(B)/unit $(UNIT_ARGS)
+
+# The same under the thread sanitizer, in $(B)/t.
+tobj := $(addprefix $(B)/t/,$(patsubst %.c,%.o,$(MM) $(HLIB) $(HOST) $(UNIT)))
+TFLAGS := $(filter-out $(SAN),$(HFLAGS)) -fsanitize=thread
+$(B)/unit-tsan: $(tobj)
+	@echo "  LD      $@"
+	$(Q)$(CC) -fsanitize=thread $(WRAP) -o $@ $^ -lpthread
+$(B)/t/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TFLAGS) -MMD -MP -c $< -o $@
+
+# Every access to shared memory a point of the schedule: instrumented as for the thread sanitizer, without its runtime.
+SPLAIN := $(wildcard host/*.c host/instrument/*.c) test/unit/main_host.c test/unit/runner.c
+sobj := $(addprefix $(B)/s/,$(patsubst %.c,%.o,$(sort $(MM) $(HLIB) $(HOST) $(UNIT) $(SPLAIN))))
+SFLAGS := $(filter-out $(SAN),$(HFLAGS))
+$(B)/unit-sched: $(sobj)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(WRAP) -o $@ $^ -lpthread
+$(filter-out $(addprefix $(B)/s/,$(SPLAIN:.c=.o)),$(sobj)): SFLAGS += -fsanitize=thread
+$(B)/s/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SFLAGS) -MMD -MP -c $< -o $@
+
+unit-sched: $(B)/unit-sched
+	$(B)/unit-sched $(UNIT_ARGS)
+
+unit-tsan: $(B)/unit-tsan
+	$(B)/unit-tsan $(UNIT_ARGS)
 
 # --- the command ------------------------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags) __attribute__((weak));
 static struct {
 	char *free[64];
 	unsigned nr;
-	const void *own_bottom; /* of the thread's own stack, learned at the first switch away from it */
+	const void *
+	        own_bottom; /* of the thread's own stack, learned at the first switch away from it */
 	size_t own_size;
 } stacks;
 

@@ -34,7 +34,8 @@ struct host_config {
 	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
 	bool watch_locks;    /* lock order, sleeping under spin locks, interrupts: host/lockdep.c */
 	void (*interrupt)(void); /* runs as an interrupt, now here, now there; NULL: none */
-	uint64_t schedule; /* not 0: a deterministic machine, which does the same again for the same number */
+	uint64_t
+	        schedule; /* not 0: a deterministic machine, which does the same again for the same number */
 	enum host_mutant mutant;
 	const char *mutant_lock; /* MUTANT_NO_LOCK: class whose name contains this */
 };

@@ -72,7 +72,7 @@ unsigned host_lock_class(const char *name, _Atomic uint8_t *known)
 
 	if (!class) {
 		class = find_class(name, NULL);
-		atomic_store_explicit(known, (uint8_t)class, memory_order_relaxed);
+		atomic_store_explicit(known, (uint8_t) class, memory_order_relaxed);
 	}
 	return class;
 }
@@ -151,7 +151,8 @@ static void note_interrupts(unsigned class)
 		return;
 	use |= atomic_fetch_or_explicit(&classes[class].use, use, memory_order_relaxed);
 	if (use == (IN_INTERRUPT | INTERRUPTS_ON))
-		port_panic("%s is taken in interrupts, and with interrupts on", host_class_name(class));
+		port_panic("%s is taken in interrupts, and with interrupts on",
+		           host_class_name(class));
 }
 
 bool host_holds(const struct thread *t, const void *lock)
@@ -179,7 +180,8 @@ static void has(const void *lock, unsigned class, bool spin)
 
 	if (t->nr_held == HELD_MAX)
 		port_panic("more than %u locks at once", HELD_MAX);
-	t->held[t->nr_held++] = (struct held_lock){.lock = lock, .class = (uint8_t)class, .spin = spin};
+	t->held[t->nr_held++] =
+	        (struct held_lock){.lock = lock, .class = (uint8_t) class, .spin = spin};
 	t->nr_spins += spin;
 }
 
@@ -208,7 +210,8 @@ void host_may_sleep(const char *what)
 		return;
 	for (unsigned i = 0; i < t->nr_held; i++)
 		if (t->held[i].spin)
-			port_panic("%s may sleep, under %s", what, host_class_name(t->held[i].class));
+			port_panic("%s may sleep, under %s", what,
+			           host_class_name(t->held[i].class));
 	if (host.irqs_off)
 		port_panic("%s may sleep, %s", what,
 		           host.interrupt ? "in an interrupt" : "with interrupts off");

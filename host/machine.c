@@ -21,7 +21,10 @@
 
 /* A thread that is in no machine. */
 static _Atomic uint64_t no_calls;
-#define HOST_NOWHERE {.calls = &no_calls}
+#define HOST_NOWHERE               \
+	{                          \
+		.calls = &no_calls \
+	}
 _Thread_local struct host_thread_state host = HOST_NOWHERE;
 
 static void be_nowhere(void)

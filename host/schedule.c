@@ -21,7 +21,7 @@
 
 #define MAX_FIBRES 48u
 #define STEP_NS    10u
-#define MAX_STEPS  100000000u /* then it is taken for a loop without end */
+#define MAX_STEPS  20000000u /* then it is taken for a loop without end */
 #define MAX_DEPTH  5u
 
 enum fibre_state { READY, BLOCKED, JOINING, LOCKING, DONE };
@@ -48,7 +48,7 @@ struct schedule {
 	struct fibre *fibre[MAX_FIBRES]; /* [0]: the thread that made the machine */
 	unsigned nr;
 	struct fibre *current;
-	struct fibre *on[QUIRE_MAX_CPUS];  /* who has the CPU */
+	struct fibre *on[QUIRE_MAX_CPUS];   /* who has the CPU */
 	unsigned switch_shift, timer_shift; /* one in 2^n */
 	bool pct;
 	unsigned depth;
@@ -56,6 +56,8 @@ struct schedule {
 	int64_t priority[QUIRE_MAX_CPUS], lowest;
 	char failure[1024];
 };
+
+__attribute__((weak)) bool host_sees_accesses = false;
 
 /* The schedule that runs in this process, for messages. */
 static struct schedule *running;
@@ -73,8 +75,7 @@ static void choose_strategy(struct schedule *s)
 	s->pct = random_u64(&s->random) & 1;
 	s->depth = 1 + (unsigned)random_below(&s->random, MAX_DEPTH);
 	for (unsigned i = 0; i < s->depth; i++)
-		s->change[i] = random_below(&s->random,
-		                            64ull << random_below(&s->random, 14));
+		s->change[i] = random_below(&s->random, 64ull << random_below(&s->random, 14));
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
 		s->priority[i] = (int64_t)random_below(&s->random, 1u << 20);
 }
@@ -315,11 +316,17 @@ static void switch_to(struct schedule *s, struct fibre *to)
 		port_panic("%s", s->failure);
 }
 
+/* On top of the current fibre, which goes on with it whatever it waits for. */
 static void deliver(struct schedule *s)
 {
+	struct fibre *f = s->current;
+	const enum fibre_state state = f->state;
+
+	f->state = READY;
 	host_serve(s->h);
 	if (s->h->interrupt && !host.irqs_off && one_in(s, s->timer_shift))
 		host_call_interrupt(s->h);
+	f->state = state;
 }
 
 static void reschedule(struct schedule *s, bool leave)
@@ -373,9 +380,13 @@ void schedule_relax(struct schedule *s)
 
 void schedule_call(struct schedule *s)
 {
-	for (unsigned i = 0; i < s->h->machine.nr_cpus; i++)
-		if (!s->on[i] && called(s, i))
-			host_call_absent(s->h, i);
+	for (unsigned i = 0; i < s->h->machine.nr_cpus; i++) {
+		if (s->on[i] || !called(s, i))
+			continue;
+		s->on[i] = s->current; /* so nobody else is it meanwhile */
+		host_call_absent(s->h, i);
+		s->on[i] = NULL;
+	}
 	schedule_relax(s);
 }
 

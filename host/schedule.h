@@ -21,15 +21,19 @@ void schedule_join(struct fibre *f);
 
 /* Another CPU may go on here, or an interrupt come. */
 void schedule_point(struct schedule *s);
-void schedule_access(struct schedule *s); /* the same, less often: an access to memory (host/instrument) */
-void schedule_relax(struct schedule *s);  /* another CPU must go on, if there is one */
-void schedule_call(struct schedule *s);   /* the same; CPUs without a thread answer the call now */
-void schedule_yield(struct schedule *s);  /* another thread of this CPU may go on, too */
+void schedule_access(
+        struct schedule *s); /* the same, less often: an access to memory (host/instrument) */
+void schedule_relax(struct schedule *s); /* another CPU must go on, if there is one */
+void schedule_call(struct schedule *s);  /* the same; CPUs without a thread answer the call now */
+void schedule_yield(struct schedule *s); /* another thread of this CPU may go on, too */
 void schedule_block(struct schedule *s, uint64_t deadline_ns);
 void schedule_unblock(struct fibre *f);
 void schedule_wait_for(struct schedule *s, spinlock_t *l); /* until it is free: then try */
 
 uint64_t schedule_now(const struct schedule *s); /* virtual ns: steps, and jumps when all sleep */
+
+/* True in a build where each access to shared memory is a point: host/instrument/points.c. */
+extern bool host_sees_accesses;
 
 /* Where the running schedule stands, for messages: "schedule 17, step 480, CPU 2"; "" if there is none. */
 const char *schedule_place(void);

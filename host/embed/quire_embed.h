@@ -103,7 +103,8 @@ static inline void cpu_relax(void)
 		host_relax_slow();
 	else
 		host_point();
-	sched_yield();
+	if (!(host.watch & HOST_WATCH_SCHEDULE))
+		sched_yield();
 }
 
 /*

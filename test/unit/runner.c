@@ -52,6 +52,11 @@ uint64_t unit_schedule(void)
 	return state.options ? state.options->schedule : 0;
 }
 
+bool unit_verbose(void)
+{
+	return state.options && state.options->verbose;
+}
+
 bool unit_failed(void)
 {
 	return atomic_load(&state.failures) != 0;

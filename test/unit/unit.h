@@ -85,6 +85,7 @@ struct random *unit_random(void);
 uint64_t unit_scale(uint64_t n);
 
 uint64_t unit_schedule(void);
+bool unit_verbose(void);
 
 /* Has the running test failed? */
 bool unit_failed(void);

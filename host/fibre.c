@@ -1,8 +1,8 @@
 /*
  * fibre.c - several stacks in one thread.
  *
- * ASan must know which stack is in use, TSan which fibre: both have calls for that, absent (weak) in other builds.
- * For TSan a switch orders nothing between fibres, so it sees the races of a schedule as it does those of threads.
+ * ASan must know which stack is in use and has calls for that, absent (weak) in other builds. TSan would have to know which
+ * fibre a thread-local variable belongs to, which it cannot: there, scenarios run on threads (test/unit/host/explore.c).
  * Stacks are kept for the next machine: a search through schedules makes thousands.
  */
 #define _GNU_SOURCE
@@ -19,11 +19,6 @@ void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size
 void __sanitizer_finish_switch_fiber(void *save, const void **bottom, size_t *size)
         __attribute__((weak));
 void __asan_unpoison_memory_region(const volatile void *at, size_t size) __attribute__((weak));
-void *__tsan_get_current_fiber(void) __attribute__((weak));
-void *__tsan_create_fiber(unsigned flags) __attribute__((weak));
-void __tsan_destroy_fiber(void *fiber) __attribute__((weak));
-void __tsan_switch_to_fiber(void *fiber, unsigned flags) __attribute__((weak));
-#define TSAN_NO_SYNC 1u
 
 static struct {
 	char *free[64];
@@ -68,8 +63,6 @@ bool context_make(struct context *c, void (*fn)(void))
 	u->uc_stack.ss_size = STACK_SIZE;
 	u->uc_link = NULL;
 	makecontext(u, fn, 0);
-	if (__tsan_create_fiber)
-		c->tsan = __tsan_create_fiber(0);
 	return true;
 }
 
@@ -78,8 +71,6 @@ void context_adopt(struct context *c)
 	*c = (struct context){.ucontext = malloc(sizeof(ucontext_t))};
 	if (!c->ucontext)
 		abort();
-	if (__tsan_get_current_fiber)
-		c->tsan = __tsan_get_current_fiber();
 }
 
 /* On a stack that has just been switched to. */
@@ -108,8 +99,6 @@ void context_switch(struct context *from, struct context *to)
 		__sanitizer_start_switch_fiber(&from->fake_stack,
 		                               to->stack ? to->stack : stacks.own_bottom,
 		                               to->stack ? STACK_SIZE : stacks.own_size);
-	if (__tsan_switch_to_fiber)
-		__tsan_switch_to_fiber(to->tsan, TSAN_NO_SYNC);
 	swapcontext(from->ucontext, to->ucontext);
 	arrived(from->fake_stack);
 }
@@ -120,6 +109,4 @@ void context_free(struct context *c)
 	if (!c->stack)
 		return;
 	stack_put(c->stack);
-	if (__tsan_destroy_fiber)
-		__tsan_destroy_fiber(c->tsan);
 }

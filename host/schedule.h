@@ -41,11 +41,11 @@ const char *schedule_place(void);
 /* The machine panics: to the thread that made it, if that has a host_panic_hook. */
 void schedule_panic(struct schedule *s, const char *message);
 
-/* fibre.c: stacks and switches, known to the sanitizers. */
+/* fibre.c: stacks and switches, known to the address sanitizer. */
 struct context {
 	void *ucontext;
 	char *stack; /* NULL: the thread's own */
-	void *fake_stack, *tsan;
+	void *fake_stack;
 };
 bool context_make(struct context *c, void (*fn)(void));
 void context_adopt(struct context *c); /* what runs now */

@@ -2,7 +2,7 @@
  * fibre.c - several stacks in one thread.
  *
  * ASan must know which stack is in use and has calls for that, absent (weak) in other builds. TSan would have to know which
- * fibre a thread-local variable belongs to, which it cannot: there, scenarios run on threads (test/unit/host/explore.c).
+ * fibre a thread-local variable belongs to, which it cannot: there, everything runs on threads (host_can_schedule).
  * Stacks are kept for the next machine: a search through schedules makes thousands.
  */
 #define _GNU_SOURCE
@@ -10,7 +10,8 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <ucontext.h>
+
+void *__tsan_create_fiber(unsigned flags) __attribute__((weak)); /* the runtime is there */
 
 #define STACK_SIZE (256u << 10)
 
@@ -27,6 +28,11 @@ static struct {
 	        own_bottom; /* of the thread's own stack, learned at the first switch away from it */
 	size_t own_size;
 } stacks;
+
+bool host_can_schedule(void)
+{
+	return __tsan_create_fiber == NULL;
+}
 
 static char *stack_get(void)
 {
@@ -49,28 +55,45 @@ static void stack_put(char *stack)
 		munmap(stack, STACK_SIZE);
 }
 
+/* Save what a call preserves on this stack, go to the other: the words that it saved, then its return address. */
+void host_stack_switch(void **save, void *to);
+#ifdef __x86_64__
+#define SAVED 6u
+__asm__(".text\n"
+        "host_stack_switch:\n"
+        "	push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
+        "	mov %rsp, (%rdi)\n"
+        "	mov %rsi, %rsp\n"
+        "	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"
+        "	ret\n");
+#else
+#define SAVED 4u
+__asm__(".text\n"
+        "host_stack_switch:\n"
+        "	mov 4(%esp), %eax\n"
+        "	mov 8(%esp), %edx\n"
+        "	push %ebp; push %ebx; push %esi; push %edi\n"
+        "	mov %esp, (%eax)\n"
+        "	mov %edx, %esp\n"
+        "	pop %edi; pop %esi; pop %ebx; pop %ebp\n"
+        "	ret\n");
+#endif
+
+/* As if it had been switched away from at the first instruction of fn, which has no caller. */
 bool context_make(struct context *c, void (*fn)(void))
 {
-	ucontext_t *u = malloc(sizeof(*u));
+	void **top;
 
-	*c = (struct context){.ucontext = u, .stack = u ? stack_get() : NULL};
-	if (!c->stack) {
-		free(u);
+	*c = (struct context){.stack = stack_get()};
+	if (!c->stack)
 		return false;
-	}
-	getcontext(u);
-	u->uc_stack.ss_sp = c->stack;
-	u->uc_stack.ss_size = STACK_SIZE;
-	u->uc_link = NULL;
-	makecontext(u, fn, 0);
+	top = (void **)(c->stack + STACK_SIZE);
+	*--top = NULL;
+	*--top = (void *)fn;
+	for (unsigned i = 0; i < SAVED; i++)
+		*--top = NULL;
+	c->sp = top;
 	return true;
-}
-
-void context_adopt(struct context *c)
-{
-	*c = (struct context){.ucontext = malloc(sizeof(ucontext_t))};
-	if (!c->ucontext)
-		abort();
 }
 
 /* On a stack that has just been switched to. */
@@ -99,14 +122,12 @@ void context_switch(struct context *from, struct context *to)
 		__sanitizer_start_switch_fiber(&from->fake_stack,
 		                               to->stack ? to->stack : stacks.own_bottom,
 		                               to->stack ? STACK_SIZE : stacks.own_size);
-	swapcontext(from->ucontext, to->ucontext);
+	host_stack_switch(&from->sp, to->sp);
 	arrived(from->fake_stack);
 }
 
 void context_free(struct context *c)
 {
-	free(c->ucontext);
-	if (!c->stack)
-		return;
-	stack_put(c->stack);
+	if (c->stack)
+		stack_put(c->stack);
 }

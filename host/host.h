@@ -46,6 +46,9 @@ struct host_machine *host_create(const struct host_config *config);
 /* The calling thread leaves the machine; all its memory goes. No other thread is in it. */
 void host_destroy(struct host_machine *h);
 
+/* False under the thread sanitizer, which does not understand fibres: host_config.schedule is not for it. */
+bool host_can_schedule(void);
+
 /* Start a thread as CPU `cpu` that runs fn(arg); host_join waits for it. */
 struct host_task;
 struct host_task *host_run_on(struct host_machine *h, unsigned cpu, void (*fn)(void *), void *arg);

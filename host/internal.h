@@ -43,7 +43,7 @@ struct thread {
 	pthread_cond_t wake;
 	bool permit;
 	bool kill;
-	unsigned nr_held, nr_spins;
+	unsigned nr_held;
 	struct held_lock held[HELD_MAX];
 	struct fibre *fibre; /* of a deterministic machine (host/schedule.c); NULL: a pthread */
 };

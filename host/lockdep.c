@@ -182,7 +182,6 @@ static void has(const void *lock, unsigned class, bool spin)
 		port_panic("more than %u locks at once", HELD_MAX);
 	t->held[t->nr_held++] =
 	        (struct held_lock){.lock = lock, .class = (uint8_t) class, .spin = spin};
-	t->nr_spins += spin;
 }
 
 /* Another may have taken it: pages are unlocked by whoever has read them. */
@@ -194,7 +193,6 @@ static void leaves(const void *lock)
 	while (i-- > 0) {
 		if (t->held[i].lock != lock)
 			continue;
-		t->nr_spins -= t->held[i].spin;
 		t->nr_held--;
 		for (; i < t->nr_held; i++)
 			t->held[i] = t->held[i + 1];

@@ -130,6 +130,7 @@ void host_enter(struct host_machine *h, unsigned cpu)
 	}
 	host_cpu_take(h, cpu);
 	host_be(h, cpu, host_thread_self());
+	host.self->nr_held = 0; /* what a test that jumped out of a panic had */
 }
 
 static void configure(struct host_machine *h, const struct host_config *config)
@@ -227,6 +228,8 @@ struct host_task *host_run_on(struct host_machine *h, unsigned cpu, void (*fn)(v
 		free(task);
 		return NULL;
 	}
+	if (task->fibre)
+		schedule_keep(task->fibre, task);
 	return task;
 }
 
@@ -237,10 +240,10 @@ void host_join(struct host_task *task)
 
 	if (task->fibre) {
 		schedule_join(task->fibre);
-	} else {
-		had = host_cpu_idle();
-		pthread_join(task->thread, NULL);
-		host_cpu_busy(had);
+		return;
 	}
+	had = host_cpu_idle();
+	pthread_join(task->thread, NULL);
+	host_cpu_busy(had);
 	free(task);
 }

@@ -39,6 +39,7 @@ struct fibre {
 	spinlock_t *wants;  /* LOCKING */
 	void (*fn)(void *);
 	void *arg;
+	void *kept;
 };
 
 struct schedule {
@@ -106,7 +107,6 @@ struct schedule *schedule_new(struct host_machine *h, uint64_t seed)
 		free(s);
 		return NULL;
 	}
-	context_adopt(&s->current->context);
 	return s;
 }
 
@@ -114,6 +114,7 @@ void schedule_free(struct schedule *s)
 {
 	for (unsigned i = 0; i < s->nr; i++) {
 		context_free(&s->fibre[i]->context);
+		free(s->fibre[i]->kept);
 		free(s->fibre[i]);
 	}
 	if (running == s)
@@ -434,6 +435,11 @@ void schedule_join(struct fibre *f)
 {
 	f->s->current->join = f;
 	wait_until_ready(f->s, JOINING);
+}
+
+void schedule_keep(struct fibre *f, void *allocation)
+{
+	f->kept = allocation;
 }
 
 /* A CPU whose fibre has ended is idle: interrupts come all the same. */

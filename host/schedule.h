@@ -18,6 +18,7 @@ void schedule_enter(struct schedule *s, unsigned cpu);
 /* A new fibre of this CPU, which runs fn(arg) when its turn comes. NULL: no memory, or too many. */
 struct fibre *schedule_start(struct schedule *s, unsigned cpu, void (*fn)(void *), void *arg);
 void schedule_join(struct fibre *f);
+void schedule_keep(struct fibre *f, void *allocation); /* freed with the schedule */
 
 /* Another CPU may go on here, or an interrupt come. */
 void schedule_point(struct schedule *s);
@@ -43,12 +44,11 @@ void schedule_panic(struct schedule *s, const char *message);
 
 /* fibre.c: stacks and switches, known to the address sanitizer. */
 struct context {
-	void *ucontext;
-	char *stack; /* NULL: the thread's own */
+	void *sp;
+	char *stack; /* NULL, and all zero at first: the thread's own */
 	void *fake_stack;
 };
 bool context_make(struct context *c, void (*fn)(void));
-void context_adopt(struct context *c); /* what runs now */
 void context_switch(struct context *from, struct context *to);
 void context_begin(void); /* the first thing that fn does */
 void context_free(struct context *c);

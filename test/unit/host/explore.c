@@ -70,21 +70,13 @@ static void run_once(struct host_machine *h)
 	CHECK_EQ(explore_free_frames(), before);
 }
 
-/* The thread sanitizer does not understand fibres: there, threads run as they like. By its runtime's presence. */
-void *__tsan_create_fiber(unsigned flags) __attribute__((weak));
-
-bool explore_on_threads(void)
-{
-	return __tsan_create_fiber != NULL;
-}
-
 static void run_schedule(uint64_t number)
 {
 	struct host_machine *h = host_create(&(struct host_config){
 	        .ram = 4 << 20,
 	        .cpus = EXPLORE_CPUS,
 	        .seed = number,
-	        .schedule = explore_on_threads() ? 0 : number,
+	        .schedule = host_can_schedule() ? number : 0,
 	        .watch_locks = true,
 	        .interrupt = now->interrupt ? interrupt_if_running : NULL,
 	        .mutant = now->mutant,
@@ -111,7 +103,7 @@ void explore(const struct scenario *scenario, unsigned schedules)
 	if (host_sees_accesses && !unit_schedule() && !explore_tried)
 		n *= 4; /* there is more to find */
 	now = scenario;
-	if (explore_on_threads())
+	if (!host_can_schedule()) /* threads run as they like */
 		n = n / 4 + 1;
 	for (uint64_t i = 0; i < n && !unit_failed(); i++)
 		run_schedule(unit_schedule() ? unit_schedule()

@@ -25,9 +25,6 @@ struct scenario {
 /* The next number of a CPU's own sequence below n: by the schedule's number. */
 unsigned explore_random(unsigned cpu, unsigned n);
 
-/* True under the thread sanitizer: no schedules, threads. */
-bool explore_on_threads(void);
-
 /* If set: counts the schedules that explore() has begun. */
 extern unsigned *explore_tried;
 

@@ -75,7 +75,7 @@ static const struct mutant mutants[] = {
 
 UNIT_TEST(mutants)
 {
-	if (!unit_schedule() && !explore_on_threads())
+	if (!unit_schedule() && host_can_schedule())
 		for (unsigned i = 0; i < ARRAY_SIZE(mutants); i++)
 			if (!mutants[i].lock || host_sees_accesses)
 				CHECK_CALL(find(&mutants[i]));

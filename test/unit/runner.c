@@ -42,9 +42,14 @@ struct random *unit_random(void)
 	return &state.random;
 }
 
+bool unit_thorough(void)
+{
+	return state.options && state.options->thorough;
+}
+
 uint64_t unit_scale(uint64_t n)
 {
-	return state.options && state.options->thorough ? n * 100 : n;
+	return unit_thorough() ? n * 100 : n;
 }
 
 uint64_t unit_schedule(void)

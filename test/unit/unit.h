@@ -86,6 +86,7 @@ uint64_t unit_scale(uint64_t n);
 
 uint64_t unit_schedule(void);
 bool unit_verbose(void);
+bool unit_thorough(void);
 
 /* Has the running test failed? */
 bool unit_failed(void);

@@ -11,7 +11,7 @@
 #include <quire/slab.h>
 
 #define SLOTS       512u
-#define LARGE       48u /* slots for blocks of order 6 and more: else they would be all there is */
+#define LARGE       96u /* slots for blocks of order 6 and more: else they would be all there is */
 #define KMALLOC_TOP 200000u
 
 enum state { EMPTY, BUSY, FULL };

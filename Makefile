@@ -37,14 +37,16 @@ CFLAGS_CMD := -std=gnu11 -O2 -g $(WARN) $(INC)
 kobj = $(addprefix $(B)/k/,$(patsubst %.S,%.S.o,$(patsubst %.c,%.o,$(1))))
 hobj = $(addprefix $(B)/h/,$(patsubst %.c,%.o,$(1)))
 
-.PHONY: all kernel user run test unit guest-test clean help format abi packages-run packages-test
+.PHONY: all kernel user run test unit unit-tsan unit-sched guest-test clean help format abi packages-run packages-test
 all: quire $(B)/quire.elf $(B)/quire-test.elf
 
 help:
 	@echo 'make run     install what is missing (as root), build, boot, run the demonstration'
 	@echo 'make test    every test; closes with "N passed, N failed"'
 	@echo 'make         build the command ./quire and the kernel'
-	@echo 'make unit    only the hosted unit tests; UNIT="filter" chooses'
+	@echo 'make unit    only the hosted unit tests; UNIT_ARGS="filter" chooses'
+	@echo 'make unit-tsan    them under the thread sanitizer'
+	@echo 'make unit-sched   them with a schedule that may switch CPUs at every access; doc/testing.md'
 	@echo 'make format  clang-format over the tree'
 	@echo 'make doc/abi.md doc/events.md   the lists of system calls, counters and events'
 
@@ -161,7 +163,7 @@ run: packages-run
 	@scripts/demo.sh
 
 test: packages-test
-	@$(MAKE) --no-print-directory all user $(B)/unit
+	@$(MAKE) --no-print-directory all user $(B)/unit $(B)/unit-tsan $(B)/unit-sched
 	@B=$(B) test/run.sh
 
 doc/events.md: mm/trace/events.def scripts/events.sh

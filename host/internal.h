@@ -43,6 +43,8 @@ struct thread {
 	pthread_cond_t wake;
 	bool permit;
 	bool kill;
+	const void *wanted; /* the sleeping lock that it waits for; NULL: none */
+	uint8_t wanted_class;
 	unsigned nr_held;
 	struct held_lock held[HELD_MAX];
 	struct fibre *fibre; /* of a deterministic machine (host/schedule.c); NULL: a pthread */

@@ -300,10 +300,13 @@ static void before_sleeping_lock(const void *lock, unsigned class, const char *w
 		return;
 	host_may_sleep(what);
 	wants(lock, class);
+	host.self->wanted = lock;
+	host.self->wanted_class = (uint8_t) class;
 }
 
 static bool after_try(const void *lock, unsigned class, bool taken)
 {
+	host.self->wanted = NULL;
 	if (taken && watching())
 		has(lock, class, false);
 	return taken;

@@ -260,24 +260,45 @@ static struct fibre *highest(struct schedule *s, struct fibre **of, bool leave)
 	return best;
 }
 
+static void add(char *text, size_t size, const char *format, ...) PRINTF(3, 4);
+static void add(char *text, size_t size, const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text + used, size - used, format, ap);
+	va_end(ap);
+}
+
+static const struct fibre *holder(const struct schedule *s, const void *lock)
+{
+	for (unsigned i = 0; i < s->nr; i++)
+		if (host_holds(&s->fibre[i]->thread, lock))
+			return s->fibre[i];
+	return NULL;
+}
+
+/* What a fibre that cannot go on waits for, and what it has. */
 static void describe(const struct schedule *s, const struct fibre *f, char *text, size_t size)
 {
-	const struct fibre *holder = NULL;
+	const struct thread *t = &f->thread;
+	const void *wanted = f->state == LOCKING ? f->wants : t->wanted;
 
-	for (unsigned i = 0; f->state == LOCKING && i < s->nr; i++)
-		if (host_holds(&s->fibre[i]->thread, f->wants))
-			holder = s->fibre[i];
-	if (f->state != LOCKING)
-		snprintf(text, size, "; CPU %u %s", f->cpu,
-		         f->state == BLOCKED ? "sleeps" : "waits for another's end");
-	else
-		snprintf(text, size, "; CPU %u waits for %s", f->cpu, host_lock_name(f->wants));
-	if (holder)
-		snprintf(text + strlen(text), size - strlen(text), ", which CPU %u has",
-		         holder->cpu);
-	for (unsigned i = 0; i < f->thread.nr_held; i++)
-		snprintf(text + strlen(text), size - strlen(text), "%s%s", i ? ", " : ", holding ",
-		         host_class_name(f->thread.held[i].class));
+	add(text, size, "; CPU %u ", f->cpu);
+	if (wanted) {
+		const struct fibre *has = holder(s, wanted);
+
+		add(text, size, "waits for %s",
+		    f->state == LOCKING ? host_lock_name(f->wants)
+		                        : host_class_name(t->wanted_class));
+		if (has)
+			add(text, size, ", which CPU %u has", has->cpu);
+	} else {
+		add(text, size, "%s", f->state == JOINING ? "waits for another's end" : "sleeps");
+	}
+	for (unsigned i = 0; i < t->nr_held; i++)
+		add(text, size, "%s%s", i ? ", " : ", holding ", host_class_name(t->held[i].class));
 }
 
 static NORETURN void deadlock(struct schedule *s)
@@ -286,7 +307,7 @@ static NORETURN void deadlock(struct schedule *s)
 
 	for (unsigned i = 0; i < s->nr; i++)
 		if (s->fibre[i]->state != DONE)
-			describe(s, s->fibre[i], text + strlen(text), sizeof(text) - strlen(text));
+			describe(s, s->fibre[i], text, sizeof(text));
 	port_panic("deadlock%s", text);
 }
 

@@ -32,7 +32,11 @@ suite() {
 }
 
 suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
+suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache
+suite 'CPUs by many schedules, a step at every access' timeout 900 "$B/unit-sched" host/
 suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
+suite 'soak of 5 s on 4 CPUs, in the kernel' timeout 300 ./quire run --mem 48M --cpus 4 --kernel "$B/quire-test.elf" \
+	--selftest=soak --set soak_seconds=5
 for t in test/cmd/*.sh; do
 	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
 done

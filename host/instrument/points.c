@@ -70,6 +70,28 @@ ACCESSES(1) ACCESSES(2) ACCESSES(4) ACCESSES(8) ACCESSES(16)
 	}
 RANGE(read_range) RANGE(write_range)
 
+/* clang's, for the copies and fills of the source. */
+void *__tsan_memcpy(void *to, const void *from, size_t n);
+void *__tsan_memcpy(void *to, const void *from, size_t n)
+{
+	access_point(to);
+	return memcpy(to, from, n);
+}
+
+void *__tsan_memmove(void *to, const void *from, size_t n);
+void *__tsan_memmove(void *to, const void *from, size_t n)
+{
+	access_point(to);
+	return memmove(to, from, n);
+}
+
+void *__tsan_memset(void *at, int value, size_t n);
+void *__tsan_memset(void *at, int value, size_t n)
+{
+	access_point(at);
+	return memset(at, value, n);
+}
+
 /* Everything is done in the strongest order: the schedule is one order of all steps anyway. */
 #define MODIFY(bits, name)                                                                      \
 	uint##bits##_t __tsan_atomic##bits##_##name(volatile void *at, uint##bits##_t v, int order); \

@@ -147,6 +147,25 @@ static void take_both_ways(void)
 	host_join(task);
 }
 
+/* One wants to write where the other reads, and that one waits for the first. */
+static _Atomic bool asleep;
+
+static void read_and_wait_for_ever(UNUSED void *arg)
+{
+	down_read(&sem);
+	atomic_store(&asleep, true);
+	port_block();
+}
+
+static void write_while_read(void)
+{
+	atomic_store(&asleep, false);
+	host_run_on(own, 1, read_and_wait_for_ever, NULL);
+	while (!atomic_load(&asleep))
+		port_cond_resched();
+	down_write(&sem);
+}
+
 static void sleep_for_ever(void)
 {
 	port_block();
@@ -162,4 +181,6 @@ UNIT_TEST(deadlocks_are_described)
 	CHECK_MSG(strstr(said, "CPU 0 waits for &same[i] of") && strstr(said, ", which CPU 1 has"),
 	          "\"%s\"", said);
 	CHECK_SAYS(sleep_for_ever, 1, "deadlock; CPU 0 sleeps");
+	CHECK_SAYS(write_while_read, 1, "deadlock; CPU 0 waits for");
+	CHECK_MSG(strstr(said, ", which CPU 1 has; CPU 1 sleeps, holding"), "\"%s\"", said);
 }

@@ -1,7 +1,7 @@
 /*
  * soak_test.c - the soak on the machine that booted: two threads for each CPU, a timer on each, and calls from CPU to CPU.
  *
- *     ./quire run --mem 256M --cpus 4 --kernel build/quire-test.elf --selftest=soak --set soak_seconds=60
+ *     ./quire run --mem 48M --cpus 4 --kernel build/quire-test.elf --selftest=soak --set soak_seconds=60 --set unit_verbose=1
  *
  * Half of the time the allocators are careful: freed frames are filled with junk, and every fast path is closed.
  */
@@ -15,8 +15,8 @@
 #include <quire/slab.h>
 
 #define THREADS_PER_CPU 2u
-#define TIMER_NS        300000u
-#define STEPS_IN_TIMER  8u
+#define TIMER_NS        2000000u
+#define STEPS_IN_TIMER  4u
 
 static _Atomic bool running;
 static _Atomic unsigned live;

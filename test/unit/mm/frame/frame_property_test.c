@@ -134,7 +134,7 @@ UNIT_TEST(frames_against_a_map)
 {
 	const struct property p = {run, names, NR_OPS, SLOTS, 1024};
 
-	property_check(&p, 500, 6);
+	property_check(&p, 500, 20);
 }
 
 /* --- the shrinker itself: fails when 3 comes before 5 with an argument above 100 ---------------------------------- */

@@ -167,5 +167,5 @@ UNIT_TEST(objects_against_their_contents)
 {
 	const struct property p = {run, names, NR_OPS, SLOTS, 4096};
 
-	property_check(&p, 800, 8);
+	property_check(&p, 800, 20);
 }

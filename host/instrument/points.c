@@ -111,6 +111,18 @@ void *__tsan_memset(void *at, int value, size_t n)
 		return __atomic_compare_exchange_n((volatile uint##bits##_t *)at,                   \
 			(uint##bits##_t *)old, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);       \
 	}
+/* clang's form: returns what was there. */
+#define EXCHANGE_VALUE(bits)                                                                        \
+	uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(volatile void *at,                \
+		uint##bits##_t old, uint##bits##_t v, int order, int failure);                      \
+	uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(volatile void *at,                \
+		uint##bits##_t old, uint##bits##_t v, UNUSED int order, UNUSED int failure)         \
+	{                                                                                           \
+		atomic_point();                                                                     \
+		__atomic_compare_exchange_n((volatile uint##bits##_t *)at, &old, v, false,          \
+			__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                        \
+		return old;                                                                         \
+	}
 #define ATOMIC(bits)                                                                                \
 	uint##bits##_t __tsan_atomic##bits##_load(const volatile void *at, int order);              \
 	uint##bits##_t __tsan_atomic##bits##_load(const volatile void *at, UNUSED int order)        \
@@ -132,7 +144,8 @@ void *__tsan_memset(void *at, int value, size_t n)
 		return __atomic_exchange_n((volatile uint##bits##_t *)at, v, __ATOMIC_SEQ_CST);     \
 	}                                                                                           \
 	MODIFY(bits, fetch_add) MODIFY(bits, fetch_sub) MODIFY(bits, fetch_and) MODIFY(bits, fetch_or) \
-	MODIFY(bits, fetch_xor) MODIFY(bits, fetch_nand) EXCHANGE(bits, strong) EXCHANGE(bits, weak)
+	MODIFY(bits, fetch_xor) MODIFY(bits, fetch_nand) EXCHANGE(bits, strong) EXCHANGE(bits, weak) \
+	EXCHANGE_VALUE(bits)
 ATOMIC(8) ATOMIC(16) ATOMIC(32) ATOMIC(64)
         /* clang-format on */
 

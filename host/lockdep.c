@@ -277,9 +277,11 @@ void host_spin_unlock(spinlock_t *l)
 
 /* --- what the linker sends here: the name with __wrap_ is called, the name with __real_ does the work --------- */
 
-#define REAL(type, name, ...)            \
-	type __real_##name(__VA_ARGS__); \
-	type __wrap_##name(__VA_ARGS__); \
+/* Weak: a program that is linked without --wrap (a benchmark) calls none of these. */
+
+#define REAL(type, name, ...)                                  \
+	type __real_##name(__VA_ARGS__) __attribute__((weak)); \
+	type __wrap_##name(__VA_ARGS__);                       \
 	type __wrap_##name(__VA_ARGS__)
 
 REAL(void, init_rwsem, struct rw_semaphore *s)

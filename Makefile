@@ -88,6 +88,7 @@ $(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST) $(UNIT))
 	$(Q)$(CC) $(SAN) $(WRAP) -o $@ $^ -lpthread
 
 $(B)/h/mm/%.o $(B)/h/lib/%.o: HFLAGS += $(CORE)
+$(foreach d,h t s,$(B)/$(d)/host/lockdep.o): HFLAGS += -foptimize-sibling-calls
 $(B)/h/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HFLAGS) -MMD -MP -c $< -o $@
@@ -97,7 +98,7 @@ unit: $(B)/unit
 
 # The same under the thread sanitizer, in $(B)/t.
 tobj := $(addprefix $(B)/t/,$(patsubst %.c,%.o,$(MM) $(HLIB) $(HOST) $(UNIT)))
-TFLAGS := $(filter-out $(SAN),$(HFLAGS)) -fsanitize=thread
+TFLAGS = $(filter-out $(SAN),$(HFLAGS)) -fsanitize=thread
 $(B)/unit-tsan: $(tobj)
 	@echo "  LD      $@"
 	$(Q)$(CC) -fsanitize=thread $(WRAP) -o $@ $^ -lpthread
@@ -108,7 +109,7 @@ $(B)/t/%.o: %.c
 # Every access to shared memory a point of the schedule: instrumented as for the thread sanitizer, without its runtime.
 SPLAIN := $(wildcard host/*.c host/instrument/*.c) test/unit/main_host.c test/unit/runner.c
 sobj := $(addprefix $(B)/s/,$(patsubst %.c,%.o,$(sort $(MM) $(HLIB) $(HOST) $(UNIT) $(SPLAIN))))
-SFLAGS := $(filter-out $(SAN),$(HFLAGS))
+SFLAGS = $(filter-out $(SAN),$(HFLAGS))
 $(B)/unit-sched: $(sobj)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(WRAP) -o $@ $^ -lpthread

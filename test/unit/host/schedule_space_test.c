@@ -242,6 +242,51 @@ UNIT_TEST(walks_and_exit)
 	explore(&scenario_exit, 60);
 }
 
+/* --- walks while areas are split: each entry is found once, wherever the boundary is ------------------- */
+
+/* Every other page becomes an area of its own; none can merge with its neighbours. */
+static void split(UNUSED unsigned cpu)
+{
+	for (unsigned i = 1; i < PAGES; i += 2)
+		CHECK_EQ(do_mprotect(mm, VM_PAGE(i), PAGE_SIZE, PROT_READ), 0);
+	atomic_fetch_sub(&changers, 1);
+}
+
+static void count_entries(unsigned cpu)
+{
+	for (unsigned n = 0; goes_on(n, 10); n++) {
+		struct page *page = walked[explore_random(cpu, PAGES)];
+		const char *broken;
+
+		lock_page(page);
+		broken = rmap_check(page);
+		unlock_page(page);
+		CHECK_SOUND(broken);
+	}
+}
+
+static void make_family_for_change(void)
+{
+	atomic_store(&changers, 1);
+	make_family();
+}
+
+static void end_split_family(void)
+{
+	mmput(child);
+	mmput(mm);
+	end_family();
+}
+
+const struct scenario scenario_split = {.begin = make_family_for_change,
+                                        .cpu = {split, NULL, count_entries, count_entries},
+                                        .end = end_split_family};
+
+UNIT_TEST(walks_and_splits)
+{
+	explore(&scenario_split, 100);
+}
+
 /* --- a file: truncated, written back, mapped and read ------------------------------------------------------------------------ */
 
 static void make_file(void)

@@ -175,10 +175,11 @@ int split_vma(struct mm_struct *mm, struct vm_area_struct *vma, vaddr_t addr)
 	tail = vma_dup(vma);
 	if (!tail)
 		return -ENOMEM;
+	/* Nothing yet: a walk that finds it in the chains must not visit the entries twice. */
+	tail->vm_start = tail->vm_end = addr;
+	tail->vm_pgoff = linear_page_index(vma, addr);
 	if (anon_vma_clone(tail, vma))
 		goto no_anon_vma;
-	tail->vm_start = addr;
-	tail->vm_pgoff = linear_page_index(vma, addr);
 
 	lock_geometry(vma->vm_file, vma->anon_vma);
 	set_range(vma, vma->vm_start, addr);

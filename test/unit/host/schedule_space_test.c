@@ -287,6 +287,33 @@ UNIT_TEST(walks_and_splits)
 	explore(&scenario_split, 100);
 }
 
+/* Areas part and become one again, by a boundary that moves to the end of either. */
+static void split_and_merge(vaddr_t at)
+{
+	for (unsigned n = 0; n < 3; n++) {
+		for (unsigned i = n % 2; i < PAGES; i += 2)
+			CHECK_EQ(do_mprotect(mm, at + i * PAGE_SIZE, PAGE_SIZE, PROT_READ), 0);
+		for (unsigned i = n % 2; i < PAGES; i += 2)
+			CHECK_EQ(do_mprotect(mm, at + i * PAGE_SIZE, PAGE_SIZE, RW), 0);
+	}
+	atomic_fetch_sub(&changers, 1);
+}
+
+static void split_and_merge_anon(UNUSED unsigned cpu)
+{
+	split_and_merge(VM_PAGE(0));
+}
+
+const struct scenario scenario_merge = {
+        .begin = make_family_for_change,
+        .cpu = {split_and_merge_anon, NULL, count_entries, count_entries},
+        .end = end_split_family};
+
+UNIT_TEST(walks_and_merges)
+{
+	explore(&scenario_merge, 60);
+}
+
 /* --- a file: truncated, written back, mapped and read ------------------------------------------------------------------------ */
 
 static void make_file(void)
@@ -347,6 +374,38 @@ const struct scenario scenario_file = {
 UNIT_TEST(files)
 {
 	explore(&scenario_file, 60);
+}
+
+static void make_walked_file(void)
+{
+	CHECK_CALL(make_file());
+	atomic_store(&changers, 1);
+	for (unsigned i = 0; i < PAGES; i++) {
+		CHECK_EQ(host_write(mm, VM_PAGE(40 + i), &(uint64_t){i}, 8), 0);
+		CHECK_EQ(get_user_page(mm, VM_PAGE(40 + i), FAULT_READ, &walked[i]), 0);
+	}
+}
+
+static void split_and_merge_file(UNUSED unsigned cpu)
+{
+	split_and_merge(VM_PAGE(40));
+}
+
+static void end_walked_file(void)
+{
+	for (unsigned i = 0; i < PAGES; i++)
+		put_page(walked[i]);
+	end_file();
+}
+
+const struct scenario scenario_merge_file = {
+        .begin = make_walked_file,
+        .cpu = {split_and_merge_file, NULL, count_entries, count_entries},
+        .end = end_walked_file};
+
+UNIT_TEST(walks_and_merges_of_a_file)
+{
+	explore(&scenario_merge_file, 60);
 }
 
 /* --- PG_locked ----------------------------------------------------------------------------------------------------------------- */

@@ -21,7 +21,8 @@
 
 #define MAX_FIBRES 48u
 #define STEP_NS    10u
-#define MAX_STEPS  20000000u /* then it is taken for a loop without end */
+#define MAX_STEPS  1000000000u /* then it is taken for a loop without end */
+#define TURN       200000u     /* steps after which one falls in any case: others wait for what loops */
 #define MAX_DEPTH  5u
 
 enum fibre_state { READY, BLOCKED, JOINING, LOCKING, DONE };
@@ -54,6 +55,7 @@ struct schedule {
 	bool pct;
 	unsigned depth;
 	uint64_t change[MAX_DEPTH];
+	uint64_t turn; /* step of the last choice */
 	int64_t priority[QUIRE_MAX_CPUS], lowest;
 	char failure[1024];
 };
@@ -354,6 +356,7 @@ static void deliver(struct schedule *s)
 static void reschedule(struct schedule *s, bool leave)
 {
 	s->current->saved = host;
+	s->turn = s->steps;
 	switch_to(s, choose(s, leave));
 	deliver(s);
 }
@@ -370,7 +373,7 @@ static bool falls(struct schedule *s)
 	for (unsigned i = 0; i + 1 < s->depth; i++)
 		if (s->change[i] == s->steps)
 			return true;
-	return false;
+	return s->steps - s->turn > TURN;
 }
 
 static void maybe_switch(struct schedule *s, unsigned shift)

@@ -12,10 +12,10 @@ MM     := $(wildcard mm/*.c mm/*/*.c)
 LIB    := $(wildcard lib/*.c)
 ARCH   := $(wildcard arch/x86_64/*.c arch/x86_64/*.S)
 KERNEL := $(MM) $(LIB) $(ARCH) $(wildcard kernel/*.c fs/*.c drivers/*.c)
-UNIT   := test/unit/runner.c $(wildcard test/unit/lib/*_test.c test/unit/mm/*/*_test.c)
+UNIT   := test/unit/runner.c test/unit/soak.c test/unit/property.c $(wildcard test/unit/lib/*_test.c test/unit/mm/*/*_test.c)
 KTEST  := $(wildcard test/unit/kernel/*.c)
 HOST   := $(wildcard host/*.c) test/unit/main_host.c test/unit/host_machine.c
-HOST64 := $(HOST) host/embed/layout.c $(wildcard test/unit/host/*_test.c)
+HOST64 := $(HOST) host/embed/layout.c $(wildcard test/unit/host/*.c)
 # On the 32-bit machine: what does not count on 64-bit longs, gigabytes of kernel addresses or tables of 512 entries.
 UNIT32 := $(filter-out %/format_test.c %/vmalloc_test.c %/pt_test.c,$(UNIT))
 HOST32 := $(HOST) host/embed32/layout.c $(wildcard test/unit/host32/*_test.c)
@@ -42,7 +42,7 @@ kobj = $(addprefix $(B)/k/,$(patsubst %.S,%.S.o,$(patsubst %.c,%.o,$(1))))
 hobj = $(addprefix $(B)/h/,$(patsubst %.c,%.o,$(1)))
 h32obj = $(addprefix $(B)/h32/,$(patsubst %.c,%.o,$(1)))
 
-.PHONY: all kernel user run test unit unit32 guest-test clean help format abi packages-run packages-test
+.PHONY: all kernel user run test unit unit32 unit-tsan unit-sched guest-test clean help format abi packages-run packages-test
 all: quire $(B)/quire.elf $(B)/quire-test.elf
 
 help:
@@ -51,6 +51,8 @@ help:
 	@echo 'make         build the command ./quire and the kernel'
 	@echo 'make unit    only the hosted unit tests; UNIT_ARGS="filter" chooses'
 	@echo 'make unit32  the same on the hosted 32-bit machine, with high memory'
+	@echo 'make unit-tsan    them under the thread sanitizer'
+	@echo 'make unit-sched   them with a schedule that may switch CPUs at every access; doc/testing.md'
 	@echo 'make format  clang-format over the tree'
 	@echo 'make doc/abi.md doc/events.md   the lists of system calls, counters and events'
 
@@ -81,11 +83,18 @@ $(B)/k/%.S.o: %.S
 
 # --- the hosted machine and its tests ---------------------------------------------------------------
 
+# Sleeping locks and allocations go through host/lockdep.c.
+comma := ,
+WRAP := $(addprefix -Wl$(comma)--wrap=,init_rwsem down_read down_read_trylock up_read down_write down_write_killable \
+	down_write_trylock up_write mutex_init mutex_lock mutex_trylock mutex_unlock lock_page trylock_page unlock_page \
+	alloc_pages kmem_cache_alloc kmalloc)
+
 $(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST64) $(UNIT))
 	@echo "  LD      $@"
-	$(Q)$(CC) $(SAN) -o $@ $^ -lpthread
+	$(Q)$(CC) $(SAN) $(WRAP) -o $@ $^ -lpthread
 
 $(B)/h/mm/%.o $(B)/h/lib/%.o: HFLAGS += $(CORE)
+$(foreach d,h t s,$(B)/$(d)/host/lockdep.o): HFLAGS += -foptimize-sibling-calls
 $(B)/h/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HFLAGS) -MMD -MP -c $< -o $@
@@ -93,15 +102,44 @@ $(B)/h/%.o: %.c
 unit: $(B)/unit
 	$(B)/unit $(UNIT_ARGS)
 
-# The same sources on the hosted 32-bit machine: high memory, two-level tables.
-H32FLAGS = -m32 -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -D_FILE_OFFSET_BITS=64 $(SAN) \
+# The same under the thread sanitizer, in $(B)/t.
+tobj := $(addprefix $(B)/t/,$(patsubst %.c,%.o,$(MM) $(HLIB) $(HOST64) $(UNIT)))
+TFLAGS = $(filter-out $(SAN),$(HFLAGS)) -fsanitize=thread
+$(B)/unit-tsan: $(tobj)
+	@echo "  LD      $@"
+	$(Q)$(CC) -fsanitize=thread $(WRAP) -o $@ $^ -lpthread
+$(B)/t/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TFLAGS) -MMD -MP -c $< -o $@
+
+# Every access to shared memory a point of the schedule: instrumented as for the thread sanitizer, without its runtime.
+SPLAIN := $(wildcard host/*.c host/embed/*.c host/instrument/*.c) test/unit/main_host.c test/unit/runner.c
+sobj := $(addprefix $(B)/s/,$(patsubst %.c,%.o,$(sort $(MM) $(HLIB) $(HOST64) $(UNIT) $(SPLAIN))))
+SFLAGS = $(filter-out $(SAN),$(HFLAGS))
+$(B)/unit-sched: $(sobj)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(WRAP) -o $@ $^ -lpthread
+$(filter-out $(addprefix $(B)/s/,$(SPLAIN:.c=.o)),$(sobj)): SFLAGS += -fsanitize=thread
+$(B)/s/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SFLAGS) -MMD -MP -c $< -o $@
+
+unit-sched: $(B)/unit-sched
+	$(B)/unit-sched $(UNIT_ARGS)
+
+unit-tsan: $(B)/unit-tsan
+	$(B)/unit-tsan $(UNIT_ARGS)
+
+# The same sources on the hosted 32-bit machine: high memory, two-level tables. No PIE: lockdep.c's jumps need that.
+H32FLAGS = -m32 -fno-pie -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -D_FILE_OFFSET_BITS=64 $(SAN) \
 	   $(WARN) $(if $(findstring clang,$(CC)),,-Wno-psabi) -Ihost/embed32 $(INC)
 
 $(B)/unit32: $(call h32obj,$(MM) $(HLIB) $(HOST32) $(UNIT32))
 	@echo "  LD      $@"
-	$(Q)$(CC) -m32 $(SAN) -o $@ $^ -lpthread
+	$(Q)$(CC) -m32 -no-pie $(SAN) $(WRAP) -o $@ $^ -lpthread
 
 $(B)/h32/mm/%.o $(B)/h32/lib/%.o: H32FLAGS += $(CORE)
+$(B)/h32/host/lockdep.o: H32FLAGS += -foptimize-sibling-calls
 # unit.h compares pointers as 64-bit numbers
 $(B)/h32/test/%.o: H32FLAGS += -Wno-pointer-to-int-cast -Wno-int-to-pointer-cast
 $(B)/h32/%.o: %.c
@@ -166,7 +204,7 @@ run: packages-run
 	@scripts/demo.sh
 
 test: packages-test
-	@$(MAKE) --no-print-directory all user $(B)/unit $(B)/unit32
+	@$(MAKE) --no-print-directory all user $(B)/unit $(B)/unit32 $(B)/unit-tsan $(B)/unit-sched
 	@B=$(B) test/run.sh
 
 doc/events.md: mm/trace/events.def scripts/events.sh

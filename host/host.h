@@ -18,6 +18,12 @@
 struct mm_struct;
 struct host_machine;
 
+/*
+ * A machine that is broken on purpose, to show that a test would notice (test/unit/host/mutants_test.c): a flush that
+ * leaves the other CPUs' translations, a lock of one class that does not lock, a wake-up that is lost.
+ */
+enum host_mutant { MUTANT_NONE, MUTANT_LOCAL_FLUSH, MUTANT_NO_LOCK, MUTANT_LOST_WAKE_UP };
+
 struct host_config {
 	uint64_t ram;        /* bytes, from physical address 0; page 0 is reserved */
 	uint64_t hole_start; /* [hole_start, hole_end) is no memory; 0, 0: no hole */
@@ -25,10 +31,14 @@ struct host_config {
 	unsigned cpus;   /* default 1, at most QUIRE_MAX_CPUS */
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
-	const char
-	        *boot_words; /* as on a kernel's command line; must last as long as the machine */
-	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
+	uint64_t trace_size;        /* bytes of trace rings at the top of memory; 0: none */
+	const char *boot_words; /* as on a kernel's command line; must last as long as the machine */
 	struct frame_config frames; /* nodes, ZONE_MOVABLE, grouping */
+	bool watch_locks;           /* lock order, sleeping under spin locks, interrupts: host/lockdep.c */
+	void (*interrupt)(void);    /* runs as an interrupt, now here, now there; NULL: none */
+	uint64_t schedule; /* not 0: a deterministic machine, which does the same again for the same number */
+	enum host_mutant mutant;
+	const char *mutant_lock; /* MUTANT_NO_LOCK: class whose name contains this */
 };
 
 /* Make and start a machine (mm_init done); the calling thread becomes its CPU 0. NULL: no memory in the process. */
@@ -36,6 +46,9 @@ struct host_machine *host_create(const struct host_config *config);
 
 /* The calling thread leaves the machine; all its memory goes. No other thread is in it. */
 void host_destroy(struct host_machine *h);
+
+/* False under the thread sanitizer, which does not understand fibres: host_config.schedule is not for it. */
+bool host_can_schedule(void);
 
 /* Start a thread as CPU `cpu` that runs fn(arg); host_join waits for it. */
 struct host_task;

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "host/internal.h"
+#include "host/schedule.h"
 
 #include <quire/kva.h>
 #include <quire/slab.h>
@@ -17,7 +18,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-_Thread_local struct host_thread_state host;
+/* A thread that is in no machine. */
+static _Atomic uint64_t no_calls;
+#define HOST_NOWHERE               \
+	{                          \
+		.calls = &no_calls \
+	}
+_Thread_local struct host_thread_state host = HOST_NOWHERE;
+
+static void be_nowhere(void)
+{
+	host = (struct host_thread_state)HOST_NOWHERE;
+}
 
 static void *map_anonymous(size_t size, int prot)
 {
@@ -74,6 +86,8 @@ static void free_machine(struct host_machine *h)
 {
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
 		free(h->machine.cpu[i]);
+	if (h->schedule)
+		schedule_free(h->schedule);
 	host_unmap_layout(h);
 	if (h->mem_map)
 		munmap(h->mem_map, h->mem_map_size);
@@ -82,7 +96,7 @@ static void free_machine(struct host_machine *h)
 	free(h);
 }
 
-void host_enter(struct host_machine *h, unsigned cpu)
+void host_be(struct host_machine *h, unsigned cpu, struct thread *self)
 {
 	host = (struct host_thread_state){
 	        .machine = &h->machine,
@@ -92,47 +106,84 @@ void host_enter(struct host_machine *h, unsigned cpu)
 	        .cpu = cpu,
 	        .cpu_line = cpu * CACHELINE,
 	        .mmu_levels = h->levels,
-	        .self = host_thread_self(),
+	        .watch = h->watch,
+	        .calls = &h->call.wanted,
+	        .self = self,
 	};
 }
 
-struct host_machine *host_create(const struct host_config *config)
+void host_enter(struct host_machine *h, unsigned cpu)
 {
-	struct host_machine *h = aligned_alloc(alignof(struct host_machine), sizeof(*h));
+	host_cpu_release();
+	if (h->schedule) {
+		schedule_enter(h->schedule, cpu);
+		return;
+	}
+	host_cpu_take(h, cpu);
+	host_be(h, cpu, host_thread_self());
+	host.self->nr_held = 0; /* what a test that jumped out of a panic had */
+}
+
+static void configure(struct host_machine *h, const struct host_config *config)
+{
 	uint64_t hole = config->hole_end - config->hole_start;
 
-	if (!h)
-		return NULL;
-	memset(h, 0, sizeof(*h));
 	h->fd = -1;
 	h->phys_size = PAGE_ALIGN(config->ram + hole);
 	h->levels = config->levels ? config->levels : 4;
-	h->machine.config = config->frames;
-	if (!map_memory(h) || !make_cpus(h, config->cpus ? config->cpus : 1))
-		goto fail;
-	host_enter(h, 0);
-	h->machine.seed = config->seed;
 	h->boot_words = config->boot_words;
+	h->machine.config = config->frames;
+	h->machine.seed = config->seed;
+	h->interrupt = config->interrupt;
+	h->mutant = config->mutant;
+	h->mutant_lock = config->mutant_lock;
+	h->watch = (uint8_t)((config->watch_locks ? HOST_WATCH_LOCKS : 0) |
+	                     (config->schedule ? HOST_WATCH_SCHEDULE : 0) |
+	                     (config->interrupt ? HOST_WATCH_TIMER : 0));
+	host_cpu_init(h);
+}
+
+static bool start_machine(struct host_machine *h, const struct host_config *config)
+{
 	if (!describe_memory(config, h))
-		goto fail;
+		return false;
 	mm_init();
 	if (host_mmu_init(h) != 0)
-		goto fail;
+		return false;
 	kva_init((vaddr_t)(uintptr_t)h->kva, (vaddr_t)(uintptr_t)h->kva + h->kva_size);
 	host_start_highmem(h);
 	if (config->trace_size)
 		trace_init(PHYS(h->ram_size - config->trace_size), config->trace_size);
 	slab_flush_all(); /* arrays that were opened before tracing was on */
-	return h;
+	return true;
+}
+
+struct host_machine *host_create(const struct host_config *config)
+{
+	struct host_machine *h = aligned_alloc(alignof(struct host_machine), sizeof(*h));
+
+	if (!h)
+		return NULL;
+	memset(h, 0, sizeof(*h));
+	configure(h, config);
+	if (!map_memory(h) || !make_cpus(h, config->cpus ? config->cpus : 1))
+		goto fail;
+	if (config->schedule && !(h->schedule = schedule_new(h, config->schedule)))
+		goto fail;
+	host_enter(h, 0);
+	if (start_machine(h, config))
+		return h;
+	host_cpu_release();
 fail:
-	host = (struct host_thread_state){0};
+	be_nowhere();
 	free_machine(h);
 	return NULL;
 }
 
 void host_destroy(struct host_machine *h)
 {
-	host = (struct host_thread_state){0};
+	host_cpu_release();
+	be_nowhere();
 	free_machine(h);
 }
 
@@ -143,6 +194,7 @@ struct host_machine *host_of(struct machine *m)
 
 struct host_task {
 	pthread_t thread;
+	struct fibre *fibre; /* on a deterministic machine, instead */
 	struct host_machine *h;
 	unsigned cpu;
 	void (*fn)(void *);
@@ -155,6 +207,7 @@ static void *task_main(void *arg)
 
 	host_enter(task->h, task->cpu);
 	task->fn(task->arg);
+	host_cpu_release();
 	return NULL;
 }
 
@@ -165,15 +218,27 @@ struct host_task *host_run_on(struct host_machine *h, unsigned cpu, void (*fn)(v
 	if (!task)
 		return NULL;
 	*task = (struct host_task){.h = h, .cpu = cpu, .fn = fn, .arg = arg};
-	if (pthread_create(&task->thread, NULL, task_main, task) != 0) {
+	if (h->schedule ? !(task->fibre = schedule_start(h->schedule, cpu, fn, arg))
+	                : pthread_create(&task->thread, NULL, task_main, task) != 0) {
 		free(task);
 		return NULL;
 	}
+	if (task->fibre)
+		schedule_keep(task->fibre, task);
 	return task;
 }
 
+/* Others may be this CPU meanwhile. */
 void host_join(struct host_task *task)
 {
+	bool had;
+
+	if (task->fibre) {
+		schedule_join(task->fibre);
+		return;
+	}
+	had = host_cpu_idle();
 	pthread_join(task->thread, NULL);
+	host_cpu_busy(had);
 	free(task);
 }

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "host/internal.h"
+#include "host/schedule.h"
 #include "lib/words.h"
 
 #include <quire/errno.h>
@@ -13,13 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-struct thread {
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool permit;
-	bool kill;
-};
 
 bool host_log_to_stderr;
 _Thread_local void (*host_log_hook)(const char *line);
@@ -63,6 +57,8 @@ void port_panic(const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);
+	if (machine() && this_host()->schedule)
+		schedule_panic(this_host()->schedule, message);
 	if (host_panic_hook)
 		host_panic_hook(message);
 	fprintf(stderr, "panic: %s\n", message);
@@ -92,10 +88,17 @@ int64_t port_boot_param(const char *key, char *buf, size_t size)
 	return words ? word_value(words, key, buf, size) : -ENOENT;
 }
 
+static struct schedule *schedule(void)
+{
+	return host.machine ? this_host()->schedule : NULL;
+}
+
 uint64_t port_now_ns(void)
 {
 	struct timespec now;
 
+	if (schedule())
+		return schedule_now(schedule());
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
@@ -105,33 +108,49 @@ struct thread *port_self(void)
 	return host.self;
 }
 
-void port_block(void)
+/* Until the permit is there or, if there is one, the time has come. The CPU is others' meanwhile. */
+static void wait_for_permit(struct thread *t, const struct timespec *until)
 {
-	struct thread *t = host.self;
+	bool had = host_cpu_idle();
 
 	pthread_mutex_lock(&t->lock);
 	while (!t->permit)
-		pthread_cond_wait(&t->wake, &t->lock);
+		if (!until)
+			pthread_cond_wait(&t->wake, &t->lock);
+		else if (pthread_cond_timedwait(&t->wake, &t->lock, until) == ETIMEDOUT)
+			break;
 	t->permit = false;
 	pthread_mutex_unlock(&t->lock);
+	host_cpu_busy(had);
+}
+
+void port_block(void)
+{
+	host_may_sleep("port_block");
+	if (schedule())
+		schedule_block(schedule(), UINT64_MAX);
+	else
+		wait_for_permit(host.self, NULL);
 }
 
 void port_block_until(uint64_t deadline_ns)
 {
 	struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
 	                         .tv_nsec = (long)(deadline_ns % 1000000000u)};
-	struct thread *t = host.self;
 
-	pthread_mutex_lock(&t->lock);
-	while (!t->permit)
-		if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT)
-			break;
-	t->permit = false;
-	pthread_mutex_unlock(&t->lock);
+	host_may_sleep("port_block_until");
+	if (schedule())
+		schedule_block(schedule(), deadline_ns);
+	else
+		wait_for_permit(host.self, &until);
 }
 
 void port_unblock(struct thread *t)
 {
+	if (t->fibre) {
+		schedule_unblock(t->fibre);
+		return;
+	}
 	pthread_mutex_lock(&t->lock);
 	t->permit = true;
 	pthread_cond_signal(&t->wake);
@@ -145,11 +164,21 @@ bool port_fatal_signal_pending(void)
 
 void port_cond_resched(void)
 {
+	bool had;
+
+	host_may_sleep("port_cond_resched");
+	if (schedule()) {
+		schedule_yield(schedule());
+		return;
+	}
+	had = host_cpu_idle();
 	sched_yield();
+	host_cpu_busy(had);
 }
 
 struct kthread_start {
-	struct host_thread_state state;
+	struct host_machine *h;
+	unsigned cpu;
 	void (*run)(void *arg);
 	void *arg;
 };
@@ -159,44 +188,29 @@ static void *kthread_main(void *arg)
 	struct kthread_start start = *(struct kthread_start *)arg;
 
 	free(arg);
-	host = start.state;
-	host.self = host_thread_self();
+	host_enter(start.h, start.cpu);
 	start.run(start.arg);
+	host_cpu_release();
 	return NULL;
 }
 
-/* The new thread shares the CPU of its maker, who must leave mm/ to it (as two threads of one CPU do). */
+/* The new thread is one of its maker's CPU: it runs when that one waits. */
 int port_kthread_start(const char *name, void (*run)(void *arg), void *arg)
 {
-	struct kthread_start *start = malloc(sizeof(*start));
+	struct kthread_start *start;
 	pthread_t thread;
 
 	(void)name;
+	if (schedule())
+		return schedule_start(schedule(), cpu_id(), run, arg) ? 0 : -ENOMEM;
+	start = malloc(sizeof(*start));
 	if (!start)
 		return -ENOMEM;
-	*start = (struct kthread_start){.state = host, .run = run, .arg = arg};
+	*start = (struct kthread_start){.h = this_host(), .cpu = cpu_id(), .run = run, .arg = arg};
 	if (pthread_create(&thread, NULL, kthread_main, start) != 0) {
 		free(start);
 		return -ENOMEM;
 	}
 	pthread_detach(thread);
 	return 0;
-}
-
-/*
- * There are no interrupts to send: fn runs here once for each CPU with that CPU's identity. Right
- * only while the other CPUs are outside of mm/, which the callers' contract on this host asks for.
- */
-void port_call_cpus(uint64_t mask, void (*fn)(void *arg), void *arg)
-{
-	struct host_thread_state saved = host;
-
-	for (unsigned i = 0; i < saved.machine->nr_cpus; i++) {
-		if (!(mask >> i & 1))
-			continue;
-		host_enter(host_of(saved.machine), i);
-		host.self = saved.self;
-		fn(arg);
-	}
-	host = saved;
 }

@@ -18,11 +18,6 @@
 
 #include <sys/mman.h>
 
-static struct host_machine *this_host(void)
-{
-	return host_of(machine());
-}
-
 /* --- the tree ------------------------------------------------------------------------------------ */
 
 static pte_t *table_entry(pfn_t table, vaddr_t va, unsigned level)
@@ -136,12 +131,16 @@ static bool try_access(struct mm_struct *mm, vaddr_t va, unsigned access, void *
 	pte_t e;
 	bool done;
 
+	host_point();
 	atomic_fetch_or(&mm->space.cpus, 1ull << cpu_id());
 	pthread_mutex_lock(&tlb->lock);
 	done = translate_locked(tlb, &mm->space, va, access, &e);
 	if (done && len) {
 		phys_t at = PHYS(pfn_to_phys(pte_pfn(e)).a + va % PAGE_SIZE);
 
+		if (unlikely(!page_count(pfn_to_page(pte_pfn(e)))))
+			port_panic("CPU %u uses a translation of %#lx to frame %#x, which is free",
+			           cpu_id(), (unsigned long)va, pte_pfn(e).n);
 		if (access & FAULT_WRITE)
 			host_phys_write(this_host(), at, buf, len);
 		else
@@ -252,8 +251,10 @@ void mmu_flush_range(struct mmu_space *s, vaddr_t start, vaddr_t end)
 	for (unsigned i = 0; i < machine()->nr_cpus; i++) {
 		if (!(cpus >> i & 1))
 			continue;
+		host_point();
 		remote |= i != cpu_id();
-		tlb_drop(&this_host()->tlb[i], s, start, end);
+		if (i == cpu_id() || this_host()->mutant != MUTANT_LOCAL_FLUSH)
+			tlb_drop(&this_host()->tlb[i], s, start, end);
 	}
 	if (remote)
 		count(TLB_REMOTE_FLUSH);

@@ -35,13 +35,17 @@ suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
 for slab in slab slob; do
 	suite "unit tests, hosted, slab=$slab" timeout 900 "$B/unit" --boot slab=$slab
 done
+suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
+suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache
+suite 'CPUs by many schedules, a step at every access' timeout 900 "$B/unit-sched" host/
 suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
+suite 'soak of 5 s on 4 CPUs, in the kernel' timeout 300 ./quire run --mem 48M --cpus 4 --kernel "$B/quire-test.elf" \
+	--selftest=soak --set soak_seconds=5
 suite 'kernel addresses, 4 CPUs' timeout 300 ./quire run --mem 256M --cpus 4 --kernel "$B/quire-test.elf" --selftest=kva
 for slab in slab slob; do
 	suite "unit tests of objects, in the kernel, slab=$slab" timeout 600 ./quire run --mem 256M --slab $slab \
 		--kernel "$B/quire-test.elf" --selftest=mm/slab
 done
-suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
 suite 'frames, in a kernel of two nodes' timeout 600 ./quire run --mem 256M --cpus 2 --set numa=fake=2 \
 	--set movablecore=25% --kernel "$B/quire-test.elf" --selftest=mm/frame
 for t in test/cmd/*.sh; do

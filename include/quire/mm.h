@@ -113,7 +113,8 @@ struct vm_area_struct {
 	pgprot_t vm_page_prot;       /* (m) what a private, clean page gets: never writable if copy-on-write */
 	uint64_t vm_pgoff;           /* (m) page number at vm_start: in the file, or address >> PAGE_SHIFT when made */
 	struct vm_file *vm_file;     /* (m) NULL: anonymous */
-	struct anon_vma *anon_vma;   /* (m) + page-table lock for the first set under mmap_lock read */
+	/* (m), but the first is set under page_table_lock and mmap_lock for reading: seen by an acquire load. */
+	struct anon_vma *_Atomic anon_vma;
 	struct vm_area_struct *vm_prev, *vm_next; /* (m) */
 	struct list_head anon_vma_chain;          /* (m) */
 	struct interval_tree_node i_mmap_node;         /* mapping->i_mmap_rwsem */

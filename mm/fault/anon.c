@@ -33,7 +33,7 @@ enum fault_result do_anonymous_page(struct vm_fault *vmf)
 
 	if (!(vmf->access & FAULT_WRITE))
 		return map_zero_page(vmf);
-	if (unlikely(!READ_ONCE(vma->anon_vma) && anon_vma_prepare(vma)))
+	if (unlikely(!vma_anon_vma(vma) && anon_vma_prepare(vma)))
 		return FAULT_NOMEM;
 	page = alloc_user_page(true);
 	if (unlikely(!page))

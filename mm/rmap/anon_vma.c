@@ -27,6 +27,7 @@
 #include <quire/errno.h>
 #include "lib/hash.h"
 #include "mm/rmap/anon_vma.h"
+#include "mm/rmap/rmap.h"
 #include "mm/space/space.h"
 
 static spinlock_t *anon_vma_free_lock(const struct anon_vma *anon_vma)
@@ -95,6 +96,12 @@ static void avc_free(struct anon_vma_chain *avc)
 	kmem_cache_free(space_state()->avc_cache, avc);
 }
 
+/* What it points to is complete: a fault may look at once. */
+static void set_anon_vma(struct vm_area_struct *vma, struct anon_vma *anon_vma)
+{
+	atomic_store_explicit(&vma->anon_vma, anon_vma, memory_order_release);
+}
+
 /* Root locked for writing. */
 static void avc_link(struct vm_area_struct *vma, struct anon_vma_chain *avc,
                      struct anon_vma *anon_vma)
@@ -119,7 +126,7 @@ static struct anon_vma *find_mergeable_anon_vma(struct vm_area_struct *vma)
 	struct vm_area_struct *near[2] = {vma->vm_prev, vma->vm_next};
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct anon_vma *anon_vma = near[i] ? READ_ONCE(near[i]->anon_vma) : NULL;
+		struct anon_vma *anon_vma = near[i] ? vma_anon_vma(near[i]) : NULL;
 
 		if (anon_vma && list_is_singular(&near[i]->anon_vma_chain) &&
 		    (i ? anon_vma_compatible(vma, near[i]) : anon_vma_compatible(near[i], vma)))
@@ -137,7 +144,7 @@ int anon_vma_prepare(struct vm_area_struct *vma)
 	struct anon_vma *anon_vma, *fresh = NULL;
 	struct anon_vma_chain *avc;
 
-	if (likely(READ_ONCE(vma->anon_vma)))
+	if (likely(vma_anon_vma(vma)))
 		return 0;
 	avc = avc_alloc();
 	if (!avc)
@@ -154,7 +161,7 @@ int anon_vma_prepare(struct vm_area_struct *vma)
 	if (!vma->anon_vma) {
 		avc_link(vma, avc, anon_vma);
 		anon_vma->num_active_vmas++;
-		WRITE_ONCE(vma->anon_vma, anon_vma);
+		set_anon_vma(vma, anon_vma);
 		avc = NULL;
 		fresh = NULL;
 	}
@@ -199,7 +206,7 @@ static int clone_chains(struct vm_area_struct *dst, struct vm_area_struct *src, 
 		list_del(&avc->same_vma);
 		avc_link(dst, avc, pavc->anon_vma);
 		if (reuse && !dst->anon_vma && anon_vma_reusable(pavc->anon_vma))
-			dst->anon_vma = pavc->anon_vma;
+			set_anon_vma(dst, pavc->anon_vma);
 	}
 	if (dst->anon_vma)
 		dst->anon_vma->num_active_vmas++;
@@ -218,10 +225,10 @@ int anon_vma_clone(struct vm_area_struct *dst, struct vm_area_struct *src)
 
 	if (!src->anon_vma)
 		return 0;
-	dst->anon_vma = src->anon_vma;
+	set_anon_vma(dst, src->anon_vma);
 	err = clone_chains(dst, src, false);
 	if (err)
-		dst->anon_vma = NULL;
+		set_anon_vma(dst, NULL);
 	return err;
 }
 
@@ -232,7 +239,7 @@ int anon_vma_fork(struct vm_area_struct *vma, struct vm_area_struct *pvma)
 
 	if (!pvma->anon_vma)
 		return 0;
-	vma->anon_vma = NULL;
+	set_anon_vma(vma, NULL);
 	if (clone_chains(vma, pvma, true))
 		return -ENOMEM;
 	if (vma->anon_vma)
@@ -245,7 +252,7 @@ int anon_vma_fork(struct vm_area_struct *vma, struct vm_area_struct *pvma)
 		goto no_avc;
 	anon_vma_lock_write(anon_vma);
 	avc_link(vma, avc, anon_vma);
-	vma->anon_vma = anon_vma;
+	set_anon_vma(vma, anon_vma);
 	anon_vma->num_active_vmas = 1;
 	anon_vma->parent->num_children++;
 	anon_vma_unlock_write(anon_vma);
@@ -286,7 +293,7 @@ void unlink_anon_vmas(struct vm_area_struct *vma)
 		anon_vma->parent->num_children--;
 	}
 	up_write(&root->rwsem);
-	vma->anon_vma = NULL;
+	set_anon_vma(vma, NULL);
 	list_for_each_entry_safe(avc, next, &vma->anon_vma_chain, same_vma) {
 		list_del(&avc->same_vma);
 		if (avc->anon_vma)

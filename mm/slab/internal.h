@@ -67,7 +67,8 @@ struct slab_node {
 
 	/* SLAB, all (lock). */
 	struct page_list full, free;
-	struct shared_array *shared; /* NULL: none */
+	_Atomic(struct shared_array *)
+	        shared; /* NULL: none. Looked at without the lock to see whether one is missing */
 	uint64_t free_objects;       /* in the slabs */
 };
 

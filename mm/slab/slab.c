@@ -317,14 +317,15 @@ static void make_shared(struct kmem_cache *s, struct slab_node *n)
 	void *block;
 	irq_state_t irq;
 
-	if (n->shared || !arrays || slab_state()->closing || machine()->careful ||
+	if (atomic_load_explicit(&n->shared, memory_order_relaxed) || !arrays ||
+	    slab_state()->closing || machine()->careful ||
 	    !get(arrays, 0, GFP_NOWAIT | __GFP_NOWARN, 1, &block))
 		return;
 	shared = block;
 	*shared = (struct shared_array){.limit = MIN(2u * s->limit, SHARED_ARRAY)};
 	irq = spin_lock_irqsave(&n->lock);
 	if (!n->shared) {
-		n->shared = shared;
+		atomic_store_explicit(&n->shared, shared, memory_order_relaxed);
 		block = NULL;
 	}
 	spin_unlock_irqrestore(&n->lock, irq);
@@ -373,7 +374,7 @@ static void flush_shared(struct kmem_cache *s, struct slab_node *n)
 	struct shared_array *shared = n->shared;
 	void *block = shared;
 
-	n->shared = NULL;
+	atomic_store_explicit(&n->shared, NULL, memory_order_relaxed);
 	spin_unlock_irqrestore(&n->lock, irq);
 	if (!shared)
 		return;

@@ -233,21 +233,28 @@ static void *take_block(unsigned class, const struct slob_want *w)
 	return block;
 }
 
-/* A new page, all free, at the front of its list. */
-static bool add_page(unsigned class, gfp_t gfp)
+/*
+ * The first block of a new page, which has room for whatever is not a block of frames. Page and block in one step: an
+ * empty page on a list would stay there if its maker found room in another one's.
+ */
+static void *take_new_block(unsigned class, const struct slob_want *w, gfp_t gfp)
 {
 	struct slab_state *st = slab_state();
 	struct page *page = slab_new_pages(st->slob, gfp);
+	struct slob_place place;
+	void *block = NULL;
 	irq_state_t irq;
 
 	if (!page)
-		return false;
+		return NULL;
 	*block_at(page, 0) = (struct slob_block){.units = PAGE_UNITS, .next = NO_UNIT};
 	irq = spin_lock_irqsave(&st->slob_lock);
 	word_set(page, class, 0, PAGE_UNITS);
 	page_list_add(&st->slob_free[class], page);
+	if (fit_in_page(page, w, false, &place))
+		block = cut(st, &place, w->units);
 	spin_unlock_irqrestore(&st->slob_lock, irq);
-	return true;
+	return block;
 }
 
 /* --- giving back --------------------------------------------------------------------------------------------- */
@@ -344,11 +351,12 @@ static void *from_block(struct kmem_cache *s, size_t size, gfp_t gfp)
 	                         .align = power ? (unsigned)MAX(size, s->align) : s->align,
 	                         .header = (unsigned)(header + s->red_left)};
 	unsigned class = size_class(slot);
-	char *block;
+	char *block = take_block(class, &want);
 
-	while (!(block = take_block(class, &want)))
-		if (!add_page(class, gfp))
-			return NULL;
+	if (!block)
+		block = take_new_block(class, &want, gfp);
+	if (!block)
+		return NULL;
 	if (header)
 		set_header(s, (struct slob_header *)block, size);
 	return block + want.header;

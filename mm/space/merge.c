@@ -103,11 +103,23 @@ void vma_resize(struct vm_area_struct *vma, vaddr_t start, vaddr_t end)
 		vma->vm_mm->highest_vm_end = end;
 }
 
-/* Take a vanished area away; its neighbour has its pages and at least its anon_vmas. */
+/*
+ * Geometry locked. Nothing is left of an area whose neighbour takes all: it leaves the file's tree, and a walk that
+ * still meets it in the chains of an anon_vma passes by. Or entries would be found twice, once in each.
+ */
+static void set_nothing(struct vm_area_struct *vma, vaddr_t addr)
+{
+	if (vma->vm_file)
+		interval_tree_remove(&vma->i_mmap_node, &vma->vm_file->f_mapping->i_mmap);
+	vma->vm_start = vma->vm_end = addr;
+}
+
+/* Take an area away that is nothing any more; its neighbour has its pages and at least its anon_vmas. */
 static void absorb(struct vm_area_struct *vma)
 {
 	vma_erase(vma->vm_mm, vma);
-	vma_unlink_file(vma);
+	if (vma->vm_file && (vma->vm_flags & VM_SHARED))
+		atomic_fetch_sub(&vma->vm_file->f_mapping->i_mmap_writable, 1);
 	vma_free(vma);
 	count(VMA_MERGE);
 }
@@ -126,15 +138,16 @@ static int shift_boundary(struct vm_area_struct *left, struct vm_area_struct *ri
 	if (giver->anon_vma && !taker->anon_vma && anon_vma_clone(taker, giver))
 		return -ENOMEM;
 	lock_geometry(taker->vm_file, taker->anon_vma);
-	if (left_grows) {
+	if (left_grows)
 		set_range(left, left->vm_start, addr);
-		if (!vanishes)
-			set_range(right, addr, right->vm_end);
-	} else {
+	else
 		set_range(right, addr, right->vm_end);
-		if (!vanishes)
-			set_range(left, left->vm_start, addr);
-	}
+	if (vanishes)
+		set_nothing(giver, addr);
+	else if (left_grows)
+		set_range(right, addr, right->vm_end);
+	else
+		set_range(left, left->vm_start, addr);
 	unlock_geometry(taker->vm_file, taker->anon_vma);
 	if (vanishes)
 		absorb(giver);
@@ -175,7 +188,8 @@ int split_vma(struct mm_struct *mm, struct vm_area_struct *vma, vaddr_t addr)
 	tail = vma_dup(vma);
 	if (!tail)
 		return -ENOMEM;
-	tail->vm_start = addr; /* before a walk can find it */
+	/* Nothing yet: a walk that finds it in the chains must not visit the entries twice. */
+	tail->vm_start = tail->vm_end = addr;
 	tail->vm_pgoff = linear_page_index(vma, addr);
 	if (anon_vma_clone(tail, vma))
 		goto no_anon_vma;

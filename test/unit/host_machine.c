@@ -32,11 +32,14 @@ const char *unit_before(const struct unit_test *test)
 {
 	if (!wants_machine(test))
 		return NULL;
-	the_host = host_create(&(struct host_config){.ram = have_highmem() ? 1152 << 20 : 64 << 20,
-	                                             .cpus = 2,
-	                                             .seed = unit_seed(),
-	                                             .trace_size = 1 << 20,
-	                                             .boot_words = unit_boot_words});
+	the_host = host_create(
+	        &(struct host_config){.ram = have_highmem() ? 1152 << 20 : 64 << 20,
+	                              .cpus = 2,
+	                              .seed = unit_seed(),
+	                              .trace_size = 1 << 20,
+	                              .boot_words = unit_boot_words,
+	                              .watch_locks = true,
+	                              .schedule = host_can_schedule() ? unit_schedule() : 0});
 	if (!the_host)
 		return "no hosted machine";
 	/* Tracing closes the shortest ways of allocation: half of the tests go without. */

@@ -1,6 +1,10 @@
 /*
- * main_host.c - the unit tests as a program:  unit [-v] [--seed N] [--boot WORDS] [--list] [FILTER...]
+ * main_host.c - the unit tests as a program:
  *
+ *     unit [-v] [--seed N] [--schedule N] [--long] [--boot WORDS] [--list] [FILTER...]
+ *
+ * --long: random tests do a hundred times as much. --schedule N: each test on a deterministic machine, by schedule N,
+ * and those that search through schedules try this one only.
  * --boot: words for the tests' machines, as on a kernel's command line: --boot 'slab=slob slob_fit=best'.
  * A test runs if its name contains one of the filters. Exit status: 0 all passed, 1 some failed,
  * 2 bad arguments or no such test. A test that dies (signal, sanitizer) is named before the end.
@@ -10,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "host/schedule.h"
 #include "test/unit/unit.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -35,8 +40,8 @@ static void say_who_died(void)
 	if (!test || said)
 		return;
 	said = true;
-	n = format_cut(text, sizeof(text), "FAIL %s: %s: died (--seed %llu)\n", test->file,
-	               test->name, (unsigned long long)options.seed);
+	n = format_cut(text, sizeof(text), "FAIL %s: %s: died (--seed %llu) %s\n", test->file,
+	               test->name, (unsigned long long)options.seed, schedule_place());
 	if (write(STDOUT_FILENO, text, n) < 0)
 		_exit(1);
 }
@@ -75,19 +80,22 @@ static void catch_deaths(void)
 
 static NORETURN void bad_argument(const char *what, const char *argument)
 {
-	fprintf(stderr, "unit: %s%s: use unit [-v] [--seed N] [--boot WORDS] [--list] [FILTER...]\n", what,
-	        argument);
+	fprintf(stderr,
+	        "unit: %s%s: use unit [-v] [--seed N] [--schedule N] [--long] [--boot WORDS] [--list] [FILTER...]\n",
+	        what, argument);
 	exit(2);
 }
 
-static void parse_seed(const char *text)
+static uint64_t parse_number(const char *option, const char *text)
 {
 	const char *end = NULL;
+	uint64_t n;
 
 	if (!text)
-		bad_argument("--seed needs a number", "");
-	if (parse_u64(text, 0, &end, &options.seed) || *end)
-		bad_argument("not a seed: ", text);
+		bad_argument(option, " needs a number");
+	if (parse_u64(text, 0, &end, &n) || *end)
+		bad_argument("not a number: ", text);
+	return n;
 }
 
 /* Filters join into one, with commas between. */
@@ -120,7 +128,11 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--list"))
 			list = true;
 		else if (!strcmp(argv[i], "--seed"))
-			parse_seed(argv[++i]);
+			options.seed = parse_number("--seed", argv[++i]);
+		else if (!strcmp(argv[i], "--schedule"))
+			options.schedule = parse_number("--schedule", argv[++i]);
+		else if (!strcmp(argv[i], "--long"))
+			options.thorough = true;
 		else if (!strcmp(argv[i], "--boot") && argv[i + 1])
 			unit_boot_words = argv[++i];
 		else if (argv[i][0] == '-')

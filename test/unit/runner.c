@@ -42,6 +42,26 @@ struct random *unit_random(void)
 	return &state.random;
 }
 
+bool unit_thorough(void)
+{
+	return state.options && state.options->thorough;
+}
+
+uint64_t unit_scale(uint64_t n)
+{
+	return unit_thorough() ? n * 100 : n;
+}
+
+uint64_t unit_schedule(void)
+{
+	return state.options ? state.options->schedule : 0;
+}
+
+bool unit_verbose(void)
+{
+	return state.options && state.options->verbose;
+}
+
 bool unit_failed(void)
 {
 	return atomic_load(&state.failures) != 0;

@@ -54,6 +54,8 @@ struct unit_options {
 	        *filter; /* comma-separated words, one of which the name must contain; NULL: all */
 	uint64_t seed;
 	bool verbose; /* a line for each test, not only for failures */
+	bool thorough; /* random tests do a hundred times as much: unit_scale() */
+	uint64_t schedule; /* not 0: hosted machines run by this schedule alone (host/schedule.h) */
 };
 
 struct unit_result {
@@ -78,6 +80,13 @@ const struct unit_test *unit_current(void);
  */
 uint64_t unit_seed(void);
 struct random *unit_random(void);
+
+/* n, or as many as a thorough run deserves. */
+uint64_t unit_scale(uint64_t n);
+
+uint64_t unit_schedule(void);
+bool unit_verbose(void);
+bool unit_thorough(void);
 
 /* Has the running test failed? */
 bool unit_failed(void);

@@ -46,16 +46,22 @@ static void on_all(void (*fn)(void *))
 }
 
 /* A machine of four CPUs, besides the one that the runner has given to the test. */
-static void with_machine(void (*test)(void))
+static void with_words(const char *boot_words, void (*test)(void))
 {
 	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
 
-	own = host_create(&(struct host_config){.ram = 32 << 20, .cpus = CPUS, .seed = unit_seed(), .boot_words = unit_boot_words});
+	own = host_create(&(struct host_config){
+	        .ram = 32 << 20, .cpus = CPUS, .seed = unit_seed(), .boot_words = boot_words});
 	CHECK(own);
 	test();
 	host_destroy(own);
 	if (outer)
 		host_enter(outer, 0);
+}
+
+static void with_machine(void (*test)(void))
+{
+	with_words(unit_boot_words, test);
 }
 
 /* --- frames: each carries the number of its slot while nobody else may own it ------------------------ */
@@ -150,6 +156,8 @@ static void check_objects(void)
 UNIT_TEST(objects_from_all_cpus)
 {
 	CHECK_CALL(with_machine(check_objects));
+	CHECK_CALL(with_words("slab=slab", check_objects));
+	CHECK_CALL(with_words("slab=slob", check_objects));
 }
 
 /* --- kernel addresses -------------------------------------------------------------------------------- */

@@ -193,7 +193,8 @@ UNIT_TEST(truncation_finds_what_a_fault_mapped_meanwhile)
 	first = find_get_page(&file.mapping, 5);
 	page = find_get_page(&file.mapping, 6);
 	CHECK(first && page);
-	lock_page(first);
+	/* As another thread's: this one may not hold a page's lock and fault (doc/locking.md). */
+	page_set_flag(first, PG_locked);
 	init_completion(&done);
 	CHECK_EQ(port_kthread_start("punch", punch_hole, &done), 0);
 	while (!page_flag(first, PG_waiters))

@@ -69,7 +69,7 @@ struct test_file {
 	struct vm_file file;
 	struct address_space mapping;
 	uint64_t store[TFILE_PAGES];
-	unsigned reads, read_pages, writes;
+	_Atomic unsigned reads, read_pages, writes;
 	uint64_t fail_index; /* reading this page fails */
 };
 

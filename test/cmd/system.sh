@@ -131,6 +131,11 @@ done
 check 'a trace of some length' [ "$(wc -l <"$work/trace1/trace.txt")" -gt 1000 ]
 check 'the same trace twice' cmp -s "$work/trace1/trace.txt" "$work/trace2/trace.txt"
 check 'the same output twice' cmp -s "$work/out1" "$work/out2"
+# --- the log: what machine it is
+quire run --log --cpus 2 --mem 64M -- /bin/true >"$work/out" 2>&1
+for line in 'command line: .*ncpus=2' 'CPU: .* NX WP' 'memory 0x100000-0x[0-9a-f]* RAM' 'smp: 2 CPUs of 2'; do
+	check "--log: $line" grep -q "$line" "$work/out"
+done
 # --- the log, from inside: a record for each read, and EAGAIN at its end
 quire run -- perl -e 'use Fcntl; use Errno; open(W, ">/dev/kmsg") && syswrite(W, "hello log\n"); sysopen(R, "/dev/kmsg", O_RDONLY | O_NONBLOCK) or die;
 	while (sysread(R, $r, 4096)) { $bad++ if $r !~ /^6,\d+,\d+,-;[^\n]*\n\z/; $seen = $1 if $r =~ /;(hello.*)/ } print "$seen ", $bad // 0, $!{EAGAIN} ? " again\n" : " end\n"' >"$work/out" 2>&1

@@ -2,7 +2,6 @@
  * devfs.c - /dev: the memory devices, and the tree that shows all devices.
  */
 #include "fs/internal.h"
-#include "kernel/log.h"
 #include "kernel/random.h"
 #include <quire/mm.h>
 
@@ -118,36 +117,6 @@ static int64_t random_ioctl(struct file *file, unsigned cmd, uint64_t arg)
 	return cmd == RNDGETENTCNT ? put_user_u32(arg, 256) : -ENOTTY;
 }
 
-/* --- kmsg: writes are lines of the log; reads give its text ----------------------------------------------------------- */
-
-static int64_t kmsg_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	char line[512];
-	size_t all = iov_iter_count(from), n = copy_from_iter(line, sizeof(line) - 1, from);
-
-	(void)iocb;
-	if (!n)
-		return all ? -EFAULT : 0;
-	line[n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	port_log("%s", line);
-	return (int64_t)all;
-}
-
-static int64_t kmsg_read(struct kiocb *iocb, struct iov_iter *to)
-{
-	uint64_t pos = (uint64_t)iocb->ki_pos;
-	char buf[512];
-	size_t n = log_read(&pos, buf, MIN(sizeof(buf), iov_iter_count(to)));
-
-	if (!n)
-		return 0;
-	if (copy_to_iter(buf, n, to) < n)
-		return -EFAULT;
-	iocb->ki_pos = (int64_t)pos;
-	return (int64_t)n;
-}
-
 static const struct file_operations null_fops = {
         .read_iter = null_read, .write_iter = null_write, .llseek = null_llseek};
 static const struct file_operations zero_fops = {
@@ -158,7 +127,6 @@ static const struct file_operations random_fops = {.read_iter = random_read,
                                                    .write_iter = random_write,
                                                    .llseek = noop_llseek,
                                                    .ioctl = random_ioctl};
-static const struct file_operations kmsg_fops = {.read_iter = kmsg_read, .write_iter = kmsg_write};
 
 /* --- the tree --------------------------------------------------------------------------------------------------------- */
 

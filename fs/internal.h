@@ -118,7 +118,7 @@ void file_init(void);
 int file_late_init(void);
 void file_shutdown(void);
 struct file *alloc_empty_file(uint32_t flags);
-extern const struct file_operations def_chr_fops, empty_fops;
+extern const struct file_operations def_chr_fops, empty_fops, kmsg_fops;
 int alloc_fd(unsigned from, uint32_t flags);
 int fd_add_from(unsigned from, struct file *file, uint32_t flags); /* F_DUPFD */
 int files_install_at(struct files_struct *files, unsigned fd, struct file *file);

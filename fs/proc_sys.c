@@ -86,17 +86,28 @@ static int boot_id_show(struct seq_file *m, void *unused UNUSED)
 
 /* --- things to write -------------------------------------------------------------------------- */
 
-static int64_t drop_caches_write(struct kiocb *iocb, struct iov_iter *from)
+/* The decimal number in [least, most] that is written, all of it. 0 or a negative errno. */
+static int number_written(struct iov_iter *from, uint64_t least, uint64_t most, uint64_t *value)
 {
-	size_t all = iov_iter_count(from), n = MIN(all, 15u);
+	size_t n = MIN(iov_iter_count(from), 15u);
 	char buf[16] = "";
 	const char *end;
-	uint64_t what;
 
 	if (copy_from_iter(buf, n, from) != n)
 		return -EFAULT;
-	if (parse_u64(buf, 10, &end, &what) || (*end && *end != '\n') || what < 1 || what > 3)
+	if (parse_u64(buf, 10, &end, value) || (*end && *end != '\n'))
 		return -EINVAL;
+	return *value < least || *value > most ? -EINVAL : 0;
+}
+
+static int64_t drop_caches_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	size_t all = iov_iter_count(from);
+	uint64_t what;
+	int err = number_written(from, 1, 3, &what);
+
+	if (err)
+		return err;
 	if (what & 1)
 		(void)fs_drop_pagecache();
 	if (what & 2)
@@ -114,15 +125,12 @@ static const struct file_operations drop_caches_fops = {.write_iter = drop_cache
  */
 static int64_t fail_nth_write(struct kiocb *iocb, struct iov_iter *from)
 {
-	size_t all = iov_iter_count(from), n = MIN(all, 15u);
-	char buf[16] = "";
-	const char *end;
+	size_t all = iov_iter_count(from);
 	uint64_t nth;
+	int err = number_written(from, 0, INT32_MAX, &nth);
 
-	if (copy_from_iter(buf, n, from) != n)
-		return -EFAULT;
-	if (parse_u64(buf, 10, &end, &nth) || (*end && *end != '\n') || nth > INT32_MAX)
-		return -EINVAL;
+	if (err)
+		return err;
 	if (machine()->nr_cpus > 1)
 		return -EBUSY;
 	(void)fault_inject_once((int64_t)nth - 1);

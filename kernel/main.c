@@ -361,7 +361,6 @@ static void set_seed(void)
 
 void kernel_main(void)
 {
-	log_init();
 	set_seed();
 	boot_frame_config();
 	mm_init();

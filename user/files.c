@@ -105,6 +105,13 @@ static void names(void)
 	SAY(link("f", "d"));
 	SAY(link("f", "f2/"));
 	SAY(link("f", "f2"));
+}
+
+/* Of what names() left. */
+static void renames(void)
+{
+	struct stat st;
+
 	SAY((stat("f", &st), (long)st.st_nlink));
 	SAY(rename("f", "f2"));
 	SAY((stat("f", &st), (long)st.st_nlink));
@@ -196,15 +203,11 @@ static void removed_directory(void)
 	SAY(open(".", O_TMPFILE | O_RDONLY, 0644));
 }
 
-static void reading_and_writing(void)
+static void reading_and_writing(int fd, int ro, int wo)
 {
 	struct iovec v[3] = {{buf, 10}, {NULL, 0}, {buf + 10, 10}};
 	struct iovec bad[2] = {{buf, 10}, {nowhere, 10}}, minus[1] = {{buf, (size_t)-1}};
-	int fd, ro, wo, p[2];
 
-	FD(fd = open("f", O_CREAT | O_RDWR | O_TRUNC, 0644));
-	FD(ro = open("f", O_RDONLY));
-	FD(wo = open("f", O_WRONLY | O_APPEND));
 	SAY(write(ro, buf, 1));
 	SAY(read(wo, buf, 1));
 	SAY(write(fd, nowhere, 1));
@@ -222,6 +225,10 @@ static void reading_and_writing(void)
 	SAY(pread(fd, buf, 1, -1));
 	SAY(pread(fd, buf, 1, LLONG_MAX));
 	SAY(pwrite(wo, buf, 4, 0));
+}
+
+static void sizes_and_holes(int fd, int ro)
+{
 	SAY(lseek(fd, 0, SEEK_END));
 	SAY(lseek(fd, -100, SEEK_CUR));
 	SAY(lseek(fd, 1, 77));
@@ -244,6 +251,11 @@ static void reading_and_writing(void)
 	SAY(fallocate(fd, FALLOC_FL_PUNCH_HOLE, 0, 10));
 	SAY(fallocate(fd, 0, 0, 20000));
 	SAY(lseek(fd, 0, SEEK_END));
+}
+
+/* From file to file, and through the pipe that is made here. */
+static void transfers(int fd, int wo, int *p)
+{
 	SAY(copy_file_range(fd, NULL, fd, &(loff_t){10000}, 20000, 0));
 	SAY(copy_file_range(fd, &(loff_t){0}, fd, &(loff_t){30000}, 100, 0));
 	SAY(copy_file_range(fd, &(loff_t){0}, wo, NULL, 100, 0));
@@ -260,6 +272,12 @@ static void reading_and_writing(void)
 	SAY(splice(fd, NULL, fd, NULL, 10, 0));
 	SAY(tee(fd, p[1], 10, 0));
 	SAY(read(p[0], buf, 1000));
+}
+
+static void numbers_and_flags(int fd, int wo, const int *p)
+{
+	struct iovec v[3] = {{buf, 10}, {NULL, 0}, {buf + 10, 10}};
+
 	SAY(fsync(p[0]));
 	SAY(fsync(fd));
 	SAY(readv(fd, v, 3) >= 0);
@@ -280,6 +298,19 @@ static void reading_and_writing(void)
 	SAY(fcntl(p[0], F_SETPIPE_SZ, 0));
 	SAY(ioctl(fd, TIOCGWINSZ, buf));
 	SAY(close_range(10, 5, 0));
+}
+
+static void descriptors(void)
+{
+	int fd, ro, wo, p[2];
+
+	FD(fd = open("f", O_CREAT | O_RDWR | O_TRUNC, 0644));
+	FD(ro = open("f", O_RDONLY));
+	FD(wo = open("f", O_WRONLY | O_APPEND));
+	reading_and_writing(fd, ro, wo);
+	sizes_and_holes(fd, ro);
+	transfers(fd, wo, p);
+	numbers_and_flags(fd, wo, p);
 	shut(p[0]);
 	signal(SIGPIPE, SIG_IGN);
 	SAY(write(p[1], buf, 1));
@@ -630,9 +661,10 @@ static void many(void)
 int main(void)
 {
 	names();
+	renames();
 	symlinks();
 	removed_directory();
-	reading_and_writing();
+	descriptors();
 	paths_of_descriptors();
 	waiting();
 	sockets();

@@ -19,7 +19,7 @@ static inline struct task_struct *get_current(void)
 }
 #define current get_current()
 
-/* Kernel memory map: Linux's, as lecture 001 draws it. */
+/* Kernel memory map: Linux's. */
 #define DIRECT_MAP_START 0xffff888000000000ull /* 64 TB: all physical memory */
 #define VMALLOC_START    0xffffc90000000000ull /* 32 TB */
 #define VMALLOC_END      0xffffe90000000000ull

@@ -8,6 +8,7 @@
  * Source: Xen's docs/misc/pvh.pandoc (hvm_start_info, version 1).
  */
 #include "arch/x86_64/internal.h"
+#include "kernel/log.h"
 #include "lib/string.h"
 #include "lib/words.h"
 #include <quire/errno.h>
@@ -131,6 +132,20 @@ static void reserve_trace(void)
 		reserve(start, start + size);
 }
 
+static void log_identity(const struct hvm_memory *map, uint32_t entries)
+{
+	port_log("boot: Quire, image %#lx-%#lx, archive %#lx-%#lx", boot_info.kernel_start.a,
+	         boot_info.kernel_end.a, boot_info.initrd_start.a, boot_info.initrd_end.a);
+	port_log("boot: command line: %.200s", cmdline);
+	port_log("boot: CPU: %s: NX WP%s%s%s%s", x86.brand, x86.smep ? " SMEP" : "",
+	         x86.smap ? " SMAP" : "", x86.umip ? " UMIP" : "", x86.xcr0 ? " XSAVE" : "");
+	for (uint32_t i = 0; i < entries; i++)
+		if (map[i].size)
+			port_log("boot: memory %#lx-%#lx %s", map[i].addr,
+			         map[i].addr + map[i].size,
+			         map[i].type == E820_RAM ? "RAM" : "reserved");
+}
+
 static void add_memory(const struct hvm_memory *map, uint32_t entries)
 {
 	for (uint32_t i = 0; i < entries; i++) {
@@ -209,6 +224,8 @@ void start_kernel(uint64_t start_info)
 	time_init();
 	if (info->magic != PVH_MAGIC || info->version < 1 || !info->memmap_entries)
 		port_panic("boot: the loader gave no memory map (PVH version 1 is needed)");
+	log_init();
+	log_identity(phys_to_virt(PHYS(info->memmap_paddr)), info->memmap_entries);
 	add_memory(phys_to_virt(PHYS(info->memmap_paddr)), info->memmap_entries);
 	reserve_memory();
 	paging_init();

@@ -196,7 +196,6 @@ void arch_boot_secondary(unsigned cpus)
 	up = atomic_load(&secondary_up);
 	if (up != n)
 		port_panic("smp: %u of %u further CPUs came up", up, n);
-	if (n + 1 < cpus)
-		port_log("smp: %u CPUs of %u asked for", n + 1, cpus);
+	port_log("smp: %u CPUs of %u asked for", n + 1, cpus);
 	drop_boot_memory();
 }

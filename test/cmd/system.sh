@@ -131,6 +131,26 @@ done
 check 'a trace of some length' [ "$(wc -l <"$work/trace1/trace.txt")" -gt 1000 ]
 check 'the same trace twice' cmp -s "$work/trace1/trace.txt" "$work/trace2/trace.txt"
 check 'the same output twice' cmp -s "$work/out1" "$work/out2"
+# --- packages that are missing, and nobody who may install them: one line, with the command
+if [ "$(id -u)" = 0 ]; then
+	t=$(mktemp -d /tmp/quire-test.XXXXXX) && chmod 755 "$t" && cp -r scripts packages.txt "$t" && mkdir "$t/bin"
+	ln -s "$(command -v id)" "$(command -v dirname)" "$t/bin"
+	setpriv --reuid 65534 --clear-groups env PATH="$t/bin" /bin/sh "$t/scripts/packages.sh" run >"$work/out" 2>&1
+	check 'missing packages: 125' [ $? = 125 ]
+	check "one line: $(cat "$work/out")" [ "$(grep -c . "$work/out")" = 1 ]
+	check 'the command' grep -q '^quire: .*apt-get install .*gcc .*qemu-system-x86' "$work/out"
+	rm -rf "$t"
+fi
+
+# --- the log: what machine it is
+quire run --log --cpus 2 --mem 64M -- /bin/true >"$work/out" 2>&1
+for line in 'command line: .*ncpus=2' 'CPU: .* NX WP' 'memory 0x100000-0x[0-9a-f]* RAM' 'smp: 2 CPUs of 2'; do
+	check "--log: $line" grep -q "$line" "$work/out"
+done
+# --- the log, from inside: a record for each read, and EAGAIN at its end
+quire run -- perl -e 'use Fcntl; use Errno; open(W, ">/dev/kmsg") && syswrite(W, "hello log\n"); sysopen(R, "/dev/kmsg", O_RDONLY | O_NONBLOCK) or die;
+	while (sysread(R, $r, 4096)) { $bad++ if $r !~ /^6,\d+,\d+,-;[^\n]*\n\z/; $seen = $1 if $r =~ /;(hello.*)/ } print "$seen ", $bad // 0, $!{EAGAIN} ? " again\n" : " end\n"' >"$work/out" 2>&1
+check "/dev/kmsg: $(cat "$work/out")" grep -qx 'hello log 0 again' "$work/out"
 # --- many processes end in a time that grows as their number; time is instructions
 check "chains of vforks: $(quire run --deterministic --mem 512M -- "$B/user/chain" 2>&1 | tee "$work/out")" grep -q ^ok "$work/out"
 time_to_kill() { # N: from the first program's end to the last event, with so many sleeping children left

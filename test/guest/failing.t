@@ -1,4 +1,4 @@
-# Files, pipes, sockets, mounts, terminals, programs: with allocation 1, 2, 3 ... failing, nothing crashes and nothing is kept.
+# Files, pipes, sockets, mounts, terminals: with allocation 1, 2, 3 ... failing, nothing crashes and nothing is kept.
 # guest only
 # options: --cpus 1 --mem 128M
 "$USER_BIN"/failing

@@ -54,7 +54,7 @@ struct CACHE_ALIGNED zone {
 	_Atomic int64_t nr_free;  /* pages in free_area; written under lock */
 	uint64_t min_free_seen;   /* (Z) fewest free pages ever */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
-	uint32_t next_deferred;   /* (Z) no section below this one is deferred */
+	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
 	_Atomic uint64_t
 	        numa[NR_NUMA_STATS]; /* what the short way did not count: zone_numa_stat() */
 

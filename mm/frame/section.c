@@ -151,7 +151,7 @@ static uint32_t next_section(struct zone *zone)
 	     section++)
 		if (!section_online(section) && deferrable(zone, section))
 			found = section;
-	WRITE_ONCE(zone->next_deferred, section);
+	atomic_store_explicit(&zone->next_deferred, section, memory_order_relaxed);
 	return found;
 }
 
@@ -161,7 +161,7 @@ static uint32_t next_section(struct zone *zone)
  */
 bool grow_zone(struct zone *zone)
 {
-	const uint32_t before = READ_ONCE(zone->next_deferred);
+	const uint32_t before = atomic_load_explicit(&zone->next_deferred, memory_order_relaxed);
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 	bool grown = zone->next_deferred != before; /* by somebody else */
 	uint32_t section = grown ? UINT32_MAX : next_section(zone);

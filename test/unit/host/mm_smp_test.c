@@ -18,6 +18,7 @@ struct cpu_state {
 	unsigned cpu;
 	struct random random;
 	bool broken;
+	uint32_t first; /* what it keeps: frame number of the first */
 };
 
 static struct host_machine *own;
@@ -46,17 +47,22 @@ static void on_all(void (*fn)(void *))
 }
 
 /* A machine of four CPUs, besides the one that the runner has given to the test. */
-static void with_words(const char *boot_words, void (*test)(void))
+static void with_memory(uint64_t ram, const char *boot_words, void (*test)(void))
 {
 	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
 
 	own = host_create(&(struct host_config){
-	        .ram = 32 << 20, .cpus = CPUS, .seed = unit_seed(), .boot_words = boot_words});
+	        .ram = ram, .cpus = CPUS, .seed = unit_seed(), .boot_words = boot_words});
 	CHECK(own);
 	test();
 	host_destroy(own);
 	if (outer)
 		host_enter(outer, 0);
+}
+
+static void with_words(const char *boot_words, void (*test)(void))
+{
+	with_memory(32 << 20, boot_words, test);
 }
 
 static void with_machine(void (*test)(void))
@@ -224,4 +230,56 @@ static void check_want_all(void)
 UNIT_TEST(all_memory_from_all_cpus)
 {
 	CHECK_CALL(with_machine(check_want_all));
+}
+
+/* --- descriptors on demand: the CPUs need the next section at the same time ------------------------------- */
+
+#define BLOCK_ORDER 8u
+
+static void take_blocks(void *arg)
+{
+	struct cpu_state *me = arg;
+	struct page *page;
+
+	me->first = PFN_NONE_N;
+	while ((page = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, BLOCK_ORDER))) {
+		me->broken |= !pfn_online(page_to_pfn(page).n + (1u << BLOCK_ORDER) - 1);
+		page->lru.next = me->first;
+		me->first = page_to_pfn(page).n;
+	}
+}
+
+static void give_blocks(void *arg)
+{
+	struct cpu_state *me = arg;
+
+	while (me->first != PFN_NONE_N) {
+		struct page *page = pfn_to_page(PFN(me->first));
+
+		me->first = page->lru.next;
+		__free_pages(page, BLOCK_ORDER);
+	}
+}
+
+static void take_and_give(void *arg)
+{
+	take_blocks(arg);
+	give_blocks(arg);
+}
+
+static void check_sections(void)
+{
+	uint64_t free = nr_free_pages();
+
+	CHECK(!pfn_online(machine()->max_pfn / 2));
+	CHECK_CALL(on_all(take_and_give));
+	for_each_zone(z)
+		CHECK_EQ(z->deferred, 0);
+	CHECK_EQ(nr_free_pages(), free);
+	CHECK_SOUND(mm_check());
+}
+
+UNIT_TEST(sections_from_all_cpus)
+{
+	CHECK_CALL(with_memory(1ull << 30, unit_boot_words, check_sections));
 }

@@ -72,8 +72,8 @@ static inline pfn_t phys_to_pfn(phys_t phys)
 #define DIV_ROUND_UP(x, d)      (((x) + (d) - 1) / (d))
 
 /* One read or write of a variable that another CPU may change at the same time. */
-#define READ_ONCE(x)     (*(const volatile __typeof__(x) *)&(x))
-#define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
 #define PAGE_ALIGN(x)  ALIGN_UP((x), PAGE_SIZE)
 #define PAGES_OF(size) (((size) + PAGE_SIZE - 1) >> PAGE_SHIFT)

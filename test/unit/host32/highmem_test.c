@@ -205,8 +205,10 @@ UNIT_TEST(who_finds_none_sleeps)
 	CHECK(task);
 	while (atomic_load(&sleeper) == 0)
 		port_cond_resched();
-	for (uint64_t end = port_now_ns() + 20000000; port_now_ns() < end;)
+	for (uint64_t end = port_now_ns() + 20000000; port_now_ns() < end;) {
+		port_block_until(end);
 		CHECK_EQ(atomic_load(&sleeper), 1);
+	}
 	kunmap(held[500]);
 	host_join(task);
 	CHECK_EQ(atomic_load(&sleeper), 2);

@@ -46,14 +46,15 @@ static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsign
 	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 	struct free_area *area = &zone->free_area[order];
 
-	page->order = order;
+	WRITE_ONCE(page->order, order); /* compaction looks without the lock */
 	atomic_store_explicit(&page->flags,
 	                      (flags & ~(3u << PG_type_shift)) | type << PG_type_shift |
 	                              PAGE_FLAG(buddy),
 	                      memory_order_relaxed);
 	page_list_add(&area->free_list[type], page);
 	set_type_orders(zone, type, zone_type_orders(zone, type) | 1u << order);
-	if (!area->nr_free++)
+	WRITE_ONCE(area->nr_free, area->nr_free + 1);
+	if (area->nr_free == 1)
 		set_orders(zone, zone_orders(zone) | 1u << order);
 }
 
@@ -64,7 +65,7 @@ static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsign
 	struct free_area *area = &zone->free_area[order];
 
 	page_list_del(&area->free_list[type], page);
-	area->nr_free--;
+	WRITE_ONCE(area->nr_free, area->nr_free - 1);
 	if (page_list_empty(&area->free_list[type])) {
 		set_type_orders(zone, type, zone_type_orders(zone, type) & ~(1u << order));
 		if (!area->nr_free)

@@ -28,39 +28,49 @@ int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode mode);
 
 /* --- deferral ---------------------------------------------------------------------------------------- */
 
+/*
+ * The zone's compact_* have no lock: a lost update costs a run too many or too few.
+ */
 void defer_compaction(struct zone *zone, unsigned order)
 {
-	zone->compact_considered = 0;
-	zone->compact_defer_shift = MIN(zone->compact_defer_shift + 1, COMPACT_MAX_DEFER_SHIFT);
-	zone->compact_order_failed = MIN(zone->compact_order_failed, order);
-	trace_mm_compaction_defer_compaction(zone->nid, zone->id, order, zone->compact_considered,
-	                                     zone->compact_defer_shift, zone->compact_order_failed);
+	const unsigned shift =
+	        MIN(READ_ONCE(zone->compact_defer_shift) + 1, COMPACT_MAX_DEFER_SHIFT);
+	const unsigned failed = READ_ONCE(zone->compact_order_failed);
+
+	WRITE_ONCE(zone->compact_considered, 0);
+	WRITE_ONCE(zone->compact_defer_shift, shift);
+	WRITE_ONCE(zone->compact_order_failed, MIN(failed, order));
+	trace_mm_compaction_defer_compaction(zone->nid, zone->id, order, 0, shift,
+	                                     MIN(failed, order));
 }
 
 bool compaction_deferred(struct zone *zone, unsigned order)
 {
-	const unsigned limit = 1u << zone->compact_defer_shift;
+	const unsigned shift = READ_ONCE(zone->compact_defer_shift), limit = 1u << shift;
+	const unsigned failed = READ_ONCE(zone->compact_order_failed);
+	const unsigned considered = READ_ONCE(zone->compact_considered) + 1;
 
-	if (order < zone->compact_order_failed)
+	if (order < failed)
 		return false;
-	if (++zone->compact_considered >= limit) {
-		zone->compact_considered = limit;
+	WRITE_ONCE(zone->compact_considered, MIN(considered, limit));
+	if (considered >= limit)
 		return false;
-	}
-	trace_mm_compaction_deferred(zone->nid, zone->id, order, zone->compact_considered,
-	                             zone->compact_defer_shift, zone->compact_order_failed);
+	trace_mm_compaction_deferred(zone->nid, zone->id, order, considered, shift, failed);
 	return true;
 }
 
 void compaction_defer_reset(struct zone *zone, unsigned order, bool alloc_success)
 {
+	const unsigned failed = READ_ONCE(zone->compact_order_failed);
+
 	if (alloc_success) {
-		zone->compact_considered = 0;
-		zone->compact_defer_shift = 0;
+		WRITE_ONCE(zone->compact_considered, 0);
+		WRITE_ONCE(zone->compact_defer_shift, 0);
 	}
-	zone->compact_order_failed = MAX(zone->compact_order_failed, order + 1);
-	trace_mm_compaction_defer_reset(zone->nid, zone->id, order, zone->compact_considered,
-	                                zone->compact_defer_shift, zone->compact_order_failed);
+	WRITE_ONCE(zone->compact_order_failed, MAX(failed, order + 1));
+	trace_mm_compaction_defer_reset(
+	        zone->nid, zone->id, order, READ_ONCE(zone->compact_considered),
+	        READ_ONCE(zone->compact_defer_shift), MAX(failed, order + 1));
 }
 
 /* --- whether ----------------------------------------------------------------------------------------- */
@@ -115,8 +125,8 @@ static enum compact_result compact_finished(struct compact_control *cc)
 	enum compact_result result = COMPACT_CONTINUE;
 
 	if (cc->migrate_pfn >= cc->free_pfn) {
-		cc->zone->compact_cached_migrate_pfn = 0; /* the next begins at the ends */
-		cc->zone->compact_cached_free_pfn = 0;
+		WRITE_ONCE(cc->zone->compact_cached_migrate_pfn, 0); /* the next begins at the ends */
+		WRITE_ONCE(cc->zone->compact_cached_free_pfn, 0);
 		result = cc->whole_zone ? COMPACT_COMPLETE : COMPACT_PARTIAL_SKIPPED;
 	} else if (cc->order != COMPACT_WHOLE && block_available(cc)) {
 		result = COMPACT_SUCCESS;
@@ -359,8 +369,8 @@ static void set_scanners(struct compact_control *cc)
 	const uint32_t end = (uint32_t)(zone->start.n + zone->spanned);
 
 	cc->freepages = PFN_NONE_N;
-	cc->migrate_pfn = zone->compact_cached_migrate_pfn;
-	cc->free_pfn = zone->compact_cached_free_pfn;
+	cc->migrate_pfn = READ_ONCE(zone->compact_cached_migrate_pfn);
+	cc->free_pfn = READ_ONCE(zone->compact_cached_free_pfn);
 	if (cc->order == COMPACT_WHOLE || cc->migrate_pfn < zone->start.n ||
 	    cc->migrate_pfn >= end || cc->free_pfn <= cc->migrate_pfn || cc->free_pfn > end) {
 		cc->migrate_pfn = zone->start.n;
@@ -390,8 +400,8 @@ static enum compact_result run_scanners(struct compact_control *cc)
 	merge_freed();
 	release_freepages(cc);
 	if (result != COMPACT_COMPLETE && result != COMPACT_PARTIAL_SKIPPED) {
-		cc->zone->compact_cached_migrate_pfn = cc->migrate_pfn;
-		cc->zone->compact_cached_free_pfn = cc->free_pfn;
+		WRITE_ONCE(cc->zone->compact_cached_migrate_pfn, cc->migrate_pfn);
+		WRITE_ONCE(cc->zone->compact_cached_free_pfn, cc->free_pfn);
 	}
 	return result;
 }

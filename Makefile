@@ -184,7 +184,7 @@ UCFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -pthread
 define user_rule
 $$(B)/user/%$(1): user/%.c
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(UCFLAGS) $(3) -o $$@ $$<
+	$$(Q)$(2) $$(UCFLAGS) $(3) -MMD -MP -MF $$@.d -o $$@ $$<
 endef
 $(eval $(call user_rule,-static-pie,$$(CC),-static-pie))
 $(eval $(call user_rule,-dynamic,$$(CC),))

@@ -1,5 +1,5 @@
 /*
- * fixmap.c - addresses that are known when the kernel is compiled (row 3.4).
+ * fixmap.c - addresses that are known when the kernel is compiled (mechanism 3.4).
  *
  *     FIXADDR_TOP    ffffffffff7ff000   local APIC   fee00000
  *                    ffffffffff7fe000   IO-APIC      fec00000

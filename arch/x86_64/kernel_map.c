@@ -1,5 +1,5 @@
 /*
- * kernel_map.c - the kernel memory map of x86-64 (row 3.5): the plan, whether the tables keep to it, and what they say.
+ * kernel_map.c - the kernel memory map of x86-64 (mechanism 3.5): the plan, whether the tables keep to it, and what they say.
  *
  *     0000000000000000   user space                  128 TB   each program's own
  *          ... not canonical ...

@@ -1,5 +1,5 @@
 /*
- * highmem.c - addresses for frames that have none (row 3.3; lecture 004).
+ * highmem.c - addresses for frames that have none (mechanism 3.3; lecture 004).
  *
  *   pkmap    a window of page-sized addresses that kmap() gives out. Each has a count, as Linux's:
  *              0      free

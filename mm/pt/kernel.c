@@ -1,5 +1,5 @@
 /*
- * kernel.c - page tables of kernel addresses (rows 3.2, 3.4, 3.6).
+ * kernel.c - page tables of kernel addresses (mechanisms 3.2, 3.4, 3.6).
  *
  * The kernel's space is a tree like any other, and the master: no program runs on it, but every program's root table holds
  * a copy of its root entries, and so all share the tables below.

@@ -34,7 +34,7 @@ void *slab_closed[1];
 
 static void close_array(struct kmem_cache_cpu *c)
 {
-	c->array = c->top = c->full = c->seen = slab_closed;
+	c->array = c->top = c->full = slab_closed;
 	c->steps = 0;
 }
 
@@ -73,7 +73,7 @@ static bool array_open(struct kmem_cache *s)
 	c->steps = 0;
 	if (!arrays->ops->get(arrays, arrays->object_size, GFP_NOWAIT | __GFP_NOWARN, 1, &array))
 		return false;
-	c->array = c->top = c->seen = array;
+	c->array = c->top = array;
 	c->full = c->array + s->limit;
 	*c->array = NULL;
 	return true;

@@ -48,7 +48,7 @@ struct kmem_cache_cpu {
 	uint16_t nr_partial;
 	uint16_t steps; /* slow ones, until there is an array */
 	void **array;   /* NULL: closed. [0] is NULL, objects from [1] on */
-	void **seen;    /* top when the reaper came by */
+	uintptr_t seen; /* its mark when the reaper came by */
 	char pad[CACHELINE - 7 * sizeof(void *) - 8]; /* a line for each CPU, by the alignment of the cache of caches */
 };
 static_assert(sizeof(struct kmem_cache_cpu) == CACHELINE, "");

@@ -1,8 +1,8 @@
 /*
  * reap.c - giving back with time what nobody has used lately (lecture 001: cache_reap).
  *
- * Every two seconds each cache is looked at. A CPU's array in which nothing has moved since the last time goes back to the
- * slabs, and so do the slabs that are empty. Only the CPU itself may touch its array, so a round reaches the CPU it
+ * Every two seconds each cache is looked at. What a CPU holds of it and has not moved since the last time, its array or, where
+ * that is closed, its slabs, goes back, and so do the slabs that are empty. Only the CPU itself may touch its array, so a round reaches the CPU it
  * runs on; the thread is moved about by the scheduler, and the other CPUs' turn comes. One cache at a time
  * is worked on, so that nobody waits long for the list.
  */
@@ -10,14 +10,20 @@
 
 #define REAP_NS 2000000000u
 
+/* Another number whenever the CPU has taken or given back an object. */
+static uintptr_t cpu_mark(const struct kmem_cache_cpu *c)
+{
+	return (uintptr_t)c->top ^ (uintptr_t)c->freelist ^ (uintptr_t)c->page;
+}
+
 static void reap_cache(struct kmem_cache *s)
 {
 	struct kmem_cache_cpu *c = slab_cpu(s);
 
-	if (c->array != slab_closed && c->seen == c->top)
+	if (c->seen == cpu_mark(c))
 		slab_flush_cpu(s, c);
 	c = slab_cpu(s);
-	c->seen = c->top;
+	c->seen = cpu_mark(c);
 	s->ops->discard(s);
 }
 

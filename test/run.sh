@@ -7,15 +7,16 @@ cd "$(dirname "$0")/.."
 B=${B:-build}
 passed=0 failed=0
 
-# suite NAME COMMAND...: run, show, and count.
+# suite NAME COMMAND...: run, show, and count. A kernel's log, to which tests that provoke errors add much, is shown only on failure.
 suite() {
 	local name=$1 out status line
 	shift
 	echo "== $name"
 	out=$(mktemp)
-	"$@" 2>&1 | tee "$out"
+	"$@" 2>&1 | tee "$out" | grep --line-buffered -v '^\[ *[0-9]*\.[0-9]*\] '
 	status=${PIPESTATUS[0]}
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$out" | tail -1)
+	[ "$status" = 0 ] || grep '^\[ *[0-9]*\.[0-9]*\] ' "$out" | tail -200
 	rm -f "$out"
 	if [ -z "$line" ]; then
 		echo "suite $name ended without a result (status $status)"

@@ -142,6 +142,12 @@ if [ "$(id -u)" = 0 ]; then
 	rm -rf "$t"
 fi
 
+# --- a fork bomb: memory runs out, those that ask for it die, the system lives and ends
+quire run --mem 32M --cpus 2 --stats -- bash -c 'b() { b | b & }; (b) 2>/dev/null & sleep 5; echo alive' >"$work/out" 2>"$work/err"
+got=$?
+check "a fork bomb: status $got: $(head -3 "$work/err")" [ $got = 0 -o $got = 137 ]
+check 'after it every frame is accounted for' grep -q 'every frame is accounted for' "$work/err"
+
 # --- the log: what machine it is
 quire run --log --cpus 2 --mem 64M -- /bin/true >"$work/out" 2>&1
 for line in 'command line: .*ncpus=2' 'CPU: .* NX WP' 'memory 0x100000-0x[0-9a-f]* RAM' 'smp: 2 CPUs of 2'; do

@@ -6,10 +6,10 @@ exec 3< <(echo left behind); sleep 0.3
 cat /dev/fd/3; echo "writer gone, opened again: $?"
 exec 3<&-
 seq 1 5 | { read first; cat /dev/fd/0; echo "first $first"; }
-seq 1 1000 > >(cksum >sum); wait $!; cat sum
+seq 1 1000 > >(cksum >sum); until [ "$(wc -l <sum)" = 1 ]; do sleep 0.1; done; cat sum
 coproc cat; echo hi >&${COPROC[1]}; read -r x <&${COPROC[0]}; echo "coproc $x"; eval "exec ${COPROC[1]}>&-"; wait
 trap 'echo usr1' USR1; kill -USR1 $$; trap - USR1
-trap 'echo leaving' EXIT
+(trap 'echo leaving' EXIT)
 (trap '' TERM; kill -TERM $BASHPID; echo "ignored") ; (kill -TERM $BASHPID; echo not reached); echo "term $?"
 cat <<<"here $((6 * 7))"
 a=(one two three); a+=(four); echo "${#a[@]} ${a[-1]} ${a[@]:1:2}"

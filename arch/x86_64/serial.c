@@ -9,11 +9,14 @@
 #define DEBUG_EXIT 0xf4
 #define FIFO       16 /* bytes that the port takes at once when it is empty */
 
+/* A host that is busy may take seconds to empty the port: what comes too early is lost. */
+#define MAX_TRIES 20000000u
+
 void serial_write(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (i % FIFO == 0)
-			for (unsigned tries = 0; tries < 100000; tries++)
+			for (unsigned tries = 0; tries < MAX_TRIES; tries++)
 				if (inb(COM1 + LSR) & LSR_THRE)
 					break;
 		outb(COM1, (uint8_t)text[i]);

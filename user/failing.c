@@ -149,13 +149,16 @@ static void fifo(void)
 	unlink("/tmp/fifo");
 }
 
-static void pass_fd(int from, int to)
+union fd_control {
+	char space[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+/* n bytes and a descriptor. As sendmsg(). */
+static ssize_t send_fd(int over, int fd, size_t n)
 {
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct iovec iov = {buf, 100};
+	union fd_control control;
+	struct iovec iov = {buf, n};
 	struct msghdr m = {.msg_iov = &iov,
 	                   .msg_iovlen = 1,
 	                   .msg_control = &control,
@@ -165,12 +168,24 @@ static void pass_fd(int from, int to)
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &drop_fd, sizeof(int));
-	if (sendmsg(from, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	return sendmsg(over, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void pass_fd(int from, int to)
+{
+	union fd_control control;
+	struct iovec iov = {buf, 100};
+	struct msghdr m = {.msg_iov = &iov,
+	                   .msg_iovlen = 1,
+	                   .msg_control = &control,
+	                   .msg_controllen = sizeof(control)};
+	struct cmsghdr *c;
+	int fd;
+
+	if (send_fd(from, drop_fd, 100) < 0)
 		return;
 	if (recvmsg(to, &m, MSG_DONTWAIT) > 0 && (c = CMSG_FIRSTHDR(&m))) {
-		int fd;
-
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 		shut(fd);
 	}
@@ -193,26 +208,6 @@ static void socket_pair(void)
 	}
 }
 
-static void send_fd(int over, int fd)
-{
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct iovec iov = {buf, 1};
-	struct msghdr m = {.msg_iov = &iov,
-	                   .msg_iovlen = 1,
-	                   .msg_control = &control,
-	                   .msg_controllen = sizeof(control)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	use(sendmsg(over, &m, MSG_DONTWAIT | MSG_NOSIGNAL));
-}
-
 /* Sockets that nobody can reach when their descriptors are closed: in their own queue, and in each other's. */
 static void socket_cycles(void)
 {
@@ -220,12 +215,12 @@ static void socket_cycles(void)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0)
 		return;
-	send_fd(a[0], a[1]);
-	send_fd(a[0], a[0]);
-	send_fd(a[1], a[0]);
+	use(send_fd(a[0], a[1], 1));
+	use(send_fd(a[0], a[0], 1));
+	use(send_fd(a[1], a[0], 1));
 	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, b) == 0) {
-		send_fd(a[0], b[1]);
-		send_fd(b[0], a[1]);
+		use(send_fd(a[0], b[1], 1));
+		use(send_fd(b[0], a[1], 1));
 		close(b[0]);
 		close(b[1]);
 	}
@@ -241,7 +236,7 @@ static void listener_cycle(void)
 
 	if (s >= 0 && c >= 0 && bind(s, (struct sockaddr *)&a, 10) == 0 && listen(s, 5) == 0 &&
 	    connect(c, (struct sockaddr *)&a, 10) == 0)
-		send_fd(c, s);
+		use(send_fd(c, s, 1));
 	shut(c);
 	shut(s);
 }

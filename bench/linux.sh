@@ -1,6 +1,6 @@
 #!/bin/sh
 # linux.sh PROGRAM - run a static program on Debian's Linux 6.1 in the virtual machine that Quire's benchmarks use:
-# one CPU, 256 MB, one instruction is one nanosecond. Its output, nothing else, on standard output.
+# one CPU, 256 MB (or $MEM), one instruction is one nanosecond. Its output, nothing else, on standard output.
 #
 # The kernel package is downloaded by apt-get into the build folder the first time (70 MB) and not installed.
 set -eu
@@ -20,7 +20,7 @@ gcc -O1 -static -o "$peer/root/init" bench/linux_init.c
 cp "$program" "$peer/root/program"
 [ -e "$peer/root/dev/console" ] || mknod "$peer/root/dev/console" c 5 1
 (cd "$peer/root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc) >"$peer/root.cpio"
-timeout 600 qemu-system-x86_64 -M pc -accel tcg -icount shift=0,sleep=off -cpu "${CPU:-qemu64}" -smp 1 -m 256 \
+timeout 600 qemu-system-x86_64 -M pc -accel tcg -icount shift=0,sleep=off -cpu "${CPU:-qemu64}" -smp 1 -m "${MEM:-256M}" \
 	-kernel "$peer"/boot/vmlinuz-* -initrd "$peer/root.cpio" -append "console=ttyS0 quiet mitigations=off ${APPEND:-}" \
 	-nodefaults -no-user-config -display none -serial stdio -no-reboot \
 	-device isa-debug-exit,iobase=0xf4,iosize=0x04 </dev/null | tr -d '\r' || [ $? = 33 ]

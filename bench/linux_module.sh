@@ -25,7 +25,7 @@ fi
 work=$B/linux/module
 mkdir -p "$work"
 cp "$module" "$work/peer.c"
-echo 'obj-m := peer.o' >"$work/Makefile"
+printf 'obj-m := peer.o\nccflags-y := -I%s/bench\n' "$PWD" >"$work/Makefile"
 make -s -C "$tree" M="$(readlink -f "$work")" CC=gcc-12 CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$work/log" 2>&1 ||
 	{ cat "$work/log" >&2; exit 1; }
 strip --strip-debug "$work/peer.ko"

@@ -41,7 +41,7 @@ static int __init vmalloc_speed_init(void)
 		if (measure(rows[i].size, 2, &pair, &alloc) ||
 		    measure(rows[i].size, rows[i].n, &pair, &alloc))
 			return -ENOMEM;
-		pr_info("vmalloc_speed: %-8s vmalloc %9llu  vfree %9llu\n", rows[i].name, alloc,
+		pr_info("bench: %-8s vmalloc %9llu  vfree %9llu\n", rows[i].name, alloc,
 		        pair - alloc);
 	}
 	return 0;

@@ -43,6 +43,7 @@ struct thread {
 	pthread_cond_t wake;
 	bool permit;
 	bool kill;
+	bool memalloc; /* port_memalloc() */
 	const void *wanted; /* the sleeping lock that it waits for; NULL: none */
 	uint8_t wanted_class;
 	unsigned nr_held;

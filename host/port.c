@@ -108,6 +108,11 @@ struct thread *port_self(void)
 	return host.self;
 }
 
+bool *port_memalloc(void)
+{
+	return &host_thread_self()->memalloc;
+}
+
 /* Until the permit is there or, if there is one, the time has come. The CPU is others' meanwhile. */
 static void wait_for_permit(struct thread *t, const struct timespec *until)
 {

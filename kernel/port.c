@@ -11,6 +11,11 @@ struct thread *port_self(void)
 	return task_thread(current);
 }
 
+bool *port_memalloc(void)
+{
+	return &current->memalloc;
+}
+
 int64_t port_boot_param(const char *key, char *buf, size_t size)
 {
 	return boot_param(key, buf, size);

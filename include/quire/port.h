@@ -81,6 +81,12 @@ void port_block_until(uint64_t deadline_ns);
 /* True if the running thread has been told to die: killable waits give up with -EINTR. */
 bool port_fatal_signal_pending(void);
 
+/*
+ * The calling thread's mark that it is freeing memory for an allocation (Linux: PF_MEMALLOC): what it allocates on the way may
+ * come from the reserve, and does not free memory in its turn. Not in an interrupt.
+ */
+bool *port_memalloc(void);
+
 /* Give way to other threads if it is their turn. Sleeps. Long loops call it. */
 void port_cond_resched(void);
 

@@ -135,7 +135,8 @@ static unsigned gfp_to_alloc_flags(gfp_t gfp)
 {
 	unsigned flags = 0;
 
-	if (gfp & __GFP_MEMALLOC && !(gfp & __GFP_NOMEMALLOC))
+	if (!(gfp & __GFP_NOMEMALLOC) &&
+	    (gfp & __GFP_MEMALLOC || (!in_interrupt() && *port_memalloc())))
 		return ALLOC_NO_WATERMARKS;
 	if (gfp & __GFP_HIGH)
 		flags |= ALLOC_HIGH;
@@ -144,7 +145,7 @@ static unsigned gfp_to_alloc_flags(gfp_t gfp)
 	return flags;
 }
 
-/* Other CPUs cannot be waited for here; they give their lists back when they next need the zone. */
+/* Without waiting: others give their lists back when they next allocate. Those that idle are asked by drain_all_pages(). */
 static void ask_for_drain(void)
 {
 	for (unsigned i = 0; i < machine()->nr_cpus; i++)
@@ -163,6 +164,20 @@ static void warn_alloc(gfp_t gfp, unsigned order)
 		return;
 	port_log("page allocation failure: order:%u, gfp:%#x, pid:%d, free:%lu pages, failures:%lu",
 	         order, gfp, current_pid(), (unsigned long)nr_free_pages(), (unsigned long)n);
+}
+
+/* Whoever frees memory may take what it needs for that from the reserve. */
+static uint64_t direct_reclaim(const struct alloc_context *ac)
+{
+	bool *memalloc = port_memalloc();
+	uint64_t freed;
+
+	if (!reclaim_hook)
+		return 0;
+	*memalloc = true;
+	freed = reclaim_hook(ac->gfp, ac->order);
+	*memalloc = false;
+	return freed;
 }
 
 /* Is another round worth it, `retries` rounds having brought nothing? */
@@ -214,8 +229,11 @@ static void wake_all_kcompactds(const struct alloc_context *ac)
 static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 {
 	struct page *page;
+	bool drained = false;
 
 	count(ALLOCSTALL);
+	if (ac->gfp & __GFP_DIRECT_RECLAIM && *port_memalloc())
+		ac->gfp &= ~__GFP_DIRECT_RECLAIM; /* this is for somebody who reclaims */
 	ac->flags = gfp_to_alloc_flags(ac->gfp);
 	page = get_page_from_freelist(ac, WMARK_MIN);
 	if (page)
@@ -228,13 +246,19 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 	if (page)
 		return page;
 	for (unsigned retries = 0;; retries++) {
-		uint64_t freed = 0;
+		uint64_t freed;
 
 		page = get_page_from_freelist(ac, WMARK_MIN);
 		if (page || !(ac->gfp & __GFP_DIRECT_RECLAIM))
 			return page;
-		if (reclaim_hook)
-			freed = reclaim_hook(ac->gfp, ac->order);
+		freed = direct_reclaim(ac);
+		if (!freed && !drained) {
+			drain_all_pages();
+			drained = true;
+			page = get_page_from_freelist(ac, WMARK_MIN);
+			if (page)
+				return page;
+		}
 		if (!(ac->gfp & __GFP_NORETRY)) {
 			page = alloc_pages_direct_compact(ac, MIGRATE_SYNC_LIGHT);
 			if (page)

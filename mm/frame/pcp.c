@@ -312,9 +312,21 @@ static void drain_on_cpu(void *arg)
 	drain_local_pages();
 }
 
+/* CPUs whose lists hold anything. */
+static uint64_t cpus_with_pages(void)
+{
+	uint64_t cpus = 0;
+
+	for (unsigned cpu = 0; cpu < machine()->nr_cpus; cpu++)
+		for_each_zone(zone)
+			if (zone_pcp_pages_of(zone, cpu))
+				cpus |= (uint64_t)1 << cpu;
+	return cpus;
+}
+
 void drain_all_pages(void)
 {
-	port_call_cpus(((uint64_t)1 << machine()->nr_cpus) - 1, drain_on_cpu, NULL);
+	port_call_cpus(cpus_with_pages(), drain_on_cpu, NULL);
 }
 
 unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu)

@@ -119,6 +119,34 @@ static struct page *asking(gfp_t gfp, unsigned order, unsigned n, unsigned from)
 	return alloc_pages(gfp | __GFP_NOWARN, order);
 }
 
+static struct page *own, *refused;
+
+static uint64_t allocating(gfp_t gfp UNUSED, unsigned order UNUSED)
+{
+	seen.calls++;
+	own = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+	refused = alloc_page(GFP_KERNEL | __GFP_NOMEMALLOC | __GFP_NOWARN);
+	return 0;
+}
+
+/* Whoever frees memory takes from the reserve what that needs, and is not asked to free memory for it. */
+UNIT_TEST(reclaim_enters_the_reserve)
+{
+	tight();
+	reclaim_hook = NULL;
+	give(UINT64_MAX);
+	for (struct page *page; (page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN));)
+		keep(page);
+	reclaim_hook = allocating;
+	CHECK_EQ(alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN), NULL);
+	CHECK_EQ(seen.calls, 1);
+	CHECK_EQ(refused, NULL);
+	CHECK(own);
+	keep(own);
+	CHECK_EQ(*port_memalloc(), false);
+	CHECK_CALL(relax());
+}
+
 /* What reclaim brings is given to who waited for it, as soon as the marks allow. */
 UNIT_TEST(waiting_helps)
 {

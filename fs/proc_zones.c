@@ -3,7 +3,7 @@
  *
  * An x86-64 Linux has the zones DMA, DMA32, Normal, Movable and Device. Zones without memory are shown in zoneinfo in
  * short form; HIGHMEM, which cannot have any on this machine, is not shown, and Device, which never has, stands at the
- * end. What Linux counts and this kernel has no such thing of (huge pages, isolated pages, ...) is 0, which is true;
+ * end. What Linux counts and this kernel has no such thing of (huge pages, isolated pages, ...) is 0;
  * what there is but nobody counts (nr_dirtied, nr_written, pins) is left out.
  */
 #include "fs/proc.h"

@@ -21,6 +21,7 @@
 #define FEW         32     /* fits into a CPU's lists */
 #define MANY        100000 /* does not */
 #define MACHINE_RAM (1024ull << 20)
+#define LARGE_RAM   (16ull << 30)
 
 struct allocator {
 	void *(*get)(unsigned order);

@@ -229,7 +229,7 @@ void frame_init(void)
 	lruvecs_init();
 	init_per_zone_wmark_min();
 	for_each_zone(zone)
-		zone->min_free_seen = zone_free_pages(zone);
+		zone->min_free_gate = UINT64_MAX;
 	m->min_free = m->totalram;
 }
 

@@ -41,11 +41,34 @@ void setup_fast_pcp(struct cpu_area *cpu)
 	}
 }
 
-static void pcp_list_init(const struct zone *zone, struct per_cpu_pages *pcp)
+/*
+ * Blocks up to order 3: a quarter of what single frames may have, for each order. Huge pages: the lists of all CPUs together hold less
+ * than 1/16 of the zone. A list for just a few blocks costs more than it saves; and guards must notice at once when a block is freed.
+ */
+static unsigned block_batchsize(const struct zone *zone, unsigned order)
+{
+	uint64_t frames = order == pageblock_order ? zone->managed / (32 * machine()->nr_cpus)
+	                                           : MIN(zone->managed / 2048, PCP_BATCH_MAX);
+	uint64_t batch = frames >> order;
+
+	if (machine()->guard_minorder || batch < PCP_BATCH_MIN)
+		return 0;
+	return (unsigned)MIN(batch, PCP_BATCH_MAX / 2);
+}
+
+static void pcp_list_init(const struct zone *zone, struct per_cpu_pages *pcp, unsigned order)
 {
 	pcp->counter = (uint8_t)zone_counter(zone->id);
-	pcp->batch = (uint16_t)zone_batchsize(zone);
+	pcp->batch = (uint16_t)(order ? block_batchsize(zone, order) : zone_batchsize(zone));
 	pcp->busy = machine()->careful ? PCP_CAREFUL : 0;
+}
+
+static void pcp_zone_init(struct cpu_area *cpu, const struct zone *zone)
+{
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+		for (unsigned i = 0; i < NR_PCP_ORDERS; i++)
+			pcp_list_init(zone, block_pcp(zone_pcp(cpu, zone, type), pcp_order(i)),
+			              pcp_order(i));
 }
 
 /* A CPU's first steps in here; its first interrupt may come first. */
@@ -57,8 +80,8 @@ void pcp_init(struct cpu_area *cpu)
 		for (unsigned i = 0; i < NR_PCP_LISTS; i++)
 			cpu->pcp[i].first = cpu->pcp[i].cold = PFN_NONE_N;
 		for_each_zone(zone)
-			for (unsigned type = 0; type < MIGRATE_TYPES; type++)
-				pcp_list_init(zone, zone_pcp(cpu, zone, type));
+			pcp_zone_init(cpu, zone);
+		cpu->nid = (uint8_t)numa_node_id();
 		setup_fast_pcp(cpu);
 		cpu->pcp_ready = true;
 	}
@@ -94,20 +117,22 @@ static unsigned cold_count(const struct per_cpu_pages *pcp)
 }
 
 /*
- * Neighbours at the head of a list of *n frames, upwards or downwards, as a program's pages come and go: [*start, *end). They leave the
- * list. Returns what comes after them.
+ * Neighbours at the head of a list of *n blocks, upwards or downwards, as a program's pages come and go: frames [*start, *end). They leave
+ * the list. Returns what comes after them.
  */
-static uint32_t take_run(uint32_t first, unsigned *n, uint32_t *start, uint32_t *end)
+static uint32_t take_run(uint32_t first, unsigned *n, unsigned order, uint32_t *start,
+                         uint32_t *end)
 {
+	const uint32_t size = 1u << order;
 	uint32_t next = pfn_to_page(PFN(first))->lru.next;
 
 	*start = first;
-	*end = first + 1;
+	*end = first + size;
 	for (--*n; *n; --*n) {
-		if (next + 1 == *start)
+		if (next + size == *start)
 			*start = next;
 		else if (next == *end)
-			++*end;
+			*end += size;
 		else
 			break;
 		next = pfn_to_page(PFN(next))->lru.next;
@@ -115,18 +140,26 @@ static uint32_t take_run(uint32_t first, unsigned *n, uint32_t *start, uint32_t 
 	return next;
 }
 
-/* n frames from *first on go to the zone; *first is what remains. */
-static void drain_list(struct zone *zone, uint32_t *first, unsigned n)
+static NOINLINE void trace_drain(uint32_t start, uint32_t end, unsigned order)
+{
+	for (uint32_t pfn = start; pfn < end; pfn += 1u << order)
+		trace_mm_page_pcpu_drain(pfn, order, page_type(pfn_to_page(PFN(pfn))));
+}
+
+/* n blocks from *first on go to the zone; *first is what remains. */
+static void drain_list(struct zone *zone, uint32_t *first, unsigned n, unsigned order)
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 
 	while (n) {
-		uint32_t start, end, next = take_run(*first, &n, &start, &end);
+		uint32_t start, end, next = take_run(*first, &n, order, &start, &end);
 
 		if (trace_enabled())
-			for (uint32_t pfn = start; pfn < end; pfn++)
-				trace_mm_page_pcpu_drain(pfn, 0, page_type(pfn_to_page(PFN(pfn))));
-		__free_range(zone, start, end);
+			trace_drain(start, end, order);
+		if (end - start == 1u << order)
+			__free_one_page(zone, pfn_to_page(PFN(start)), order);
+		else
+			__free_range(zone, start, end);
 		*first = next;
 	}
 	spin_unlock_irqrestore(&zone->lock, irq);
@@ -134,10 +167,10 @@ static void drain_list(struct zone *zone, uint32_t *first, unsigned n)
 }
 
 /* The full hot stack becomes the cold one. */
-static void age(struct zone *zone, struct per_cpu_pages *pcp)
+static void age(struct zone *zone, struct per_cpu_pages *pcp, unsigned order)
 {
 	if (cold_count(pcp))
-		drain_list(zone, &pcp->cold, cold_count(pcp));
+		drain_list(zone, &pcp->cold, cold_count(pcp), order);
 	pcp->cold = pcp->first;
 	set_count(&pcp->cold_count, pcp_count(pcp));
 	pcp->first = PFN_NONE_N;
@@ -155,14 +188,15 @@ static void swap_stacks(struct per_cpu_pages *pcp)
 	set_count(&pcp->cold_count, n);
 }
 
-/* Not more than the zone has to spare, but the one frame that the caller may have in any case. */
-static void refill(struct zone *zone, struct per_cpu_pages *pcp, unsigned type, uint64_t spare)
+/* Not more than the zone has to spare, but the one block that the caller may have in any case. */
+static void refill(struct zone *zone, struct per_cpu_pages *pcp, unsigned order, unsigned type,
+                   uint64_t spare)
 {
-	unsigned want = (unsigned)MIN(pcp->batch, MAX(spare, 1));
+	unsigned want = (unsigned)MIN(pcp->batch, MAX(spare >> order, 1));
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 	uint32_t first = PFN_NONE_N;
 	struct page *last;
-	unsigned got = rmqueue_bulk(zone, want, type, &first, &last);
+	unsigned got = rmqueue_bulk(zone, want, order, type, &first, &last);
 
 	if (got)
 		note_min_free(zone);
@@ -174,10 +208,10 @@ static void refill(struct zone *zone, struct per_cpu_pages *pcp, unsigned type, 
 	count(PCP_REFILL);
 }
 
-static struct page *rmqueue_one(struct zone *zone, unsigned type)
+struct page *rmqueue_buddy(struct zone *zone, unsigned order, unsigned type)
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
-	struct page *page = __rmqueue(zone, 0, type);
+	struct page *page = __rmqueue(zone, order, type);
 
 	if (page) {
 		set_frame_type(page, get_pageblock_migratetype(page));
@@ -196,22 +230,21 @@ static struct page *pop_cold(struct per_cpu_pages *pcp)
 	return page;
 }
 
-struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare)
+struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, unsigned order, uint64_t spare)
 {
-	struct cpu_area *cpu = this_cpu();
 	const unsigned type = gfp_migratetype(gfp);
-	struct per_cpu_pages *pcp = zone_pcp(cpu, zone, type);
+	struct per_cpu_pages *pcp = block_pcp(zone_pcp(this_cpu(), zone, type), order);
 	struct page *page = NULL;
 
-	if (!pcp_enter_slow(pcp))
-		return rmqueue_one(zone, type);
+	if (!pcp->batch || !pcp_enter_slow(pcp))
+		return rmqueue_buddy(zone, order, type);
 	if (gfp & __GFP_COLD && cold_count(pcp)) {
 		page = pop_cold(pcp);
 	} else {
 		if (!pcp_count(pcp) && cold_count(pcp))
 			swap_stacks(pcp);
 		if (!pcp_count(pcp))
-			refill(zone, pcp, type, spare);
+			refill(zone, pcp, order, type, spare);
 		if (pcp_count(pcp))
 			page = pcp_pop(pcp, pcp_count(pcp));
 	}
@@ -229,27 +262,41 @@ static void chain_freed(uint32_t pfn, unsigned n, uintptr_t caller)
 	}
 }
 
-void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller)
+/* n blocks of one zone and type to this CPU's list, which is full, or the zone. False: there is no list. */
+static bool chain_to_pcp(uint32_t first, struct page *last, unsigned n, unsigned order)
 {
 	struct cpu_area *cpu = this_cpu();
 	struct zone *zone = page_zone(last);
-	struct per_cpu_pages *pcp = page_pcp(cpu, last->flags);
+	struct per_cpu_pages *pcp = block_pcp(page_pcp(cpu, last->flags), order);
 
 	if (unlikely(!cpu->pcp_ready))
 		pcp_init(cpu);
-	if (unlikely(machine()->careful))
-		chain_freed(first, n, caller);
+	if (!pcp->batch)
+		return false;
 	if (!pcp_enter_slow(pcp)) {
-		drain_list(zone, &first, n);
-		return;
+		drain_list(zone, &first, n, order);
+		return true;
 	}
 	if (pcp_count(pcp) >= pcp->batch)
-		age(zone, pcp);
+		age(zone, pcp, order);
 	last->lru.next = pcp->first;
 	pcp->first = first;
 	set_count(&pcp->count, pcp_count(pcp) + n);
 	pcp_leave_slow(pcp);
 	drain_if_wanted();
+	return true;
+}
+
+void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller)
+{
+	if (unlikely(machine()->careful))
+		chain_freed(first, n, caller);
+	(void)chain_to_pcp(first, last, n, 0);
+}
+
+bool free_unref_block_slow(struct page *page, unsigned order)
+{
+	return chain_to_pcp(page_to_pfn(page).n, page, 1, order);
 }
 
 void free_unref_page_slow(struct page *page, uintptr_t caller)
@@ -257,9 +304,9 @@ void free_unref_page_slow(struct page *page, uintptr_t caller)
 	free_unref_chain_slow(page_to_pfn(page).n, page, 1, caller);
 }
 
-static bool drain_zone(struct cpu_area *cpu, struct zone *zone, unsigned type)
+static bool drain_pcp(struct cpu_area *cpu, struct zone *zone, unsigned type, unsigned order)
 {
-	struct per_cpu_pages *pcp = zone_pcp(cpu, zone, type);
+	struct per_cpu_pages *pcp = block_pcp(zone_pcp(cpu, zone, type), order);
 	unsigned hot, cold;
 
 	if (!pcp_enter_slow(pcp)) {
@@ -269,13 +316,23 @@ static bool drain_zone(struct cpu_area *cpu, struct zone *zone, unsigned type)
 	hot = pcp_count(pcp);
 	cold = cold_count(pcp);
 	if (hot)
-		drain_list(zone, &pcp->first, hot);
+		drain_list(zone, &pcp->first, hot, order);
 	if (cold)
-		drain_list(zone, &pcp->cold, cold);
+		drain_list(zone, &pcp->cold, cold, order);
 	set_count(&pcp->count, 0);
 	set_count(&pcp->cold_count, 0);
 	pcp_leave_slow(pcp);
 	return hot + cold > 0;
+}
+
+static bool drain_zone(struct cpu_area *cpu, struct zone *zone)
+{
+	bool any = false;
+
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+		for (unsigned i = 0; i < NR_PCP_ORDERS; i++)
+			any |= drain_pcp(cpu, zone, type, pcp_order(i));
+	return any;
 }
 
 /* True if anything went back. */
@@ -287,8 +344,7 @@ static bool drain_cpu(struct cpu_area *cpu)
 	if (!cpu->pcp_ready)
 		return false;
 	for_each_zone(zone)
-		for (unsigned type = 0; type < MIGRATE_TYPES; type++)
-			any |= drain_zone(cpu, zone, type);
+		any |= drain_zone(cpu, zone);
 	return any;
 }
 
@@ -317,17 +373,38 @@ void drain_all_pages(void)
 	port_call_cpus(((uint64_t)1 << machine()->nr_cpus) - 1, drain_on_cpu, NULL);
 }
 
-unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu)
+static unsigned pcp_pages(const struct per_cpu_pages *pcp)
+{
+	return pcp_count(pcp) + cold_count(pcp);
+}
+
+/* A stack of each kind may be full. */
+static unsigned pcp_high(const struct per_cpu_pages *pcp)
+{
+	return 2u * pcp->batch;
+}
+
+static unsigned sum_pcp(const struct zone *zone, unsigned cpu,
+                        unsigned (*blocks)(const struct per_cpu_pages *pcp))
 {
 	struct cpu_area *area = machine()->cpu[cpu];
 	unsigned pages = 0;
 
-	for (unsigned type = 0; area && type < MIGRATE_TYPES; type++) {
-		const struct per_cpu_pages *pcp = zone_pcp(area, zone, type);
-
-		pages += pcp_count(pcp) + cold_count(pcp);
-	}
+	for (unsigned type = 0; area && type < MIGRATE_TYPES; type++)
+		for (unsigned i = 0; i < NR_PCP_ORDERS; i++)
+			pages += blocks(block_pcp(zone_pcp(area, zone, type), pcp_order(i)))
+			         << pcp_order(i);
 	return pages;
+}
+
+unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu)
+{
+	return sum_pcp(zone, cpu, pcp_pages);
+}
+
+unsigned zone_pcp_high_of(const struct zone *zone, unsigned cpu)
+{
+	return sum_pcp(zone, cpu, pcp_high);
 }
 
 uint64_t zone_pcp_pages(const struct zone *zone)

@@ -162,7 +162,7 @@ static void model_bulk(struct lab *lab, struct model *m, unsigned n, unsigned ty
 	struct page *last;
 	uint32_t pfn;
 
-	got = rmqueue_bulk(&lab->zone, n, type, &pfn, &last);
+	got = rmqueue_bulk(&lab->zone, n, 0, type, &pfn, &last);
 	CHECK_EQ(got, want);
 	for (unsigned i = 0; i < got; i++) {
 		struct page *page = pfn_to_page(PFN(pfn));

@@ -274,27 +274,36 @@ static uint64_t min_free_allowance(const struct zone *zone)
 	return free > gate ? free - gate : 0;
 }
 
+static void lower_min_free(uint64_t sum)
+{
+	_Atomic uint64_t *min = &machine()->min_free;
+	uint64_t seen = atomic_load_explicit(min, memory_order_relaxed);
+
+	while (sum < seen && !atomic_compare_exchange_weak_explicit(
+	                             min, &seen, sum, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
 /*
- * The zone is below its gate. All zones' allowances together are not more than what the sum lies above its lowest; this one
- * gets half of what the others leave. Their counts are read without their locks.
+ * The zone is below its gate. All zones' allowances together are not more than what the sum lies above its lowest: this one
+ * gets half of what the others leave, and if they have too much by now, they look too, next time. Their counts are read
+ * without their locks.
  */
 static NOINLINE void note_min_free_slow(struct zone *zone)
 {
-	struct machine *m = machine();
-	uint64_t sum = 0, others = 0, above,
-	         seen = atomic_load_explicit(&m->min_free, memory_order_relaxed);
+	uint64_t sum = 0, others = 0, above;
 
 	for_each_zone(z) {
 		sum += zone_free_pages(z);
 		others += z == zone ? 0 : min_free_allowance(z);
 	}
-	above = sum > seen ? sum - seen : 0;
-	while (sum < seen &&
-	       !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,
-	                                              memory_order_relaxed, memory_order_relaxed))
-		;
+	lower_min_free(sum);
+	above = sum - MIN(sum, min_free_pages());
 	WRITE_ONCE(zone->min_free_gate,
 	           zone_free_pages(zone) - (above > others ? (above - others) / 2 : 0));
+	if (above < others)
+		for_each_zone(z)
+			WRITE_ONCE(z->min_free_gate, UINT64_MAX);
 }
 
 /* After frames were taken: remember how low the machine went. */

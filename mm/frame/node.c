@@ -217,6 +217,7 @@ void frame_init(void)
 	zones_init();
 	pageblocks_init();
 	page_debug_init();
+	pcp_setup();
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++) {
 		const struct memblock_range *ram = &m->memblock.memory[i];
 

@@ -1,15 +1,28 @@
 /*
- * pcp.c - single frames kept by each CPU: refill and drain (see struct per_cpu_pages, cpu.h).
+ * pcp.c - frames and blocks kept by each CPU: refill and drain (see struct per_cpu_pages, cpu.h).
  *
- * The inline halves are in alloc.c and page.c and touch only this CPU's lines and the frame's own
- * descriptor. Here is what happens once in a batch: one zone lock for `batch` frames.
+ * The inline halves are in alloc.c and page.c and touch only this CPU's lines and the block's own
+ * descriptor. Here is what happens once in a batch: one zone lock for `batch` blocks.
  *
- * Whoever finds the lists busy is an interrupt on top of their owner, and deals with the zone directly.
+ *     cpu_area.pcp    zone DMA        zone DMA32      ...
+ *     order 0         |U   M   R  |   |U   M   R  |        each a hot and a cold stack of frames
+ *     order 1         |U   M   R  |   |U   M   R  |        ... of blocks of two
+ *     2, 3, 9                                              3: what is asked for all the time; 9: huge pages
+ *
+ * A kept block is not free for the zone: it does not merge, it is in no mark, other types and CPUs do not see it. So
+ * what is kept is little (zone_batchsize, block_batchsize), and goes back in one piece whenever memory is short: a request that
+ * finds nothing drains its own CPU and asks the others, compaction drains before it looks for blocks, /proc/sys/vm/compact_memory
+ * and drain_all_pages() drain everybody. Single frames and blocks do not change into each other here: that is the buddy's.
+ *
+ * Whoever finds the lists busy is an interrupt on top of their owner, and deals with the zone directly. Each list has a bit of its own
+ * for that.
  */
+#include "lib/string.h"
 #include "mm/frame/debug.h"
 
-#define PCP_BATCH_MIN 4u
-#define PCP_BATCH_MAX 63u
+#define PCP_BATCH_MIN  4u
+#define PCP_BATCH_MAX  63u
+#define PCP_BLOCKS_MAX 31u
 
 enum counter zone_counter(unsigned zone_id)
 {
@@ -42,8 +55,28 @@ void setup_fast_pcp(struct cpu_area *cpu)
 }
 
 /*
- * Blocks up to order 3: a quarter of what single frames may have, for each order. Huge pages: the lists of all CPUs together hold less
- * than 1/16 of the zone. A list for just a few blocks costs more than it saves; and guards must notice at once when a block is freed.
+ * Boot word pcp_blocks=N: lists of blocks have batches of N, 0 to 31, whatever the zone's size: so that they can be watched on a small
+ * machine, or missed on a large one.
+ */
+void pcp_setup(void)
+{
+	char text[8];
+	const char *end;
+	uint64_t n;
+
+	machine()->pcp_blocks = -1;
+	if (port_boot_param("pcp_blocks", text, sizeof(text)) < 0)
+		return;
+	if (parse_u64(text, 10, &end, &n) || *end || n > PCP_BLOCKS_MAX)
+		port_log("pcp_blocks=%s is not 0 to %u: by size", text, PCP_BLOCKS_MAX);
+	else
+		machine()->pcp_blocks = (int)n;
+}
+
+/*
+ * Blocks up to order 3: a quarter of what single frames may have, for each order. Huge pages: the lists of a type on all CPUs together
+ * hold less than 1/16 of the zone. A list for just a few blocks costs more than it saves; and guards must notice at once
+ * when a block is freed.
  */
 static unsigned block_batchsize(const struct zone *zone, unsigned order)
 {
@@ -51,9 +84,11 @@ static unsigned block_batchsize(const struct zone *zone, unsigned order)
 	                                           : MIN(zone->managed / 2048, PCP_BATCH_MAX);
 	uint64_t batch = frames >> order;
 
-	if (machine()->guard_minorder || batch < PCP_BATCH_MIN)
+	if (machine()->guard_minorder)
 		return 0;
-	return (unsigned)MIN(batch, PCP_BATCH_MAX / 2);
+	if (unlikely(machine()->pcp_blocks >= 0))
+		return (unsigned)machine()->pcp_blocks;
+	return batch < PCP_BATCH_MIN ? 0 : (unsigned)MIN(batch, PCP_BLOCKS_MAX);
 }
 
 static void pcp_list_init(const struct zone *zone, struct per_cpu_pages *pcp, unsigned order)

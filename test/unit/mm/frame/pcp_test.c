@@ -282,3 +282,32 @@ UNIT_TEST(blocks_are_single_hits)
 {
 	each_order(check_hits);
 }
+
+/* What is left of a block whose first frame somebody holds: parts that have had no type before go where their page block says. */
+static void check_part(struct per_cpu_pages *pcp, unsigned order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, order + 1), *part;
+	const unsigned n = 1u << order;
+
+	CHECK(page);
+	part = page + n;
+	if (get_pageblock_migratetype(page) !=
+	    MIGRATE_UNMOVABLE) { /* it came from another type's */
+		__free_pages(page, order + 1);
+		return;
+	}
+	drain_local_pages();
+	set_frame_type(part, MIGRATE_RECLAIMABLE); /* as an earlier use might have left it */
+	get_page(page);
+	__free_pages(page, order + 1);
+	CHECK_EQ(pcp->first, page_to_pfn(part).n);
+	put_page(page);
+	CHECK_SOUND(frame_check());
+	drain_local_pages();
+	CHECK_SOUND(frame_check());
+}
+
+UNIT_TEST(parts_of_blocks)
+{
+	each_order(check_part);
+}

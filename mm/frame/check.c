@@ -82,12 +82,13 @@ static const char *check_free_area(const struct zone *zone, unsigned order, uint
 	return NULL;
 }
 
+/* It goes by the list's type, or, having been taken from another type's page block, by that. */
 static const char *check_kept(const struct zone *zone, const struct page *page, unsigned order,
                               unsigned type)
 {
 	if (page_to_pfn(page).n & ((1u << order) - 1))
 		return "frame: block on a per-CPU list is not aligned to its size";
-	if (page_type(page) != type)
+	if (page_type(page) != type && page_type(page) != get_pageblock_migratetype(page))
 		return "frame: block on a per-CPU list of another type";
 	for (unsigned i = 0; i < 1u << order; i++)
 		if (!free_page_state(page + i, 0) || page_zone(page + i) != zone)

@@ -195,6 +195,40 @@ UNIT_TEST(pressure)
 	leave();
 }
 
+/*
+ * A kernel's frames from a page block that stays the programs': they are free on the list of who asked, and go where they
+ * belong when they are freed.
+ */
+UNIT_TEST(kept_for_another_type)
+{
+	static struct page *user[16384], *kernel[4096];
+	unsigned n = 0, k = 0;
+
+	CHECK(enter(64 * MB, ""));
+	for (; n < ARRAY_SIZE(user); n++) {
+		user[n] = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN);
+		if (!user[n])
+			break;
+		__page_set_flags(user[n], 1u << PG_swapbacked);
+		lru_cache_add(user[n]);
+	}
+	for (unsigned i = 0; i < n; i += 4)
+		put_page(user[i]);
+	drain_local_pages();
+	do
+		CHECK(kernel[k] = alloc_page(GFP_KERNEL));
+	while (page_type(kernel[k++]) != MIGRATE_MOVABLE && k < ARRAY_SIZE(kernel));
+	CHECK_EQ(get_pageblock_migratetype(kernel[k - 1]), MIGRATE_MOVABLE);
+	CHECK_GT(kept_by(0), 0);
+	CHECK_SOUND(frame_check());
+	while (k)
+		__free_page(kernel[--k]);
+	for (unsigned i = 0; i < n; i++)
+		if (i % 4)
+			put_page(user[i]);
+	leave();
+}
+
 /* --- the fewest frames ever free ------------------------------------------------------------------------- */
 
 static uint64_t zones_free(void)

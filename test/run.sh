@@ -49,7 +49,7 @@ for slab in slab slob; do
 		--kernel "$B/quire-test.elf" --selftest=mm/slab
 done
 suite 'frames, in a kernel of two nodes' timeout 600 ./quire run --mem 256M --cpus 2 --set numa=fake=2 \
-	--set movablecore=25% --kernel "$B/quire-test.elf" --selftest=mm/frame
+	--set movablecore=25% --set pcp_blocks=3 --kernel "$B/quire-test.elf" --selftest=mm/frame
 for t in test/cmd/*.sh; do
 	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
 done

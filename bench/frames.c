@@ -5,7 +5,8 @@
  *     frames malloc     the same sequences by aligned_alloc(4096 << order), of whatever library is loaded
  *
  * Each row is one sequence, run again and again in steady state; the least of ROUNDS rounds counts, since
- * whatever else the host does only adds. "array stack" is the least that taking a number off a list can cost.
+ * whatever else the host does only adds. "array stack" is the least that taking a number off a list can cost; "counts alone", the same with
+ * the counts of references of those blocks: descriptors of huge pages lie 16 KB apart, where few fit into a cache at once.
  * bench/frames.sh runs this for all peers and prints ratios.
  */
 #define _GNU_SOURCE
@@ -62,6 +63,23 @@ static void stack_put(void *block, unsigned order)
 {
 	(void)order;
 	stack[stack_top++] = block;
+}
+
+/* The array again, and what nobody can do without who counts references in descriptors: one is set, and dropped. */
+static void *count_get(unsigned order)
+{
+	struct page *page = stack_get(order);
+
+	atomic_store_explicit(&page->_refcount, 1, memory_order_relaxed);
+	return page;
+}
+
+static void count_put(void *block, unsigned order)
+{
+	struct page *page = block;
+
+	atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
+	stack_put(block, order);
 }
 
 static double now_ns(void)
@@ -213,6 +231,21 @@ static void print(const char *name, struct costs c)
 	printf("%s|%.2f|%.2f\n", name, c.get, c.put);
 }
 
+static void print_counts_alone(const struct sequence *s)
+{
+	static const struct allocator counts = {count_get, count_put};
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s: counts alone", s->name);
+	for (stack_top = 0; stack_top < s->n; stack_top++)
+		stack[stack_top] = quire_get(s->order);
+	print(name, measure(&counts, s));
+	while (stack_top) {
+		count_get(s->order);
+		quire_put(stack[stack_top], s->order);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct allocator quire = {quire_get, quire_put},
@@ -232,6 +265,9 @@ int main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(sequences); i++)
 		print(sequences[i].name, measure(a, &sequences[i]));
+	for (unsigned i = 0; h && i < ARRAY_SIZE(sequences); i++)
+		if (sequences[i].shuffled || sequences[i].order)
+			print_counts_alone(&sequences[i]);
 	print("order 0, 32, on each of 2 CPUs", measure_two(a, h));
 	if (h)
 		host_destroy(h);

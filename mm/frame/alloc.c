@@ -1,7 +1,7 @@
 /*
  * alloc.c - alloc_pages: which zone, how far into the reserve, and what to do when there is none.
  *
- *   fast      this CPU's list of the preferred zone has a frame: no lock, no shared line
+ *   fast      this CPU's list of the preferred zone has such a block: no lock, no shared line
  *   normal    along the zonelist, the first zone above its low mark; refills the list
  *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then, for a block,
  *             compaction, then reclaim (the one hook upwards) and compaction again, then the gfp flags say: again, or fail

@@ -24,6 +24,8 @@
 #define PCP_BATCH_MAX  63u
 #define PCP_BLOCKS_MAX 31u
 
+#define PCP_BLOCK_FRAMES_MAX 256u /* 1 MB in a stack of blocks up to order 3 */
+
 enum counter zone_counter(unsigned zone_id)
 {
 	static const uint8_t counter[MAX_NR_ZONES] = {
@@ -74,16 +76,17 @@ void pcp_setup(void)
 }
 
 /*
- * Blocks up to order 3: 1/8192 of the zone for each order, a sixteenth of what single frames may have. With a quarter, the
- * zone's free memory was 3% more broken up after a day (bench/fragmentation.sh): what is kept does not merge, and comes back
- * into use where it lies. Huge pages, which have nothing left to merge with: the lists of a type on all CPUs together hold less than
- * 1/16 of the zone. A list for just a few blocks costs more than it saves; and guards must notice at once when a
- * block is freed.
+ * Blocks up to order 3: 1/8192 of the zone for each order, at most 1 MB; of a small zone that is a sixteenth of what single frames may
+ * have. With a quarter its free memory was 3% more broken up after a day (bench/fragmentation.sh): what is kept does not merge, and
+ * comes back into use where it lies. Huge pages, which have nothing left to merge with: the lists of a type on all CPUs
+ * together hold less than 1/16 of the zone. A list for just a few blocks costs more than it saves; and guards must notice
+ * at once when a block is freed.
  */
 static unsigned block_batchsize(const struct zone *zone, unsigned order)
 {
-	uint64_t frames = order == pageblock_order ? zone->managed / (32 * machine()->nr_cpus)
-	                                           : MIN(zone->managed / 8192, PCP_BATCH_MAX);
+	uint64_t frames = order == pageblock_order
+	                          ? zone->managed / (32 * machine()->nr_cpus)
+	                          : MIN(zone->managed / 8192, PCP_BLOCK_FRAMES_MAX);
 	uint64_t batch = frames >> order;
 
 	if (machine()->guard_minorder)

@@ -52,8 +52,8 @@ struct CACHE_ALIGNED zone {
 	_Atomic uint32_t
 	        free_orders;     /* bit i: free_area[i] is not empty; both written under lock */
 	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
-	uint64_t
-	        min_free_gate; /* (Z) above it the machine cannot be at its lowest: note_min_free() */
+	_Atomic uint64_t
+	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
 	_Atomic uint64_t

@@ -266,10 +266,20 @@ void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end)
 	__free_range(zone, start.n, end.n);
 }
 
+static uint64_t min_free_gate(const struct zone *zone)
+{
+	return atomic_load_explicit(&zone->min_free_gate, memory_order_relaxed);
+}
+
+static void set_min_free_gate(struct zone *zone, uint64_t gate)
+{
+	atomic_store_explicit(&zone->min_free_gate, gate, memory_order_relaxed);
+}
+
 /* Frames that the zone can lose before anybody must look at the sum again. */
 static uint64_t min_free_allowance(const struct zone *zone)
 {
-	const uint64_t free = zone_free_pages(zone), gate = READ_ONCE(zone->min_free_gate);
+	const uint64_t free = zone_free_pages(zone), gate = min_free_gate(zone);
 
 	return free > gate ? free - gate : 0;
 }
@@ -299,17 +309,17 @@ static NOINLINE void note_min_free_slow(struct zone *zone)
 	}
 	lower_min_free(sum);
 	above = sum - MIN(sum, min_free_pages());
-	WRITE_ONCE(zone->min_free_gate,
-	           zone_free_pages(zone) - (above > others ? (above - others) / 2 : 0));
+	set_min_free_gate(zone,
+	                  zone_free_pages(zone) - (above > others ? (above - others) / 2 : 0));
 	if (above < others)
 		for_each_zone(z)
-			WRITE_ONCE(z->min_free_gate, UINT64_MAX);
+			set_min_free_gate(z, UINT64_MAX);
 }
 
 /* After frames were taken: remember how low the machine went. */
 void note_min_free(struct zone *zone)
 {
-	if (unlikely(zone_free_pages(zone) < zone->min_free_gate))
+	if (unlikely(zone_free_pages(zone) < min_free_gate(zone)))
 		note_min_free_slow(zone);
 }
 

@@ -122,7 +122,7 @@ static void show_zone_stats(struct seq_file *m, const struct zone *z, const stru
 		show_item(m, numa[i], zone_numa_stat(z, i));
 }
 
-/* A list for each type, of up to two batches (cpu.h). Counts are summed when read, so none drifts: threshold 0. */
+/* Lists for each type, of up to two batches each (cpu.h); batch: of single frames. Counts are summed when read, so none drifts: threshold 0. */
 static void show_pagesets(struct seq_file *m, const struct zone *z)
 {
 	seq_puts(m, "\n  pagesets");
@@ -133,8 +133,7 @@ static void show_pagesets(struct seq_file *m, const struct zone *z)
 		seq_printf(m,
 		           "\n    cpu: %u\n              count: %u\n              high:  %u\n"
 		           "              batch: %u\n  vm stats threshold: 0",
-		           cpu, zone_pcp_pages_of(z, cpu), 2u * MIGRATE_TYPES * pcp->batch,
-		           pcp->batch);
+		           cpu, zone_pcp_pages_of(z, cpu), zone_pcp_high_of(z, cpu), pcp->batch);
 	}
 	seq_printf(m, "\n  node_unreclaimable:  0\n  start_pfn:           %u\n", z->start.n);
 }

@@ -36,6 +36,7 @@ suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
 for slab in slab slob; do
 	suite "unit tests, hosted, slab=$slab" timeout 900 "$B/unit" --boot slab=$slab
 done
+suite 'frames, hosted, every CPU keeping blocks of all orders' timeout 900 "$B/unit" --boot pcp_blocks=3 mm/frame
 suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
 suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache
 suite 'CPUs by many schedules, a step at every access' timeout 900 "$B/unit-sched" host/
@@ -48,7 +49,7 @@ for slab in slab slob; do
 		--kernel "$B/quire-test.elf" --selftest=mm/slab
 done
 suite 'frames, in a kernel of two nodes' timeout 600 ./quire run --mem 256M --cpus 2 --set numa=fake=2 \
-	--set movablecore=25% --kernel "$B/quire-test.elf" --selftest=mm/frame
+	--set movablecore=25% --set pcp_blocks=3 --kernel "$B/quire-test.elf" --selftest=mm/frame
 for t in test/cmd/*.sh; do
 	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
 done

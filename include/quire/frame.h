@@ -50,9 +50,10 @@ struct CACHE_ALIGNED zone {
 	_Atomic uint32_t
 	        type_orders[MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type */
 	_Atomic uint32_t
-	        free_orders;      /* bit i: free_area[i] is not empty; both written under lock */
-	_Atomic int64_t nr_free;  /* pages in free_area; written under lock */
-	uint64_t min_free_seen;   /* (Z) fewest free pages ever */
+	        free_orders;     /* bit i: free_area[i] is not empty; both written under lock */
+	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
+	_Atomic uint64_t
+	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
 	_Atomic uint64_t
@@ -246,8 +247,9 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
 unsigned node_distance(unsigned from, unsigned to);
 unsigned cpu_to_node(unsigned cpu);
 
-/* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running). */
+/* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running), and how many there may be. */
 unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu);
+unsigned zone_pcp_high_of(const struct zone *zone, unsigned cpu);
 uint64_t zone_pcp_pages(const struct zone *zone);
 
 /*

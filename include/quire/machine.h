@@ -65,7 +65,8 @@ struct machine {
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
 	unsigned
 	        guard_minorder; /* halves of split blocks below this order are guards; 0: none (boot) */
-	bool fail_once;         /* one, not all behind it */
+	int pcp_blocks; /* blocks in a batch of a CPU's list; -1: by the zone's size (boot) */
+	bool fail_once; /* one, not all behind it */
 	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
 	_Atomic uint64_t failed;    /* allocations that were made to fail */
 

@@ -217,6 +217,7 @@ void frame_init(void)
 	zones_init();
 	pageblocks_init();
 	page_debug_init();
+	pcp_setup();
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++) {
 		const struct memblock_range *ram = &m->memblock.memory[i];
 
@@ -229,7 +230,7 @@ void frame_init(void)
 	lruvecs_init();
 	init_per_zone_wmark_min();
 	for_each_zone(zone)
-		zone->min_free_seen = zone_free_pages(zone);
+		zone->min_free_gate = UINT64_MAX;
 	m->min_free = m->totalram;
 }
 

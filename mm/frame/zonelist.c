@@ -34,7 +34,7 @@ unsigned cpu_to_node(unsigned cpu)
 
 unsigned numa_node_id(void)
 {
-	return cpu_to_node(cpu_id());
+	return likely(this_cpu()->pcp_ready) ? this_cpu()->nid : cpu_to_node(cpu_id());
 }
 
 /* --- the lists -------------------------------------------------------------------------------- */
@@ -169,11 +169,29 @@ static void numa_count(struct zone *zone, enum numa_stat_item item)
 	atomic_fetch_add_explicit(&zone->numa[item], 1, memory_order_relaxed);
 }
 
+/* Of pages that CPUs take from the zones of their own node, each request counts as one: so many are too many. */
+static void discount_pages(unsigned zone_id, uint64_t pages)
+{
+	atomic_fetch_add_explicit(&this_cpu()->slow_pages[zone_id], pages, memory_order_relaxed);
+}
+
+void count_short_block(unsigned zone_id, unsigned order)
+{
+	discount_pages(zone_id, ((uint64_t)1 << order) - 1);
+}
+
+/* A hit in the CPU's own node, as nearly all are, touches nothing that others touch. */
 void count_numa_event(const struct alloc_context *ac, struct zone *zone)
 {
-	atomic_fetch_add_explicit(&this_cpu()->slow_pages[zone->id], (uint64_t)1 << ac->order,
-	                          memory_order_relaxed);
-	numa_count(zone, zone->nid == numa_node_id() ? NUMA_LOCAL : NUMA_OTHER);
+	const bool local = zone->nid == numa_node_id();
+
+	if (likely(local && zone->nid == ac->preferred->nid && !ac->interleaved)) {
+		if (ac->order)
+			count_short_block(zone->id, ac->order);
+		return;
+	}
+	discount_pages(zone->id, (uint64_t)1 << ac->order);
+	numa_count(zone, local ? NUMA_LOCAL : NUMA_OTHER);
 	if (zone->nid != ac->preferred->nid) {
 		numa_count(zone, NUMA_MISS);
 		numa_count(ac->preferred, NUMA_FOREIGN);
@@ -184,8 +202,8 @@ void count_numa_event(const struct alloc_context *ac, struct zone *zone)
 		numa_count(zone, NUMA_INTERLEAVE_HIT);
 }
 
-/* The short way counts pages by kind of zone only; but it leads to the CPU's own node only. */
-static uint64_t short_way(const struct zone *zone)
+/* What is not counted as an event: pages by kind of zone, from the CPU's own node only. */
+static uint64_t local_hits(const struct zone *zone)
 {
 	uint64_t pages = 0;
 
@@ -204,5 +222,5 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item)
 {
 	uint64_t n = atomic_load_explicit(&zone->numa[item], memory_order_relaxed);
 
-	return item == NUMA_HIT || item == NUMA_LOCAL ? n + short_way(zone) : n;
+	return item == NUMA_HIT || item == NUMA_LOCAL ? n + local_hits(zone) : n;
 }

@@ -119,6 +119,52 @@ UNIT_TEST(bulk_is_all_or_nothing)
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 
+/* --- interrupts ----------------------------------------------------------------------------------------------- */
+
+static struct kmem_cache *hit;
+static _Atomic unsigned interrupts, wrong;
+
+/* On each CPU, in an interrupt on all but the caller's. */
+static void use_in_interrupt(UNUSED void *arg)
+{
+	struct kmem_cache_cpu *own = &hit->cpu[cpu_id()];
+	void **top = own->top, *object;
+
+	if (!in_interrupt()) {
+		wrong += cpu_line() != cpu_id() * CACHELINE;
+		return;
+	}
+	interrupts++;
+	wrong += cpu_line() != CPU_LINE_INTERRUPT;
+	object = kmem_cache_alloc(hit, GFP_ATOMIC);
+	wrong += !object;
+	if (object)
+		kmem_cache_free(hit, object);
+	wrong += kmem_cache_alloc_bulk(hit, GFP_ATOMIC, 1, &object) != 1;
+	kmem_cache_free_bulk(hit, 1, &object);
+	wrong += own->top != top || slab_array_objects(slab_cpu(hit)) != 0;
+}
+
+UNIT_TEST(interrupts_find_a_closed_array)
+{
+	static void *objects[40];
+
+	hit = kmem_cache_create("test-irq", 64, 0, SLAB_NO_MERGE, NULL);
+	CHECK(hit);
+	interrupts = wrong = 0;
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(objects); i++)
+			CHECK(objects[i] = kmem_cache_alloc(hit, GFP_KERNEL));
+		port_call_cpus(((uint64_t)1 << machine()->nr_cpus) - 1, use_in_interrupt, NULL);
+		for (unsigned i = 0; i < ARRAY_SIZE(objects); i++)
+			kmem_cache_free(hit, objects[i]);
+	}
+	CHECK_EQ(interrupts, 3 * (machine()->nr_cpus - 1));
+	CHECK_EQ(wrong, 0);
+	CHECK_SOUND(slab_check());
+	CHECK_EQ(kmem_cache_destroy(hit), 0);
+}
+
 /* --- zones ------------------------------------------------------------------------------------------------------ */
 
 UNIT_TEST(kmalloc_for_devices)

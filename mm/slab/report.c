@@ -70,12 +70,27 @@ static void hand_over(const struct slab_bug *bug)
 	report(bug);
 }
 
-/* The object may be none: only if it lies in a slab of s is anything said about it. */
+/* Does an object of s start there? Of SLOB's blocks the state behind it must say. */
+static bool is_object(struct kmem_cache *s, const void *object)
+{
+	struct page *page = slab_page(object);
+	uint64_t mark = slab_live_mark(s), state;
+
+	if (!page_flag(page, PG_slab) || (uintptr_t)object % SLAB_ALIGN)
+		return false;
+	if (page->slab_cache == s)
+		return s->ops->is_object(s, page, object);
+	if (page->slab_cache != slab_state()->slob || !s->meta ||
+	    ((uintptr_t)object & (PAGE_SIZE - 1)) + s->meta + sizeof(state) > PAGE_SIZE)
+		return false;
+	state = slab_meta(s, object)->state;
+	return state == mark || state == ~mark;
+}
+
+/* Only if it is an object of s is anything said about it. */
 void slab_report(struct kmem_cache *s, const char *what, const void *object, const void *at,
                  unsigned expected)
 {
-	const struct page *page = slab_page(object);
-	bool is_object = page_flag(page, PG_slab) && page->slab_cache == s;
 	struct slab_bug bug = {.cache = s->name, .what = what, .object = object, .at = at};
 
 	port_log("BUG %s: %s", s->name, what);
@@ -83,7 +98,7 @@ void slab_report(struct kmem_cache *s, const char *what, const void *object, con
 		port_log("%#lx @offset=%ld. Byte %#x instead of %#x", (unsigned long)(uintptr_t)at,
 		         (long)((const char *)at - (const char *)object), *(const uint8_t *)at,
 		         expected);
-	if (is_object) {
+	if (is_object(s, object)) {
 		log_object(s, object);
 		bug.allocated_by = call_site(s, object, TRACK_ALLOC);
 		bug.freed_by = call_site(s, object, TRACK_FREE);

@@ -61,6 +61,7 @@ enum frame_kind {
 	FRAME_ANON,
 	FRAME_FILE,
 	FRAME_SHMEM,
+	FRAME_SLAB_RECLAIMABLE, /* part of FRAME_SLAB: of caches whose objects a shrinker can free */
 	NR_FRAME_KINDS
 };
 

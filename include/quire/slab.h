@@ -164,6 +164,9 @@ void unregister_shrinker(struct shrinker *shrinker);
 /* Ask all, harder the smaller the priority is (0: everything). Returns objects freed; 0 if called from within. Sleeps. */
 uint64_t shrink_slab(gfp_t gfp, unsigned priority);
 
+/* Is this frame of a slab (PG_slab) one of FRAME_SLAB_RECLAIMABLE? A guess if the slab may be going. */
+bool slab_page_reclaimable(const struct page *page);
+
 void slab_init(void);             /* after frame_init; reads the boot words */
 const char *slab_allocator(void); /* "slub", "slab" or "slob" */
 const char *slab_check(void);

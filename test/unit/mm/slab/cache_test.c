@@ -204,6 +204,33 @@ UNIT_TEST(kmalloc_up_to_4_mb)
 	}
 }
 
+/* --- what can be won back --------------------------------------------------------------------------------------- */
+
+UNIT_TEST(reclaimable_slabs_are_counted)
+{
+	struct kmem_cache *s =
+	        kmem_cache_create("test-rcl", 1000, 0, SLAB_NO_MERGE | SLAB_RECLAIM_ACCOUNT, NULL);
+	struct kmem_cache *other = kmem_cache_create("test-unrcl", 1000, 0, SLAB_NO_MERGE, NULL);
+	uint64_t all = frame_kind_pages(FRAME_SLAB),
+	         some = frame_kind_pages(FRAME_SLAB_RECLAIMABLE);
+	void *p, *q;
+
+	CHECK(s && other);
+	CHECK(p = kmem_cache_alloc(s, GFP_KERNEL));
+	CHECK(q = kmem_cache_alloc(other, GFP_KERNEL));
+	if (!is("slob")) { /* whose pages are nobody's in particular */
+		CHECK_EQ(frame_kind_pages(FRAME_SLAB_RECLAIMABLE) - some, 1u << s->order);
+		CHECK_EQ(frame_kind_pages(FRAME_SLAB) - all, 2u << s->order);
+		CHECK(slab_page_reclaimable(virt_to_page(p)));
+	}
+	CHECK(!slab_page_reclaimable(virt_to_page(q)));
+	kmem_cache_free(s, p);
+	kmem_cache_free(other, q);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+	CHECK_EQ(kmem_cache_destroy(other), 0);
+	CHECK_EQ(frame_kind_pages(FRAME_SLAB_RECLAIMABLE), some);
+}
+
 /* --- where objects lie --------------------------------------------------------------------------------------------- */
 
 /* Lecture 001: no small object spans two lines; of kmalloc's classes, the powers of two. */

@@ -89,6 +89,12 @@ void port_cond_resched(void);
 MUST_USE int port_kthread_start(const char *name, void (*run)(void *arg), void *arg);
 
 /*
+ * The calling thread, a kernel thread, runs on CPUs of the mask (bit i = CPU i) alone, from the return on. One of
+ * them runs. Sleeps.
+ */
+void port_set_cpus(uint64_t mask);
+
+/*
  * Run fn(arg) on each CPU of the mask (bit i = CPU i) and return when all have. On the
  * others it runs in interrupt context. Caller holds no lock that fn or an interrupt takes,
  * and has interrupts on.

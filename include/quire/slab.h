@@ -66,7 +66,10 @@ MUST_USE unsigned kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, uns
                                         void **objects);
 void kmem_cache_free_bulk(struct kmem_cache *cache, unsigned n, void **objects);
 
-/* Empty slabs go back to the buddy. Returns pages freed. */
+/*
+ * Empty slabs go back to the buddy, what this CPU keeps first. Returns pages freed. shrink_all also wakes the reaper, so that
+ * what the other CPUs keep follows.
+ */
 uint64_t kmem_cache_shrink(struct kmem_cache *cache);
 uint64_t kmem_cache_shrink_all(void);
 
@@ -99,8 +102,12 @@ char *kstrdup(const char *s, gfp_t gfp);
 /* No CPU keeps objects or a slab for itself any more: what is empty can go. Quiet machine only: tests, checks. */
 void slab_flush_all(void);
 
-/* Time has passed (about two seconds): arrays that were not used since the last call go back, and empty slabs. Sleeps. */
+/*
+ * Time has passed (about two seconds): arrays that were not used since the last call go back, and empty slabs. slab_reap:
+ * this CPU's; slab_reap_cpus: the calling kernel thread goes from CPU to CPU and stays on the last; all: used or not. Sleep.
+ */
 void slab_reap(void);
+void slab_reap_cpus(bool all);
 /* A thread that calls it, if memory is worth it. 0 or -ENOMEM. */
 MUST_USE int slab_start_reaper(void);
 

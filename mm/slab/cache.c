@@ -261,25 +261,20 @@ static void count_objects(struct kmem_cache *s, struct slabinfo *info)
 	info->active_objs = info->num_objs > free ? info->num_objs - free : 0;
 }
 
-/* One of several names goes: which of them does not matter, they are the same cache. */
-static bool drop_alias(struct kmem_cache *s)
+/* One of several names goes: which of them does not matter, they are the same cache. Mutex held. */
+static struct slab_alias *drop_alias(struct kmem_cache *s)
 {
 	struct slab_alias *a, *found = NULL;
 
-	mutex_lock(&slab_state()->lock);
-	if (s->refcount > 1) {
-		s->refcount--;
-		list_for_each_entry(a, &slab_state()->aliases, list)
-			if (a->cache == s)
-				found = a;
-		list_del(&found->list);
-	}
-	mutex_unlock(&slab_state()->lock);
-	kfree(found);
-	return found != NULL;
+	s->refcount--;
+	list_for_each_entry(a, &slab_state()->aliases, list)
+		if (a->cache == s)
+			found = a;
+	list_del(&found->list);
+	return found;
 }
 
-/* Nobody uses the cache any more, so what is other CPUs' may be touched from here. */
+/* Mutex held, so that the reaper is not at work: nobody else touches what is other CPUs'. */
 static void empty_cache(struct kmem_cache *s)
 {
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
@@ -289,12 +284,11 @@ static void empty_cache(struct kmem_cache *s)
 	s->ops->discard(s);
 }
 
-int kmem_cache_destroy(struct kmem_cache *s)
+/* The last of its names goes. Mutex held. */
+static int end_cache(struct kmem_cache *s)
 {
 	struct slabinfo info = {0};
 
-	if (drop_alias(s))
-		return 0;
 	empty_cache(s);
 	count_objects(s, &info);
 	if (info.active_objs) {
@@ -303,16 +297,32 @@ int kmem_cache_destroy(struct kmem_cache *s)
 		slab_report_leaks(s);
 		return -EBUSY;
 	}
-	mutex_lock(&slab_state()->lock);
 	list_del(&s->list);
-	mutex_unlock(&slab_state()->lock);
-	kmem_cache_free(&slab_state()->cache_cache, s);
 	return 0;
+}
+
+/* All under one hold of the mutex: meanwhile no new cache may become one with this. */
+int kmem_cache_destroy(struct kmem_cache *s)
+{
+	struct slab_alias *alias = NULL;
+	int err = 0;
+
+	mutex_lock(&slab_state()->lock);
+	if (s->refcount > 1)
+		alias = drop_alias(s);
+	else
+		err = end_cache(s);
+	mutex_unlock(&slab_state()->lock);
+	if (alias)
+		kfree(alias);
+	else if (!err)
+		kmem_cache_free(&slab_state()->cache_cache, s);
+	return err;
 }
 
 /* --- giving memory back ------------------------------------------------------------------------------------ */
 
-/* What other CPUs keep stays theirs: an array and some slabs for each at most. */
+/* What other CPUs keep stays theirs, until the reaper comes by: an array and some slabs for each at most. */
 uint64_t kmem_cache_shrink(struct kmem_cache *s)
 {
 	uint64_t before = slab_nr_slabs(s), after;
@@ -342,6 +352,7 @@ uint64_t kmem_cache_shrink_all(void)
 		pages += round;
 	} while (round);
 	mutex_unlock(&slab_state()->lock);
+	slab_wake_reaper();
 	return pages;
 }
 

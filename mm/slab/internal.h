@@ -172,6 +172,8 @@ struct slab_state {
 	struct kmem_cache *kmalloc[NR_KMALLOC_TYPES][KMALLOC_CLASSES];
 	struct slab_options options;
 	void (*report)(const struct slab_bug *bug);
+	_Atomic(struct thread *) reaper; /* NULL: none */
+	_Atomic bool reap_all;           /* it was woken: all that CPUs keep is wanted */
 
 	spinlock_t slob_lock;                   /* irqsave */
 	struct page_list slob_free[SLOB_LISTS]; /* (slob_lock) pages with a free block */
@@ -332,6 +334,9 @@ static ALWAYS_INLINE void slab_free(struct kmem_cache *s, void *object)
 	if (unlikely(!slab_push(s, object)))
 		slab_free_slow(s, object, __builtin_return_address(0));
 }
+
+/* --- reap.c --- */
+void slab_wake_reaper(void); /* any context */
 
 /* New frames for s. Flags, owner and accounts are set; all of its frames say that they are the cache's. */
 struct page *slab_new_pages(struct kmem_cache *s, gfp_t gfp);

@@ -299,6 +299,41 @@ UNIT_TEST(what_is_not_used_goes_back_with_time)
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 
+static unsigned kept(const struct kmem_cache *s, unsigned cpu)
+{
+	return slab_array_objects(&s->cpu[cpu]) + (s->cpu[cpu].page != NULL) + s->cpu[cpu].nr_partial;
+}
+
+/* Another CPU used a cache and then has nothing to do any more: what it keeps goes back all the same. */
+UNIT_TEST(what_an_idle_cpu_keeps_goes_back)
+{
+	uint64_t all = ((uint64_t)1 << machine()->nr_cpus) - 1;
+	struct kmem_cache *s = kmem_cache_create("test-idle", 512, 0, SLAB_NO_MERGE, NULL);
+	unsigned last = machine()->nr_cpus - 1;
+	void *p[100];
+
+	CHECK(s);
+	for (unsigned round = 0; round < 2; round++) {
+		port_set_cpus((uint64_t)1 << last);
+		CHECK_EQ(cpu_id(), last);
+		for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+			CHECK(p[i] = kmem_cache_alloc(s, GFP_KERNEL));
+		for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+			kmem_cache_free(s, p[i]);
+		port_set_cpus(1);
+		CHECK(is("slob") || s->flags & SLAB_SLOW || kept(s, last) > 0);
+		/* At once when asked for; else it was used since the last time. */
+		slab_reap_cpus(round == 1);
+		CHECK(is("slob") || s->flags & SLAB_SLOW || round == 1 || kept(s, last) > 0);
+		if (round == 0)
+			slab_reap_cpus(false);
+		CHECK_EQ(kept(s, last), 0);
+		CHECK_EQ(slab_nr_slabs(s), 0);
+	}
+	port_set_cpus(all);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+}
+
 /* --- shrinkers ---------------------------------------------------------------------------------------------------------- */
 
 static uint64_t hoard, calls, again;

@@ -123,6 +123,11 @@ static unsigned with_boot_flags(const char *name, unsigned flags)
 	flags |= slab_debug_flags(o, name);
 	if (o->harden)
 		flags |= SLAB_HARDENED;
+	if (flags & SLAB_POISON && o->ops->no_poison && !slab_state()->said_no_poison) {
+		slab_state()->said_no_poison = true;
+		port_log("%s: writes after free are not found (P): %s", o->ops->name,
+		         o->ops->no_poison);
+	}
 	if (o->stats[0] && (!strcmp(o->stats, "*") || !strcmp(o->stats, name)))
 		flags |= SLAB_STATS;
 	return flags;

@@ -115,8 +115,9 @@ struct kmem_cache {
 /* All are for any context that their contract does not narrow. */
 struct slab_ops {
 	const char *name;
-	bool arrays; /* CPUs keep arrays of objects */
-	bool exact;  /* kmalloc's objects are as big as asked for */
+	bool arrays;           /* CPUs keep arrays of objects */
+	bool exact;            /* kmalloc's objects are as big as asked for */
+	const char *no_poison; /* NULL, or why a write after free cannot be found */
 
 	/* Of an object in a page that is several caches'; NULL: none. Or no function. */
 	struct kmem_cache *(*owner)(const void *object);
@@ -166,6 +167,7 @@ struct slab_state {
 	struct kmem_cache *arrays;     /* of CPUs' arrays; NULL: none yet */
 	struct kmem_cache *slob;       /* SLOB: whose the pages of blocks are; else NULL */
 	bool closing;                  /* quiet machine: no array is opened */
+	bool said_no_poison;           /* once is enough */
 	struct mutex lock;
 	struct list_head caches;  /* (M) in order of creation */
 	struct list_head aliases; /* (M) struct slab_alias */

@@ -1,6 +1,6 @@
 /*
- * linux_insmod.c - the program that bench/vmalloc.sh runs on Linux: loads the module that is linked into it, and prints
- * what the module has logged.
+ * linux_insmod.c - the program that bench/linux_module.sh runs on Linux: loads the module that is linked into it, and
+ * prints what the module has logged under the name SOMETHING_speed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +29,8 @@ int main(void)
 		perror("klogctl");
 		return 1;
 	}
-	while ((line = strstr(line, "vmalloc_speed: "))) {
-		line += strlen("vmalloc_speed: ");
+	while ((line = strstr(line, "_speed: "))) {
+		line += strlen("_speed: ");
 		printf("%.*s\n", (int)strcspn(line, "\n"), line);
 	}
 	return 0;

@@ -46,8 +46,8 @@ suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$
 suite 'soak of 5 s on 4 CPUs, in the kernel' timeout 300 ./quire run --mem 48M --cpus 4 --kernel "$B/quire-test.elf" \
 	--selftest=soak --set soak_seconds=5
 suite 'kernel addresses, 4 CPUs' timeout 300 ./quire run --mem 256M --cpus 4 --kernel "$B/quire-test.elf" --selftest=kva
-for slab in slab slob; do
-	suite "unit tests of objects, in the kernel, slab=$slab" timeout 600 ./quire run --mem 256M --slab $slab \
+for slab in slub slab slob; do
+	suite "unit tests of objects, in the kernel, 2 CPUs, slab=$slab" timeout 600 ./quire run --mem 256M --cpus 2 --slab $slab \
 		--kernel "$B/quire-test.elf" --selftest=mm/slab
 done
 suite 'frames, in a kernel of two nodes' timeout 600 ./quire run --mem 256M --cpus 2 --set numa=fake=2 \

@@ -225,6 +225,8 @@ void slab_end_object(struct kmem_cache *s, void *object);  /* dtor */
 void slab_debug_alloc(struct kmem_cache *s, void *object, void *caller);
 bool slab_debug_free(struct kmem_cache *s, void *object, void *caller); /* false: do not */
 uint64_t slab_live_mark(const struct kmem_cache *s);
+/* Of a cache that is debugged, or that has slabs. */
+bool slab_is_object(struct kmem_cache *s, const void *object);
 
 /* --- report.c --- */
 void slab_report(struct kmem_cache *s, const char *what, const void *object, const void *at,

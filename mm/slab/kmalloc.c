@@ -72,6 +72,11 @@ static NOINLINE void kfree_large(void *p, void *caller)
 	struct page *page = slab_page(p);
 	unsigned order = large_order(page);
 
+	/* A block of frames that kmalloc gave out is larger than its caches' objects, and freed at its start. */
+	if (unlikely(PAGE_SIZE << order <= KMALLOC_MAX || p != page_address(page))) {
+		slab_bad_free(NULL, p);
+		return;
+	}
 	trace_kfree((uintptr_t)caller, (uintptr_t)p);
 	frame_account(FRAME_SLAB, -((int64_t)1 << order));
 	__free_pages(page, order);

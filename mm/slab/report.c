@@ -70,23 +70,6 @@ static void hand_over(const struct slab_bug *bug)
 	report(bug);
 }
 
-/* Does an object of s start there? Of SLOB's blocks the state behind it must say. */
-static bool is_object(struct kmem_cache *s, const void *object)
-{
-	struct page *page = slab_page(object);
-	uint64_t mark = slab_live_mark(s), state;
-
-	if (!page_flag(page, PG_slab) || (uintptr_t)object % SLAB_ALIGN)
-		return false;
-	if (page->slab_cache == s)
-		return s->ops->is_object(s, page, object);
-	if (page->slab_cache != slab_state()->slob || !s->meta ||
-	    ((uintptr_t)object & (PAGE_SIZE - 1)) + s->meta + sizeof(state) > PAGE_SIZE)
-		return false;
-	state = slab_meta(s, object)->state;
-	return state == mark || state == ~mark;
-}
-
 /* Only if it is an object of s is anything said about it. */
 void slab_report(struct kmem_cache *s, const char *what, const void *object, const void *at,
                  unsigned expected)
@@ -98,7 +81,7 @@ void slab_report(struct kmem_cache *s, const char *what, const void *object, con
 		port_log("%#lx @offset=%ld. Byte %#x instead of %#x", (unsigned long)(uintptr_t)at,
 		         (long)((const char *)at - (const char *)object), *(const uint8_t *)at,
 		         expected);
-	if (is_object(s, object)) {
+	if (slab_is_object(s, object)) {
 		log_object(s, object);
 		bug.allocated_by = call_site(s, object, TRACK_ALLOC);
 		bug.freed_by = call_site(s, object, TRACK_FREE);
@@ -106,16 +89,18 @@ void slab_report(struct kmem_cache *s, const char *what, const void *object, con
 	hand_over(&bug);
 }
 
+/* s NULL: kmalloc's, of no cache. */
 NOINLINE void slab_bad_free(struct kmem_cache *s, const void *object)
 {
+	const char *name = s ? s->name : "kmalloc";
 	struct slab_bug bug = {
-	        .cache = s->name, .what = "not one of its objects in use", .object = object};
+	        .cache = name, .what = "not one of its objects in use", .object = object};
 
 	if (!slab_state()->report)
 		port_panic("%s: freed %#lx, which is not one of its objects in use (frame %#x)",
-		           s->name, (unsigned long)(uintptr_t)object,
+		           name, (unsigned long)(uintptr_t)object,
 		           page_to_pfn(virt_to_page(object)).n);
-	port_log("BUG %s: freed %#lx, which is not one of its objects in use", s->name,
+	port_log("BUG %s: freed %#lx, which is not one of its objects in use", name,
 	         (unsigned long)(uintptr_t)object);
 	slab_state()->report(&bug);
 }

@@ -176,6 +176,31 @@ UNIT_TEST(foreign_pointers)
 	CHECK(found(s, 4, "Invalid object pointer"));
 }
 
+/* kfree finds out by itself, on every machine, what was no memory of kmalloc's at all, or not its beginning. */
+UNIT_TEST(kfree_of_what_is_not_kmallocs)
+{
+	char *large = kmalloc(20000, GFP_KERNEL), *page = __get_free_pages(GFP_KERNEL, 0);
+
+	CHECK(large && page);
+	memset(&last, 0, sizeof(last));
+	slab_set_report(note);
+	kfree(page);
+	CHECK_EQ(last.n, 1);
+	kfree(page + 64);
+	CHECK_EQ(last.n, 2);
+	kfree(large + PAGE_SIZE);
+	CHECK_EQ(last.n, 3);
+	kfree(large + 8);
+	CHECK_EQ(last.n, 4);
+	CHECK_STR(last.cache, "kmalloc");
+	CHECK_STR(last.what, "not one of its objects in use");
+	slab_set_report(NULL);
+	kfree(large);
+	free_page(page);
+	CHECK_EQ(last.n, 4);
+	CHECK_SOUND(frame_check());
+}
+
 static NOINLINE void *take_here(struct kmem_cache *s)
 {
 	void *object = kmem_cache_alloc(s, GFP_KERNEL);

@@ -15,9 +15,9 @@
  * instructions of a pair and ns of CPU time, by bench/slab_bench.c:
  *
  *                                                     CPU's slab      array
- *   64 bytes, kmem_cache_alloc and kmem_cache_free    39   1.5        20  0.3
- *   64 bytes, kmalloc and kfree                       67   4.4        40  0.5
- *   16 to 527 bytes at random, 10,000 live           258  92          46  3.9
+ *   64 bytes, kmem_cache_alloc and kmem_cache_free    39   1.5        13  0.1
+ *   64 bytes, kmalloc and kfree                       67   4.4        25  0.3
+ *   16 to 527 bytes at random, 10,000 live           258  92          36  5.0
  *
  * A CPU's slab serves only frees into that one slab; random ones miss it, and each then costs an atomic step.
  * Therefore arrays stay. They cost 512 bytes for each cache and CPU, so a CPU gets one only after ARRAY_AFTER slow

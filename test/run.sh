@@ -40,7 +40,7 @@ for slab in slub slab slob; do
 	suite "unit tests, hosted, slab=$slab, all objects debugged" timeout 900 "$B/unit" --boot "slab=$slab slub_debug=FZPU"
 done
 suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
-suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache
+suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache mm/slab
 suite 'CPUs by many schedules, a step at every access' timeout 900 "$B/unit-sched" host/
 suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
 suite 'soak of 5 s on 4 CPUs, in the kernel' timeout 300 ./quire run --mem 48M --cpus 4 --kernel "$B/quire-test.elf" \

@@ -60,5 +60,7 @@ for slab in slab slob; do
 	suite "programs in the guest, slab=$slab" env GUEST_OPTIONS="--slab $slab" timeout 600 test/guest/run.sh \
 		busybox hello slabinfo threads
 done
+suite 'programs in the guest, all objects debugged' env GUEST_OPTIONS="--set slub_debug=FZPU" timeout 600 test/guest/run.sh \
+	hello threads files
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

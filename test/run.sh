@@ -36,8 +36,10 @@ suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
 for slab in slab slob; do
 	suite "unit tests, hosted, slab=$slab" timeout 900 "$B/unit" --boot slab=$slab
 done
-for slab in slub slab slob; do
-	suite "unit tests, hosted, slab=$slab, all objects debugged" timeout 900 "$B/unit" --boot "slab=$slab slub_debug=FZPU"
+suite 'unit tests, hosted, all objects debugged' timeout 900 "$B/unit" --boot slub_debug=FZPU
+for slab in slab slob; do
+	suite "unit tests of objects, hosted, slab=$slab, all debugged" timeout 900 "$B/unit" \
+		--boot "slab=$slab slub_debug=FZPU" mm/slab host/panic
 done
 suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
 suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache mm/slab

@@ -189,7 +189,8 @@ static struct kmem_cache *merge_or_add(struct kmem_cache *new, struct slab_alias
 		*alias = (struct slab_alias){.cache = s, .name = new->name};
 		list_add_tail(&alias->list, &slab_state()->aliases);
 		s->refcount++;
-		s->object_size = MAX(s->object_size, new->object_size);
+		if (new->object_size > s->object_size)
+			s->object_size = new->object_size;
 	} else {
 		list_add_tail(&new->list, &slab_state()->caches);
 	}

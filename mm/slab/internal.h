@@ -83,10 +83,10 @@ struct kmem_cache {
 
 	/* Immutable. */
 	const struct slab_ops *ops;
-	uint32_t offset;      /* of the link in a free object */
-	uint32_t size;        /* from object to object */
-	uint32_t slab_bytes;  /* PAGE_SIZE << order */
-	uint32_t object_size; /* as asked for; grows when a larger one is merged */
+	uint32_t offset;              /* of the link in a free object */
+	uint32_t size;                /* from object to object */
+	uint32_t slab_bytes;          /* PAGE_SIZE << order */
+	_Atomic uint32_t object_size; /* as asked for; grows when a larger one is merged */
 	uint16_t objects, order;
 	uint16_t limit;    /* of a CPU's array; 0: none */
 	uint16_t red_left; /* bytes before the object */

@@ -321,7 +321,7 @@ static void reap_now_and_then(unsigned cpu)
 static void make_and_end_caches(unsigned cpu)
 {
 	for (unsigned n = 0; n < 8; n++) {
-		struct kmem_cache *s = kmem_cache_create("life", 104, 0, 0, NULL);
+		struct kmem_cache *s = kmem_cache_create("life", 104 - cpu, 0, 0, NULL);
 		void *objects[24];
 
 		CHECK(s);

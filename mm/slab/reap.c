@@ -77,11 +77,15 @@ int slab_start_reaper(void)
 	return port_kthread_start("cache_reap", reaper_thread, slab_state());
 }
 
+/*
+ * For the other CPUs' sake: without any, all was given back already. While the reaper is at work, reclaim gets nothing from
+ * the caches, whose list it walks.
+ */
 void slab_wake_reaper(void)
 {
 	struct slab_state *st = slab_state();
 	struct thread *thread = atomic_load(&st->reaper);
 
-	if (thread && !atomic_exchange(&st->reap_all, true))
+	if (thread && machine()->nr_cpus > 1 && !atomic_exchange(&st->reap_all, true))
 		port_unblock(thread);
 }

@@ -133,7 +133,7 @@ proc_watermark_init(struct dentry *vm); /* sys/vm/min_free_kbytes, ... proc_wate
 /* Pages by what only their descriptors tell: a walk over mem_map, racy as every gauge. */
 struct page_census {
 	uint64_t anon, file, shmem;
-	uint64_t slab, table, kstack;
+	uint64_t slab, slab_reclaimable, table, kstack;
 	uint64_t lru[NR_LRU_LISTS];
 	uint64_t mapped; /* file and shared pages that programs map */
 	uint64_t dirty, writeback;

@@ -68,8 +68,8 @@ static void show_node_stats(struct seq_file *m, const struct page_census *c)
 
 	seq_puts(m, "\n  per-node stats");
 	show_lru(m, lru, c);
-	show_item(m, "nr_slab_reclaimable", 0);
-	show_item(m, "nr_slab_unreclaimable", c->slab);
+	show_item(m, "nr_slab_reclaimable", c->slab_reclaimable);
+	show_item(m, "nr_slab_unreclaimable", c->slab - c->slab_reclaimable);
 	show_zeros(m, none, ARRAY_SIZE(none));
 	show_item(m, "nr_anon_pages", c->anon);
 	show_item(m, "nr_mapped", c->mapped);

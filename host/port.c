@@ -200,6 +200,12 @@ static void *kthread_main(void *arg)
 }
 
 /* The new thread is one of its maker's CPU: it runs when that one waits. */
+void port_set_cpus(uint64_t mask)
+{
+	if (!(mask >> host.cpu & 1))
+		host_enter(this_host(), (unsigned)__builtin_ctzll(mask));
+}
+
 int port_kthread_start(const char *name, void (*run)(void *arg), void *arg)
 {
 	struct kthread_start *start;

@@ -26,6 +26,14 @@ void port_call_cpus(uint64_t mask, void (*fn)(void *arg), void *arg)
 	arch_call_cpus(mask, fn, arg);
 }
 
+void port_set_cpus(uint64_t mask)
+{
+	if (set_cpus_allowed(current, mask))
+		port_panic("port_set_cpus: no CPU of %#lx runs", (unsigned long)mask);
+	while (!(mask >> cpu_id() & 1))
+		yield();
+}
+
 void port_cond_resched(void)
 {
 	if (atomic_load_explicit(&this_cpu_ptr()->need_resched, memory_order_relaxed))

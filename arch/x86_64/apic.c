@@ -171,6 +171,7 @@ static void device_interrupt(unsigned line)
 void irq_dispatch(struct pt_regs *regs, unsigned vector)
 {
 	struct cpu *cpu = this_cpu_ptr();
+	uint64_t line = cpu->line;
 
 	if (vector == VEC_SPURIOUS)
 		return;
@@ -178,11 +179,13 @@ void irq_dispatch(struct pt_regs *regs, unsigned vector)
 	apic_eoi();
 	cpu->irq_user = user_mode(regs);
 	cpu->irq_depth++;
+	cpu->line = CPU_LINE_INTERRUPT;
 	if (vector == VEC_TIMER)
 		time_interrupt();
 	else if (vector == VEC_IPI)
 		ipi_interrupt();
 	else
 		device_interrupt(vector - VEC_IRQ);
+	cpu->line = line;
 	cpu->irq_depth--;
 }

@@ -16,6 +16,9 @@ enum zone_type { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_HIGHMEM, ZONE_MOVABLE, 
 
 #define MAX_NUMNODES 4
 
+/* cpu_line() in an interrupt: behind those of the CPUs. */
+#define CPU_LINE_INTERRUPT ((size_t)QUIRE_MAX_CPUS * CACHELINE)
+
 /*
  * What can be done about an allocated frame that stands in the way (mm/frame/mobility.c): nothing; it can be moved; it can be freed.
  * Linux's numbers, which are the gfp bits' too.
@@ -65,6 +68,7 @@ enum frame_kind {
 	FRAME_ANON,
 	FRAME_FILE,
 	FRAME_SHMEM,
+	FRAME_SLAB_RECLAIMABLE, /* part of FRAME_SLAB: of caches whose objects a shrinker can free */
 	NR_FRAME_KINDS
 };
 

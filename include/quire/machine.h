@@ -10,6 +10,7 @@
 #include <quire/frame.h>
 #include <quire/sync.h>
 
+struct kmem_cache;
 struct slab_state;
 struct kva_state;
 struct highmem_state;
@@ -22,6 +23,10 @@ struct space_state;
 /* Hashed wait queues for PG_locked and PG_writeback. */
 #define PAGE_WAIT_BITS   5
 #define PAGE_WAIT_QUEUES (1 << PAGE_WAIT_BITS)
+
+/* The largest size whose cache kmalloc() finds in a table, and that table: by (size + 7) / 8. */
+#define KMALLOC_SMALL  1024u
+#define KMALLOC_CACHES (KMALLOC_SMALL / 8 + 1)
 
 /* Index of a lruvec: the bits of page->flags from PG_shard_shift on. */
 #define LRUVECS(nodes) ((nodes) << 3)
@@ -72,6 +77,7 @@ struct machine {
 
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;
+	struct kmem_cache *kmalloc_cache[KMALLOC_CACHES];
 	struct kva_state *kva;
 	struct highmem_state *highmem; /* NULL: all memory has an address */
 	struct cache_state *cache;

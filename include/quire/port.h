@@ -12,7 +12,8 @@
  *       struct cpu_area *this_cpu(void)  this CPU's part of it (machine.h); stable while
  *                                        the caller neither sleeps nor returns to a program
  *       unsigned cpu_id(void)            0 .. machine()->nr_cpus - 1
- *       size_t cpu_line(void)            cpu_id() * CACHELINE: where a CPU's line begins in an array of them
+ *       size_t cpu_line(void)            where the line of whoever runs begins in an array of QUIRE_MAX_CPUS + 1 lines:
+ *                                        cpu_id() * CACHELINE, or in an interrupt the last one
  *       int32_t current_pid(void)        for trace records; 0 = none
  *       bool in_interrupt(void)
  *       irq_state_t irq_save(void), void irq_restore(irq_state_t), bool irqs_disabled(void)
@@ -92,6 +93,12 @@ void port_cond_resched(void);
 
 /* Start a kernel thread. 0 or -ENOMEM. */
 MUST_USE int port_kthread_start(const char *name, void (*run)(void *arg), void *arg);
+
+/*
+ * The calling thread, a kernel thread, runs on CPUs of the mask (bit i = CPU i) alone, from the return on. One of
+ * them runs. Sleeps.
+ */
+void port_set_cpus(uint64_t mask);
 
 /*
  * Run fn(arg) on each CPU of the mask (bit i = CPU i) and return when all have. On the

@@ -106,6 +106,15 @@ struct frame_config {
 /* A boot word's value: N[KMGT] bytes or N%, into one of a pair. False: neither. */
 MUST_USE bool parse_core_size(const char *text, uint64_t *bytes, unsigned *percent);
 
+/*
+ * Nodes as the firmware has them (mm/frame/numa.c), with memblock filled: c's nodes and distances, and the node of each CPU
+ * by the number of its local APIC. NULL, or why the tables are of no use: c is as it was.
+ */
+struct acpi_numa;
+#define NUMA_APIC_IDS 256
+const char *numa_from_acpi(const struct acpi_numa *acpi, struct frame_config *c,
+                           uint8_t apic_node[NUMA_APIC_IDS]);
+
 /* Policy of a task for the nodes of its memory: set_mempolicy(2), with Linux's numbers. */
 enum mempolicy_mode {
 	MPOL_DEFAULT,

@@ -4,12 +4,15 @@
 #ifndef QUIRE_CMD_OPTIONS_H
 #define QUIRE_CMD_OPTIONS_H
 
+#include "cmd/quire/numa.h"
 #include "cmd/quire/util.h"
 
 enum accel { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
 
 struct options {
 	uint64_t mem;  /* bytes of RAM that the guest may use */
+	bool mem_given;
+	struct numa numa;
 	unsigned cpus; /* 0 until chosen */
 	enum accel accel;
 	const char *root;  /* a directory, or a newc archive */

@@ -24,15 +24,6 @@
 
 #define LINUX_NODE_WORDS 16 /* 1024 nodes */
 
-static unsigned nodes_with_memory(void)
-{
-	unsigned nodes = 0;
-
-	for_each_zone(zone)
-		nodes |= 1u << zone->nid;
-	return nodes;
-}
-
 /* The first word of a program's mask: more nodes than 64 there are not. */
 static int get_nodes(uint64_t *nodes, vaddr_t mask, uint64_t maxnode)
 {

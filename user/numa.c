@@ -1,6 +1,8 @@
 /*
- * numa.c - what set_mempolicy and get_mempolicy answer, the same on Linux and on Quire with one node; and with an argument,
- * on Quire with that many nodes: where the pages of a policy lie.
+ * numa.c - what set_mempolicy and get_mempolicy answer, the same on Linux and on Quire with one node.
+ *
+ *     numa 2             on Quire with two nodes: where the pages of a policy lie
+ *     numa fill CPU MB   how many megabytes of so many, used first by that CPU, each node has
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -150,9 +152,31 @@ static void places(void)
 	touch("default");
 }
 
+/* Rounded to 4 MB, for others use memory too. */
+static int fill(int cpu, int mb)
+{
+	size_t pages = (size_t)mb << 8;
+	char *p = mmap(NULL, pages * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int count[8] = {0}, node;
+
+	on_cpu(cpu);
+	for (size_t i = 0; i < pages; i++)
+		p[i * P] = 1;
+	for (size_t i = 0; i < pages; i++)
+		if (!get(&node, NULL, 0, p + i * P, F_ADDR | F_NODE) && node >= 0 && node < 8)
+			count[node]++;
+	printf("%d MB from cpu %d:", mb, cpu);
+	for (int i = 0; i < 8; i++)
+		if (count[i])
+			printf(" node %d has %d", i, (count[i] + 512) / 1024 * 4);
+	printf("\n");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	(void)argv;
+	if (argc > 3 && !strcmp(argv[1], "fill"))
+		return fill(atoi(argv[2]), atoi(argv[3]));
 	if (argc > 1)
 		places();
 	else

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define GRAIN          (4ull << 20) /* the kernel's largest block lies in one node */
+#define MAX_SIZE       (64ull << 30) /* of all memory */
 #define LOCAL_DISTANCE 10u
 #define MAX_DISTANCE   254u
 
@@ -27,6 +28,8 @@ static void parse_sizes(struct numa *numa, const char *text, char *list)
 
 		if (!parse_size(word, &size) || numa->nodes == NUMA_MAX_NODES)
 			die_of(text);
+		if (size > MAX_SIZE)
+			die("--numa %s: %s is more than a guest can have", text, word);
 		if (size % GRAIN)
 			die("--numa %s: %s is no multiple of 4M", text, word);
 		numa->mem[numa->nodes++] = size;

@@ -253,6 +253,7 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
 
 /* Nodes. Distances are ACPI's: 10 is here. */
 unsigned node_distance(unsigned from, unsigned to);
+unsigned nodes_with_memory(void); /* bit i: node i */
 unsigned cpu_to_node(unsigned cpu);
 
 /* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running). */

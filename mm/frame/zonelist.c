@@ -37,6 +37,15 @@ unsigned numa_node_id(void)
 	return cpu_to_node(cpu_id());
 }
 
+unsigned nodes_with_memory(void)
+{
+	unsigned nodes = 0;
+
+	for_each_zone(zone)
+		nodes |= 1u << zone->nid;
+	return nodes;
+}
+
 /* --- the lists -------------------------------------------------------------------------------- */
 
 static unsigned append_node(struct zonelist *list, unsigned n, struct pglist_data *node,

@@ -472,11 +472,19 @@ static void use_memory(unsigned nid)
 		__free_page(near);
 }
 
+static void check_node(unsigned nid, bool without)
+{
+	const struct pglist_data *node = &machine()->node[nid];
+
+	CHECK_EQ(node->present >> (20 - PAGE_SHIFT), without ? 0 : 64);
+	CHECK_LE(node->spanned ? node->start.n + node->spanned : 0, machine()->max_pfn);
+}
+
 /* Node without has a CPU and no memory, and of the others the memory at `nearest` is nearest. */
 static void check_memoryless(unsigned without, unsigned nearest, uint64_t movablecore)
 {
 	static const uint8_t distance[] = {10, 20, 30, 20, 10, 21, 30, 21, 10};
-	struct host_config shape = {.ram = 128 * MB, .cpus = 3};
+	struct host_config shape = {.ram = 128 * MB + (64 << 10), .cpus = 3}; /* ends amid a block */
 	uint8_t apic_node[NUMA_APIC_IDS];
 	struct table s, d;
 	uint64_t at = 0;
@@ -489,7 +497,7 @@ static void check_memoryless(unsigned without, unsigned nearest, uint64_t movabl
 		at += i != without ? 64 * MB : 0;
 	}
 	slit(&d, 3, distance);
-	CHECK_STR(nodes_of(&flat, &s, &d, &shape.frames, apic_node), NULL);
+	CHECK_STR(nodes_of(&shape, &s, &d, &shape.frames, apic_node), NULL);
 	CHECK_EQ(shape.frames.nr_nodes, 3);
 	for (unsigned i = 0; i < 3; i++)
 		shape.frames.cpu_node[i] = apic_node[i];
@@ -498,7 +506,7 @@ static void check_memoryless(unsigned without, unsigned nearest, uint64_t movabl
 	own = host_create(&shape);
 	CHECK(own);
 	for (unsigned i = 0; i < 3; i++) {
-		CHECK_EQ(machine()->node[i].present, (i == without ? 0 : 64 * MB) / PAGE_SIZE);
+		CHECK_CALL(check_node(i, i == without));
 		host_enter(own, i);
 		CHECK_CALL(use_memory(i == without ? nearest : i));
 	}

@@ -126,6 +126,13 @@ enum mempolicy_mode {
 	MPOL_MAX
 };
 
+#define MPOL_F_STATIC_NODES   0x8000
+#define MPOL_F_RELATIVE_NODES 0x4000
+#define MPOL_F_NUMA_BALANCING 0x2000
+#define MPOL_PLACING          (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES)
+#define MPOL_MODE_FLAGS       (MPOL_PLACING | MPOL_F_NUMA_BALANCING)
+#define MPOL_ASKED_BITS       16 /* of mempolicy.asked, that an area's policy keeps */
+
 struct mempolicy {
 	uint64_t
 	        asked; /* the nodes as set_mempolicy(2) was told them, and how: of no meaning here */
@@ -199,6 +206,9 @@ static inline struct page *alloc_page(gfp_t gfp)
 
 /* The same, near node nid rather than the running CPU, whatever the task's policy; nid < 0: alloc_pages(). */
 struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned order);
+
+/* The same by a policy that is not the task's: that of some memory. INTERLEAVE takes its next turn. */
+struct page *alloc_pages_policy(struct mempolicy *policy, gfp_t gfp, unsigned order);
 
 /* As alloc_pages, kernel address or NULL. Not for __GFP_HIGHMEM. */
 void *__get_free_pages(gfp_t gfp, unsigned order);

@@ -167,7 +167,7 @@ static enum fault_result map_copy(struct vm_fault *vmf)
 
 	if (unlikely(anon_vma_prepare(vma)))
 		return FAULT_NOMEM;
-	copy = alloc_user_page(false);
+	copy = alloc_user_page(vma, vmf->addr, false);
 	if (unlikely(!copy))
 		return FAULT_NOMEM;
 	result = locked_file_page(vmf, &page);

@@ -3,6 +3,7 @@
  * hook through which it asks for memory to be freed. Nodes (HARDWALL, THISNODE): host/nodes_test.c; warnings:
  * host/gfp_log_test.c; COMP, ZERO, HIGH and the reserves: alloc_test.c.
  */
+#include "mm/frame/compaction.h"
 #include "mm/frame/internal.h"
 #include "test/unit/unit.h"
 
@@ -149,6 +150,91 @@ UNIT_TEST(how_often)
 	CHECK(page);
 	CHECK_GE(seen.calls, 50);
 	keep(page);
+	CHECK_CALL(relax());
+}
+
+/* Though frames do come: too few at first. */
+UNIT_TEST(noretry)
+{
+	tight();
+	CHECK_EQ(asking(GFP_KERNEL | __GFP_NORETRY, 0, 1, 1), NULL);
+	CHECK_EQ(seen.calls, 1);
+	CHECK_CALL(relax());
+}
+
+/* Half of memory is free and no two frames that are neighbours, and none can be moved. */
+static void scatter(void)
+{
+	uint32_t *link = &seen.first, pfn;
+
+	tight();
+	reclaim_hook = NULL;
+	while ((pfn = *link) != PFN_NONE_N) {
+		struct page *page = pfn_to_page(PFN(pfn));
+
+		if (pfn & 1) {
+			link = &page->lru.next;
+			continue;
+		}
+		*link = page->lru.next;
+		seen.count--;
+		__free_page(page);
+	}
+	drain_all_pages();
+}
+
+static void forget_failures(unsigned order)
+{
+	for_each_zone(zone)
+		compaction_defer_reset(zone, order, true);
+}
+
+/* How often compaction was tried for a block that cannot be had. */
+static uint64_t tries(gfp_t gfp, unsigned order)
+{
+	uint64_t before = counter_read(COUNT_COMPACTSTALL);
+	struct page *page;
+
+	forget_failures(order);
+	page = alloc_pages(gfp | __GFP_NOWARN, order);
+	forget_failures(order);
+	if (page)
+		__free_pages(page, order);
+	return page ? 99 : counter_read(COUNT_COMPACTSTALL) - before;
+}
+
+/* Who may not wait does not compact; __GFP_NORETRY does, but does not wait for pages to be let go. */
+UNIT_TEST(who_compacts)
+{
+	scatter();
+	CHECK_EQ(tries(GFP_NOWAIT, 2), 0);
+	CHECK_EQ(tries(GFP_ATOMIC, 2), 0);
+	CHECK_EQ(tries(GFP_KERNEL | __GFP_NORETRY, 2), 1);
+	CHECK_EQ(tries(GFP_KERNEL, 2), 2);
+	CHECK_EQ(tries(GFP_KERNEL, 0), 99);
+	CHECK_CALL(relax());
+}
+
+static unsigned kcompactd_told(gfp_t gfp, unsigned order)
+{
+	struct pglist_data *node = &machine()->node[0];
+	bool running = atomic_exchange(&node->kcompactd_running, true);
+	unsigned told, before = atomic_exchange(&node->kcompactd_max_order, 0);
+
+	(void)tries(gfp, order);
+	told = atomic_exchange(&node->kcompactd_max_order, before);
+	atomic_store(&node->kcompactd_running, running);
+	return told;
+}
+
+/* __GFP_KSWAPD_RECLAIM: the daemon is told of what was missing. */
+UNIT_TEST(who_wakes_the_daemon)
+{
+	scatter();
+	CHECK_EQ(kcompactd_told(GFP_NOWAIT, 3), 3);
+	CHECK_EQ(kcompactd_told(0, 3), 0);
+	CHECK_EQ(kcompactd_told(__GFP_DIRECT_RECLAIM, 3), 0);
+	CHECK_EQ(kcompactd_told(GFP_KERNEL, 2), 2);
 	CHECK_CALL(relax());
 }
 

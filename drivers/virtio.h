@@ -34,13 +34,13 @@ struct virtio_device {
 	const struct virtio_transport *transport; /* (i) */
 	volatile uint8_t *regs;                   /* (i) mapped uncached */
 	volatile uint8_t *config;                 /* (i) likewise, of the device's kind */
-	volatile uint8_t *notify_at; /* (i) PCI: doorbells, notify_step bytes apart */
+	volatile uint8_t *notify_at;              /* (i) PCI: doorbells, notify_step bytes apart */
 	uint32_t notify_step;
 	volatile uint32_t *msix; /* (i) PCI: the first entry of its table of interrupts */
 	unsigned irq;            /* (i) MMIO */
-	uint32_t id;            /* (i) VIRTIO_ID_* */
-	uint64_t features;      /* (i) negotiated */
-	unsigned nr_queues;     /* queues set up; written while probing only */
+	uint32_t id;             /* (i) VIRTIO_ID_* */
+	uint64_t features;       /* (i) negotiated */
+	unsigned nr_queues;      /* queues set up; written while probing only */
 	struct virtqueue *queues[VIRTIO_MAX_QUEUES];
 	const struct virtio_driver *driver;
 	void *priv; /* the driver's */

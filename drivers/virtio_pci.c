@@ -126,8 +126,9 @@ static unsigned pci_select_queue(struct virtio_device *dev, unsigned index)
 
 static void pci_enable_queue(struct virtio_device *dev, struct virtqueue *vq)
 {
-	vq->doorbell = (volatile uint16_t *)(dev->notify_at + dev->notify_step *
-	                                                              read16(dev, COMMON_QUEUE_NOTIFY_OFF));
+	vq->doorbell =
+	        (volatile uint16_t *)(dev->notify_at +
+	                              dev->notify_step * read16(dev, COMMON_QUEUE_NOTIFY_OFF));
 	write16(dev, COMMON_QUEUE_SIZE, vq->num);
 	write16(dev, COMMON_QUEUE_MSIX_VECTOR, 0);
 	write64(dev, COMMON_QUEUE_DESC, virt_to_phys(vq->desc).a);

@@ -23,8 +23,8 @@ struct virtqueue {
 	struct virtio_device *dev;
 	unsigned index;
 	volatile uint16_t *doorbell; /* PCI: where a kick goes */
-	uint16_t num;     /* descriptors, a power of two */
-	uint16_t nr_free; /* descriptors not in flight, chained from free_head */
+	uint16_t num;                /* descriptors, a power of two */
+	uint16_t nr_free;            /* descriptors not in flight, chained from free_head */
 	uint16_t free_head;
 	uint16_t avail_idx;  /* what avail->idx holds */
 	uint16_t kicked_idx; /* what it held at the last kick */

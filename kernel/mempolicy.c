@@ -113,8 +113,8 @@ SYSCALL3(set_mempolicy, int, mode, vaddr_t, mask, uint64_t, maxnode)
 	return 0;
 }
 
-SYSCALL6(mbind, vaddr_t, start, uint64_t, len, int, mode, vaddr_t, mask, uint64_t, maxnode, unsigned,
-         flags)
+SYSCALL6(mbind, vaddr_t, start, uint64_t, len, int, mode, vaddr_t, mask, uint64_t, maxnode,
+         unsigned, flags)
 {
 	struct mempolicy policy;
 	uint64_t nodes;

@@ -179,8 +179,8 @@ static int contents_wrong(const char *p)
 static void bound(void)
 {
 	unsigned long zero = 1, one = 2, both = 3;
-	char *p = mmap(NULL, PAGES * P + 2 * P, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, PAGES * P + 2 * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	               -1, 0);
 	long err;
 
 	mprotect(p, P, PROT_NONE);

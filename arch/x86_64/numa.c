@@ -26,8 +26,8 @@ static uint8_t apic_node[NUMA_APIC_IDS];
 
 static uint64_t physical_end(void)
 {
-	uint32_t bits = cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff
-	                                                       : 36;
+	uint32_t bits =
+	        cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff : 36;
 
 	return 1ull << MIN(bits, 52u);
 }

@@ -34,7 +34,7 @@ static struct CACHE_ALIGNED {
 /* For boot.S: how many have come, how many are wanted, and what goes with each number. */
 _Atomic uint32_t secondary_next;
 uint32_t secondary_count;
-_Atomic uint32_t secondary_here;         /* CPUs that have a bit in secondary_ids */
+_Atomic uint32_t secondary_here;          /* CPUs that have a bit in secondary_ids */
 _Atomic uint32_t secondary_ids[256 / 32]; /* by APIC id */
 uint64_t secondary_stack[QUIRE_MAX_CPUS];
 static struct cpu_block *secondary_block[QUIRE_MAX_CPUS];

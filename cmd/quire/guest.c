@@ -56,7 +56,8 @@ void guest_create(struct guest *g, uint64_t mem, const struct numa *numa, uint64
 	*g = (struct guest){.size = mem + trace_size};
 	if (trace_size)
 		place_rings(g, trace_size, archive_size + (numa->nodes ? FIRMWARE_TABLES : 0));
-	g->base = mmap(NULL, g->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	g->base =
+	        mmap(NULL, g->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (g->base == MAP_FAILED)
 		die("cannot map %s of guest memory: %s", size_text(g->size, text), strerror(errno));
 	plan_files(g, numa);

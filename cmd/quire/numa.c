@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRAIN          (4ull << 20) /* the kernel's largest block lies in one node */
+#define GRAIN          (4ull << 20)  /* the kernel's largest block lies in one node */
 #define MAX_SIZE       (64ull << 30) /* of all memory */
 #define LOCAL_DISTANCE 10u
 #define MAX_DISTANCE   254u

@@ -168,8 +168,8 @@ static const struct option_def {
 };
 
 static const char *const unbuilt[] = {
-        "compare",  "top",    "record", "replay", "sweep", "lab",
-        "--policy", "--swap", "--la57", "--pti", "--report",
+        "compare",  "top",    "record", "replay", "sweep",    "lab",
+        "--policy", "--swap", "--la57", "--pti",  "--report",
 };
 
 void refuse_unbuilt(const char *word)

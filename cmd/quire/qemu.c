@@ -95,7 +95,8 @@ static void add(struct launch *l, const char *word, const char *value)
 static void add_memory(struct launch *l, const struct guest *g, unsigned i)
 {
 	add(l, "-object", NULL);
-	strings_addf(&l->argv, "memory-backend-file,id=ram%u,size=%llu,mem-path=/dev/fd/%d,share=on", i,
+	strings_addf(&l->argv,
+	             "memory-backend-file,id=ram%u,size=%llu,mem-path=/dev/fd/%d,share=on", i,
 	             (unsigned long long)g->file[i].size, inherit(l, g->file[i].fd));
 }
 

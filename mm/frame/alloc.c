@@ -261,10 +261,8 @@ static struct page *get_preferred_page(struct alloc_context ac)
 static ALWAYS_INLINE struct page *alloc_pages_as(struct mempolicy *policy, gfp_t gfp,
                                                  unsigned order, int nid, uintptr_t caller)
 {
-	struct alloc_context ac = {.gfp = gfp,
-	                           .order = order,
-	                           .highest_zone = gfp_zone(gfp),
-	                           .policy = policy};
+	struct alloc_context ac = {
+	        .gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp), .policy = policy};
 	struct page *page = NULL;
 
 	if (unlikely(order >= MAX_ORDER)) {

@@ -134,8 +134,8 @@ static void sort_domains(struct domains *all, bool by_address)
 		struct domain d = all->d[i];
 		unsigned j = i;
 
-		for (; j && (by_address ? all->d[j - 1].low > d.low
-		                        : all->d[j - 1].number > d.number);
+		for (; j &&
+		       (by_address ? all->d[j - 1].low > d.low : all->d[j - 1].number > d.number);
 		     j--)
 			all->d[j] = all->d[j - 1];
 		all->d[j] = d;

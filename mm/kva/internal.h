@@ -78,8 +78,8 @@ struct vmap_request {
 };
 
 /* The flags that say how to go about it, rather than what to return: all that a caller says counts for tables too. */
-#define VMAP_HOW                                                                                    \
-	(__GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_HIGH | __GFP_ATOMIC | __GFP_MEMALLOC |         \
+#define VMAP_HOW                                                                            \
+	(__GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_HIGH | __GFP_ATOMIC | __GFP_MEMALLOC | \
 	 __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_RETRY_MAYFAIL | __GFP_NOFAIL | __GFP_NOWARN)
 
 /* A PRIVATE area of n pages and a guard. NULL: no memory or no room. Sleeps. */

@@ -326,19 +326,15 @@ UNIT_TEST(damaged_ways)
 	         -EINVAL);
 	CHECK_EQ(acpi_find_table(&memory_of_firmware, 0, "SLIT", buf, sizeof(buf)), -EINVAL);
 	firmware[0x800 + 44]++; /* the table's checksum */
-	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SLIT", buf, sizeof(buf)),
-	         -EINVAL);
+	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SLIT", buf, sizeof(buf)), -EINVAL);
 	firmware[0x100 + 10]++; /* the root's */
-	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, sizeof(buf)),
-	         -EINVAL);
+	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, sizeof(buf)), -EINVAL);
 	load(8, &s, &d);
 	put(firmware + 0x400 + 4, 0x2000, 4); /* longer than there is memory */
-	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, sizeof(buf)),
-	         -ENOSPC);
+	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, sizeof(buf)), -ENOSPC);
 	load(8, &s, &d);
 	firmware[16]++; /* the RSDP's */
-	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, sizeof(buf)),
-	         -EINVAL);
+	CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, sizeof(buf)), -EINVAL);
 }
 
 /* --- nodes ------------------------------------------------------------------------------------------ */
@@ -484,7 +480,8 @@ static void check_node(unsigned nid, bool without)
 static void check_memoryless(unsigned without, unsigned nearest, uint64_t movablecore)
 {
 	static const uint8_t distance[] = {10, 20, 30, 20, 10, 21, 30, 21, 10};
-	struct host_config shape = {.ram = 128 * MB + (64 << 10), .cpus = 3}; /* ends amid a block */
+	struct host_config shape = {.ram = 128 * MB + (64 << 10),
+	                            .cpus = 3}; /* ends amid a block */
 	uint8_t apic_node[NUMA_APIC_IDS];
 	struct table s, d;
 	uint64_t at = 0;

@@ -43,8 +43,9 @@ static unsigned lies(struct mm_struct *space, unsigned i)
 {
 	pte_t *pte = pt_lookup(&space->space, VM_PAGE(i));
 
-	return pte && pte_present(pte_read(pte)) ? page_to_nid(pfn_to_page(pte_pfn(pte_read(pte)))) + 1
-	                                         : 0;
+	return pte && pte_present(pte_read(pte))
+	               ? page_to_nid(pfn_to_page(pte_pfn(pte_read(pte)))) + 1
+	               : 0;
 }
 
 static void check_policies(struct mm_struct *space, const struct mempolicy want[PAGES])

@@ -280,8 +280,8 @@ UNIT_TEST(vmalloc_of_a_node)
 	CHECK_CALL(check_area_on(p, small, 1));
 	CHECK_EQ(p[small - 1], 0);
 	vfree(p);
-	for (struct page *page; (page = alloc_pages_node(
-	                                 1, GFP_NOWAIT | __GFP_THISNODE | __GFP_NOWARN, 0));)
+	for (struct page *page;
+	     (page = alloc_pages_node(1, GFP_NOWAIT | __GFP_THISNODE | __GFP_NOWARN, 0));)
 		keep(&h, page);
 	p = vmalloc_node(small, 1); /* there is none: the other one's */
 	CHECK_CALL(check_area_on(p, small, 0));
@@ -297,8 +297,8 @@ UNIT_TEST(vmalloc_for_32_bits)
 	struct page *high;
 	char *p;
 
-	CHECK(enter(&(struct host_config){
-	        .ram = 5 * GB, .hole_start = 64 * MB, .hole_end = 4 * GB}));
+	CHECK(enter(
+	        &(struct host_config){.ram = 5 * GB, .hole_start = 64 * MB, .hole_end = 4 * GB}));
 	high = alloc_page(GFP_KERNEL);
 	CHECK(high);
 	CHECK_GE(page_to_pfn(high).n, (4 * GB) >> PAGE_SHIFT);

@@ -9,7 +9,7 @@
 #include <quire/check.h>
 
 static struct {
-	uint32_t first; /* frames hoarded, by lru.next */
+	uint32_t first;        /* frames hoarded, by lru.next */
 	unsigned calls, worse; /* calls of the hook; with flags that the caller did not give */
 	gfp_t allowed;
 } seen;
@@ -61,7 +61,8 @@ static void check_flags(gfp_t gfp)
 	vm_unmap_aliases();
 	tight(gfp);
 	reclaim_hook = watch;
-	p = vmalloc_range(20 * PAGE_SIZE, start + (gfp & __GFP_IO ? far : 0), kva_state()->end, gfp);
+	p = vmalloc_range(20 * PAGE_SIZE, start + (gfp & __GFP_IO ? far : 0), kva_state()->end,
+	                  gfp);
 	reclaim_hook = saved;
 	relax();
 	CHECK(p);

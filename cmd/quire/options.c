@@ -242,6 +242,9 @@ static void check_together(struct options *o)
 		die("--deterministic shares no files with the host: leave out --write");
 	if (o->deterministic && o->shell)
 		die("--deterministic has no terminal: use 'quire run'");
+	if (o->deterministic && o->numa.nodes)
+		die("--deterministic runs without a firmware, which --numa needs: write --set numa=fake=%u",
+		    o->numa.nodes);
 	numa_share(&o->numa, &o->mem, o->mem_given);
 	if (o->mem > MEM_MAX)
 		die("the nodes of --numa have more memory than a guest can have, which is 64G");

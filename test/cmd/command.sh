@@ -96,6 +96,7 @@ says 125 '--slab slaab is unknown: write slub, slab or slob' "$Q" run --slab sla
 says 125 'needs a value' "$Q" run --slab
 says 125 '--set' "$Q" run --set 'a b=c' -- ls
 says 125 'one CPU' "$Q" run --deterministic --cpus 2 -- ls
+says 125 'write --set numa=fake=3' "$Q" run --deterministic --numa 3 -- ls
 says 125 'leave out --write' "$Q" run --deterministic --write /tmp -- ls
 says 125 '--root /nonexistent: No such file' run --root /nonexistent -- ls
 says 125 'no newc cpio archive' run --root "$K" -- ls

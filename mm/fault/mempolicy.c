@@ -7,8 +7,9 @@
  *     bit    57            42     39      35     32
  *      ... | nodes as asked | flags | nodes | mode |    VM_POLICY; mode 0: none, the task's policy counts
  *
- * It says where pages come from when they are made: first touches of anonymous memory and copies of private pages. Pages of
- * files belong to the file, and lie where the task that reads them in has its memory. Interleaving goes by the page's number in
+ * It says where pages come from when they are made: first touches of anonymous memory, copies of private pages, and pages of
+ * shared memory that are first touched through the area. (Linux keeps policies of shared memory with the memory, for all who
+ * map it.) Pages of other files lie where the task that reads them in has its memory. Interleaving goes by the page's number in
  * what the area maps, so that it does not matter in which order pages are touched.
  *
  * Moving what is there already (MPOL_MF_MOVE): each page that lies elsewhere goes where a new one would.

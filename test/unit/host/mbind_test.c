@@ -185,6 +185,33 @@ UNIT_TEST(pages_of_two_processes)
 	leave();
 }
 
+/* Shared memory: the area through which a page is touched first decides. */
+UNIT_TEST(pages_of_shared_memory)
+{
+	struct mm_struct *child;
+
+	CHECK(enter());
+	CHECK_EQ(vm_map(mm, VM_BASE, PAGES, RW, MAP_SHARED | MAP_ANONYMOUS), VM_BASE);
+	CHECK_EQ(bind(0, 16, policy(MPOL_BIND, 2), 0), 0);
+	child = dup_mm(mm);
+	CHECK(!IS_ERR(child));
+	CHECK_EQ(bind(0, 8, policy(MPOL_INTERLEAVE, 12), 0), 0);
+	CHECK_CALL(touch(0, 6));
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(vm_write(child, VM_PAGE(i), i), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		CHECK_EQ(vm_get(mm, VM_PAGE(i)), i);
+		CHECK_EQ(lies(child, i), i < 6 ? 3 + i % 2 : i < 16 ? 2 : 1);
+		CHECK_EQ(lies(mm, i), lies(child, i));
+	}
+	CHECK_EQ(bind(0, 20, policy(MPOL_BIND, 1), MPOL_MF_STRICT | MPOL_MF_MOVE_ALL), 0);
+	CHECK_EQ(lies(child, 12), 1);
+	CHECK_EQ(vm_get(child, VM_PAGE(12)), 12);
+	mmput(child);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
 /* Every allocation fails in turn: areas are as before or as asked, and no page is lost. */
 UNIT_TEST(every_allocation_fails_in_turn)
 {

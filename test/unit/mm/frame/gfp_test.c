@@ -298,6 +298,27 @@ UNIT_TEST(cold)
 	CHECK_SOUND(frame_check());
 }
 
+/* __GFP_RECLAIMABLE, __GFP_MOVABLE: in whose company the frame is, and so where it goes when it is free. */
+UNIT_TEST(company)
+{
+	static const gfp_t gfp[] = {
+	        [MIGRATE_UNMOVABLE] = GFP_KERNEL,
+	        [MIGRATE_MOVABLE] = GFP_KERNEL | __GFP_MOVABLE,
+	        [MIGRATE_RECLAIMABLE] = GFP_KERNEL | __GFP_RECLAIMABLE,
+	};
+
+	if (machine()->page_group_by_mobility_disabled)
+		return;
+	for (unsigned type = 0; type < ARRAY_SIZE(gfp); type++)
+		for (unsigned order = 0; order < 4; order++) {
+			struct page *page = alloc_pages(gfp[type], order);
+
+			CHECK(page);
+			CHECK_EQ(get_pageblock_migratetype(page), type);
+			__free_pages(page, order);
+		}
+}
+
 /* Zone modifiers, in all combinations: which zone is the highest that will do. */
 UNIT_TEST(zone_modifier_table)
 {

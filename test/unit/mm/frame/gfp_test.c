@@ -162,6 +162,8 @@ UNIT_TEST(noretry)
 	tight();
 	page = asking(GFP_KERNEL | __GFP_NORETRY, 3, 1, 1);
 	calls = seen.calls;
+	if (page)
+		__free_pages(page, 3);
 	CHECK_CALL(relax());
 	CHECK_EQ(page, NULL);
 	CHECK_EQ(calls, 1);

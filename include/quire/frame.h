@@ -107,6 +107,15 @@ struct frame_config {
 /* A boot word's value: N[KMGT] bytes or N%, into one of a pair. False: neither. */
 MUST_USE bool parse_core_size(const char *text, uint64_t *bytes, unsigned *percent);
 
+/*
+ * Nodes as the firmware has them (mm/frame/numa.c), with memblock filled: c's nodes and distances, and the node of each CPU
+ * by the number of its local APIC. NULL, or why the tables are of no use: c is as it was.
+ */
+struct acpi_numa;
+#define NUMA_APIC_IDS 256
+const char *numa_from_acpi(const struct acpi_numa *acpi, struct frame_config *c,
+                           uint8_t apic_node[NUMA_APIC_IDS]);
+
 /* Policy of a task for the nodes of its memory: set_mempolicy(2), with Linux's numbers. */
 enum mempolicy_mode {
 	MPOL_DEFAULT,
@@ -117,6 +126,13 @@ enum mempolicy_mode {
 	MPOL_PREFERRED_MANY,
 	MPOL_MAX
 };
+
+#define MPOL_F_STATIC_NODES   0x8000
+#define MPOL_F_RELATIVE_NODES 0x4000
+#define MPOL_F_NUMA_BALANCING 0x2000
+#define MPOL_PLACING          (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES)
+#define MPOL_MODE_FLAGS       (MPOL_PLACING | MPOL_F_NUMA_BALANCING)
+#define MPOL_ASKED_BITS       16 /* of mempolicy.asked, that an area's policy keeps */
 
 struct mempolicy {
 	uint64_t
@@ -192,6 +208,9 @@ static inline struct page *alloc_page(gfp_t gfp)
 /* The same, near node nid rather than the running CPU, whatever the task's policy; nid < 0: alloc_pages(). */
 struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned order);
 
+/* The same by a policy that is not the task's: that of some memory. INTERLEAVE takes its next turn. */
+struct page *alloc_pages_policy(struct mempolicy *policy, gfp_t gfp, unsigned order);
+
 /* As alloc_pages, kernel address or NULL. Not for __GFP_HIGHMEM. */
 void *__get_free_pages(gfp_t gfp, unsigned order);
 void *get_zeroed_page(gfp_t gfp);
@@ -245,6 +264,7 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
 
 /* Nodes. Distances are ACPI's: 10 is here. */
 unsigned node_distance(unsigned from, unsigned to);
+unsigned nodes_with_memory(void); /* bit i: node i */
 unsigned cpu_to_node(unsigned cpu);
 
 /* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running), and how many there may be. */

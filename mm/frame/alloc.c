@@ -267,11 +267,12 @@ static struct page *get_preferred_page(struct alloc_context ac)
 	return get_page_from_freelist(&ac, WMARK_LOW);
 }
 
-/* nid < 0: as the running task's policy says. */
-static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int nid,
-                                                uintptr_t caller)
+/* nid < 0: as the policy says, or, where there is none, the running task's. */
+static ALWAYS_INLINE struct page *alloc_pages_as(struct mempolicy *policy, gfp_t gfp,
+                                                 unsigned order, int nid, uintptr_t caller)
 {
-	struct alloc_context ac = {.gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp)};
+	struct alloc_context ac = {
+	        .gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp), .policy = policy};
 	struct page *page = NULL;
 
 	if (unlikely(order >= MAX_ORDER)) {
@@ -301,6 +302,17 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int n
 	else
 		prep_page(page, gfp, page_pcp(this_cpu(), page->flags)->counter);
 	return page;
+}
+
+static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int nid,
+                                                uintptr_t caller)
+{
+	return alloc_pages_as(NULL, gfp, order, nid, caller);
+}
+
+struct page *alloc_pages_policy(struct mempolicy *policy, gfp_t gfp, unsigned order)
+{
+	return alloc_pages_as(policy, gfp, order, -1, CALLER);
 }
 
 /* The hottest block of this CPU's list, or NULL. The one that is next will be wanted soon. */

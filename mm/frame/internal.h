@@ -65,6 +65,7 @@ struct alloc_context {
 	unsigned nodes;           /* bit i: node i will do */
 	unsigned preferred_nodes; /* these are tried first, unless 0 */
 	bool interleaved;         /* the policy's turn chose the node */
+	struct mempolicy *policy; /* NULL: the running task's */
 };
 
 /*

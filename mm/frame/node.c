@@ -41,7 +41,7 @@ static void zone_init(struct pglist_data *node, unsigned id, uint64_t movable)
 	struct zone *zone = &node->zones[id];
 
 	if (movable && id == ZONE_MOVABLE) {
-		start = movable;
+		start = MAX(movable, node->start.n);
 		stop = end;
 	} else if (movable) {
 		stop = MIN(stop, movable);
@@ -174,6 +174,7 @@ static void nodes_init(void)
 		struct pglist_data *node = &m->node[nid];
 		uint64_t end = nid + 1 < m->nr_nodes ? m->node[nid + 1].start.n : m->max_pfn;
 
+		end = MIN(end, m->max_pfn);
 		node->nid = nid;
 		node->spanned = MAX(end, node->start.n) - node->start.n;
 		wait_queue_init(&node->kcompactd_wait);

@@ -6,7 +6,7 @@
  * nodes at the same distance the next one upwards comes first, and one that is already the first choice of others
  * later, so that a full node does not flood one neighbour.
  *
- * Which node: that of the running CPU, unless the task has a policy (set_mempolicy(2)). A CPU's short way
+ * Which node: that of the running CPU, unless the task has a policy (set_mempolicy(2)), or the memory (mbind(2)). A CPU's short way
  * (alloc_pages) leads to lists of its own node only, and is closed while a task with a policy runs, so it needs
  * neither flag nor policy to be looked at.
  *
@@ -35,6 +35,15 @@ unsigned cpu_to_node(unsigned cpu)
 unsigned numa_node_id(void)
 {
 	return likely(this_cpu()->pcp_ready) ? this_cpu()->nid : cpu_to_node(cpu_id());
+}
+
+unsigned nodes_with_memory(void)
+{
+	unsigned nodes = 0;
+
+	for_each_zone(zone)
+		nodes |= 1u << zone->nid;
+	return nodes;
 }
 
 /* --- the lists -------------------------------------------------------------------------------- */
@@ -135,15 +144,16 @@ static unsigned apply_policy(struct alloc_context *ac, struct mempolicy *policy)
 
 void choose_nodes(struct alloc_context *ac, int nid)
 {
-	struct mempolicy *policy = in_interrupt() ? NULL : this_cpu()->mempolicy;
+	struct mempolicy *task = in_interrupt() ? NULL : this_cpu()->mempolicy;
+	struct mempolicy *policy = ac->policy ? ac->policy : task;
 	bool here_only = ac->gfp & __GFP_THISNODE;
 	struct zone *const *z;
 
 	ac->nodes = ~0u;
 	if (nid < 0)
 		nid = (int)(policy && !here_only ? apply_policy(ac, policy) : numa_node_id());
-	if (policy && policy->mems && ac->gfp & __GFP_HARDWALL && !(ac->gfp & __GFP_ATOMIC))
-		ac->nodes &= policy->mems;
+	if (task && task->mems && ac->gfp & __GFP_HARDWALL && !(ac->gfp & __GFP_ATOMIC))
+		ac->nodes &= task->mems;
 	ac->zonelist = here_only ? &machine()->node[nid].nofallback[ac->highest_zone]
 	                         : &machine()->node[nid].zonelist[ac->highest_zone];
 	for (z = ac->zonelist->zones; *z && !(ac->nodes >> (*z)->nid & 1); z++)

@@ -114,6 +114,12 @@ static void join_lru_twice(void)
 	lru_cache_add(page);
 }
 
+/* The address of a frame that may have none. */
+static void get_high_address(void)
+{
+	(void)__get_free_pages(GFP_KERNEL | __GFP_HIGHMEM, 0);
+}
+
 UNIT_TEST(frames_misused)
 {
 	CHECK(stops(free_frame_twice, "freed twice"));
@@ -121,6 +127,7 @@ UNIT_TEST(frames_misused)
 	CHECK(stops(write_to_free_frame, "written to while free"));
 	CHECK(stops(write_to_free_block, "written to while free"));
 	CHECK(stops(free_locked_page, "freed while in use"));
+	CHECK(stops(get_high_address, "high memory has no address"));
 	CHECK(stops(free_block_on_a_list, "freed while in use"));
 	CHECK(stops(join_lru_twice, "on a list already"));
 }

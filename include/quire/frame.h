@@ -274,10 +274,11 @@ void frame_report(struct quire_frames *out);
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
 
 /*
- * Compaction (1.10). Its one way up: migrate_page() of quire/migrate.h, when there is one; see there for the contract.
+ * Compaction (1.10). Its one way up: migrate_pages() of quire/migrate.h, when there is one; see there for the contract.
  */
 enum migrate_mode;
-extern int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode mode);
+struct migrate_pair;
+extern void (*migrate_hook)(struct migrate_pair *pairs, unsigned n, enum migrate_mode mode);
 
 /* Go through all zones once, whatever that costs. Sleeps. */
 void compact_memory(void);

@@ -24,7 +24,7 @@
 
 #define PAGE_ALLOC_COSTLY_ORDER 3u
 
-int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode mode);
+void (*migrate_hook)(struct migrate_pair *pairs, unsigned n, enum migrate_mode mode);
 
 /* --- deferral ---------------------------------------------------------------------------------------- */
 
@@ -274,7 +274,7 @@ static bool isolate_migratepage(struct compact_control *cc, struct page *page)
 		return false;
 	if (page_flag(page, PG_lru) && !page_flag(page, PG_writeback) &&
 	    page_count(page) <= page_mapcount(page) + 1 + (page_mapping(page) != NULL)) {
-		cc->migratepages[cc->nr_migratepages++] = page;
+		cc->migratepages[cc->nr_migratepages++] = (struct migrate_pair){.old = page};
 		return true;
 	}
 	put_page(page);
@@ -323,38 +323,40 @@ static void untake_freepage(struct compact_control *cc, struct page *dst)
 	give_freepage(cc, dst);
 }
 
-/* 0, -EAGAIN, -EBUSY, or -ENOMEM: there is no room above any more. The page's reference is used up. */
-static int migrate_one(struct compact_control *cc, struct page *page)
+/* Where it is to go. A page that everybody else has left meanwhile need not move, but go. */
+static void choose_target(struct compact_control *cc, struct migrate_pair *pair)
 {
-	const unsigned passes = cc->mode == MIGRATE_ASYNC ? 1 : 3;
-	struct page *dst = NULL;
-	int err = 0;
+	const bool left = page_count(pair->old) == 1;
 
-	/* Everybody else has left it meanwhile: then it need not move, but go. */
-	if (page_count(page) > 1) {
-		dst = take_freepage(cc);
-		err = dst ? -EAGAIN : -ENOMEM;
-	}
-	if (dst)
-		page_ref_unfreeze(dst, 1);
-	for (unsigned pass = 0; pass < passes && err == -EAGAIN; pass++)
-		err = migrate_hook(page, dst, cc->mode);
-	if (!err && dst)
-		return 0;
-	put_page(page);
-	if (dst)
-		untake_freepage(cc, dst);
-	return err;
+	pair->dst = left ? NULL : take_freepage(cc);
+	if (pair->dst)
+		page_ref_unfreeze(pair->dst, 1);
+	pair->err = pair->dst ? -EAGAIN : left ? 0 : -ENOMEM;
 }
 
-static void migrate_pages(struct compact_control *cc)
+/* True: it has moved. What is left of it, if not, goes back where it came from. */
+static bool migrated(struct compact_control *cc, struct migrate_pair *pair)
 {
-	const unsigned n = cc->nr_migratepages;
+	if (!pair->err && pair->dst)
+		return true;
+	put_page(pair->old);
+	if (pair->dst)
+		untake_freepage(cc, pair->dst);
+	return !pair->err;
+}
+
+static void migrate_cluster(struct compact_control *cc)
+{
+	const unsigned n = cc->nr_migratepages, passes = cc->mode == MIGRATE_ASYNC ? 1 : 3;
 	unsigned moved = 0;
 
 	trace_mm_migrate_pages_start(cc->mode, 0);
 	for (unsigned i = 0; i < n; i++)
-		moved += !migrate_one(cc, cc->migratepages[i]);
+		choose_target(cc, &cc->migratepages[i]);
+	for (unsigned pass = 0; pass < passes; pass++)
+		migrate_hook(cc->migratepages, n, cc->mode);
+	for (unsigned i = 0; i < n; i++)
+		moved += migrated(cc, &cc->migratepages[i]);
 	cc->nr_migratepages = 0;
 	count_n(PGMIGRATE_SUCCESS, moved);
 	count_n(PGMIGRATE_FAIL, n - moved);
@@ -393,7 +395,7 @@ static enum compact_result run_scanners(struct compact_control *cc)
 	while ((result = compact_finished(cc)) == COMPACT_CONTINUE) {
 		isolate_migratepages(cc);
 		if (cc->nr_migratepages)
-			migrate_pages(cc);
+			migrate_cluster(cc);
 		if (cc->migrate_pfn % pageblock_nr_pages == 0)
 			merge_freed();
 	}

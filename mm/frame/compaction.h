@@ -10,7 +10,7 @@
 #include <quire/migrate.h>
 #include "mm/frame/internal.h"
 
-#define COMPACT_CLUSTER_MAX     32u /* pages isolated in one go: SWAP_CLUSTER_MAX */
+#define COMPACT_CLUSTER_MAX     MIGRATE_BATCH /* pages isolated in one go */
 #define COMPACT_MAX_DEFER_SHIFT 6u  /* up to 64 requests are turned away after failures in a row */
 #define COMPACT_WHOLE           MAX_ORDER /* order: no block is wanted, go through all of the zone */
 
@@ -38,7 +38,7 @@ struct compact_control {
 	bool whole_zone; /* began at the ends */
 	uint32_t migrate_pfn,
 	        free_pfn; /* the scanners: the next frame upwards, the last block downwards */
-	struct page *migratepages[COMPACT_CLUSTER_MAX]; /* isolated, each with a reference */
+	struct migrate_pair migratepages[COMPACT_CLUSTER_MAX]; /* isolated, each with a reference */
 	unsigned nr_migratepages;
 	uint32_t freepages; /* chain by lru.next of nr_freepages frames, out of the buddy */
 	unsigned nr_freepages;

@@ -82,6 +82,7 @@ struct pglist_data {
 	_Atomic unsigned kcompactd_max_order; /* what it is to make; 0: nothing */
 	_Atomic unsigned kcompactd_highest_zoneidx;
 	_Atomic bool kcompactd_running, kcompactd_stop;
+	_Atomic bool proactive_compact_trigger; /* look at the score now */
 };
 
 /*
@@ -282,6 +283,9 @@ extern void (*migrate_hook)(struct migrate_pair *pairs, unsigned n, enum migrate
 
 /* Go through all zones once, whatever that costs. Sleeps. */
 void compact_memory(void);
+
+/* sysctl_compaction_proactiveness has been changed: kcompactd looks again. */
+void wakeup_proactive(void);
 
 /* Start a kcompactd thread for each node, after mm_init. 0 or -ENOMEM. Or be one: returns after kcompactd_stop(), which waits. */
 MUST_USE int kcompactd_run(void);

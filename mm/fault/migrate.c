@@ -89,12 +89,9 @@ static bool remove_migration_one(struct rmap_walk *walk UNUSED, struct page *pag
 	return true;
 }
 
-static void walk_page(struct page *page, struct anon_vma *anon_vma, struct rmap_walk *walk)
+static bool walk_page(struct page *page, struct anon_vma *anon_vma, struct rmap_walk *walk)
 {
-	if (anon_vma)
-		rmap_walk_anon(page, anon_vma, walk);
-	else
-		rmap_walk(page, walk);
+	return anon_vma ? rmap_walk_anon(page, anon_vma, walk) : rmap_walk(page, walk);
 }
 
 static void unmap_for_migration(struct page *old, struct anon_vma *anon_vma,
@@ -102,7 +99,7 @@ static void unmap_for_migration(struct page *old, struct anon_vma *anon_vma,
 {
 	struct rmap_walk walk = {.visit = set_migration_one, .ctx = batch};
 
-	walk_page(old, anon_vma, &walk);
+	(void)walk_page(old, anon_vma, &walk);
 }
 
 /* Migration entries that name old become entries of page. */
@@ -110,7 +107,7 @@ static void remove_migration_ptes(struct page *old, struct page *page, struct an
 {
 	struct rmap_walk walk = {.visit = remove_migration_one, .migrating = page_to_pfn(old).n};
 
-	walk_page(page, anon_vma, &walk);
+	(void)walk_page(page, anon_vma, &walk);
 }
 
 static void copy_flags(struct page *dst, const struct page *old)
@@ -145,6 +142,21 @@ static int32_t expected_count(const struct page *page, const struct address_spac
 	return 1 + page_mapcount(page) + (mapping != NULL);
 }
 
+static bool may_move_one(struct rmap_walk *walk UNUSED, struct page *page UNUSED,
+                         struct vm_area_struct *vma, vaddr_t addr UNUSED, pte_t *pte UNUSED)
+{
+	return !(__atomic_load_n(&vma->vm_flags, __ATOMIC_RELAXED) & VM_LOCKED);
+}
+
+/* mlock() promises that the page stays in memory, not that no access to it ever waits; some want that too. */
+static bool may_move(struct page *page, struct anon_vma *anon_vma)
+{
+	struct rmap_walk walk = {.visit = may_move_one};
+
+	return READ_ONCE(machine()->sysctl_compact_unevictable_allowed) ||
+	       walk_page(page, anon_vma, &walk);
+}
+
 /* Step 1. Both are locked; *anon_vma, which goes with dst until step 4, keeps old's entries findable. */
 static int unmap_old(struct page *old, struct anon_vma **anon_vma, struct tlb_batch *batch)
 {
@@ -160,7 +172,7 @@ static int unmap_old(struct page *old, struct anon_vma **anon_vma, struct tlb_ba
 		if (!*anon_vma)
 			return -EAGAIN; /* on its way out */
 	}
-	if (page_count(old) == expected_count(old, mapping)) {
+	if (page_count(old) == expected_count(old, mapping) && may_move(old, *anon_vma)) {
 		if (page_mapcount(old))
 			unmap_for_migration(old, *anon_vma, batch);
 		return 0;

@@ -10,7 +10,7 @@
  *   buddy.c       free blocks of a zone              (1.5)
  *   mobility.c    page blocks and their types        (1.10)
  *   compaction.c  movable pages make room            (1.10)
- *   kcompactd.c   the same in the background
+ *   kcompactd.c   the same in the background; proactive.c: before anybody asks
  *   pcp.c         single frames of a CPU             (1.6)
  *   alloc.c       which zone, how far into the reserve, what to do when there is none (1.8, 1.9)
  *   page.c        the last reference; PG_locked      (1.1)
@@ -150,7 +150,6 @@ void count_numa_event(const struct alloc_context *ac, struct zone *zone);
 void pageblocks_init(void); /* before the first frame is free */
 
 #define PB_TYPE 3u /* enum migratetype */
-#define PB_SKIP 4u /* compaction found nothing to do here */
 
 static inline _Atomic uint8_t *pageblock_of(uint32_t pfn)
 {

@@ -10,6 +10,7 @@
 
 #include <quire/errno.h>
 
+#include <execinfo.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,14 @@ void port_panic(const char *format, ...)
 		host_panic_hook(message);
 	fprintf(stderr, "panic: %s\n", message);
 	abort();
+}
+
+/* By the C library's unwinder: its own frames have no frame pointers. */
+unsigned port_stack_trace(uintptr_t *address, unsigned n)
+{
+	const int got = backtrace((void **)address, (int)n);
+
+	return got > 0 ? (unsigned)got : 0;
 }
 
 void port_log(const char *format, ...)

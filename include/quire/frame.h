@@ -296,13 +296,25 @@ void kcompactd_stop(struct pglist_data *node);
  * Who allocated a frame last, and who freed it; with page_owner=on. ts_ns 0: nobody. caller, free_caller: addresses in the code that
  * asked; order: of the block that the frame was part of.
  */
+typedef uint32_t stack_handle_t;
+
 struct page_owner {
 	unsigned order;
 	gfp_t gfp;
 	int32_t pid, free_pid;
 	uint64_t ts_ns, free_ts_ns;
 	uintptr_t caller, free_caller;
+	stack_handle_t stack, free_stack; /* who called them; 0: not known */
 };
+
+/* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH (mm/frame/stackdepot.c). */
+#define STACK_DEPTH 16u
+unsigned stack_depot_fetch(stack_handle_t handle, const uintptr_t **address);
+
+/* In words, as in Linux's reports (mm/frame/names.c). Return text. */
+#define FLAG_NAMES_MAX 384u
+const char *gfp_names(char text[FLAG_NAMES_MAX], gfp_t gfp);
+const char *page_flag_names(char text[FLAG_NAMES_MAX], const struct page *page);
 
 /* False: not kept. */
 bool page_owner_read(pfn_t pfn, struct page_owner *out);

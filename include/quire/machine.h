@@ -65,6 +65,7 @@ struct machine {
 	bool careful;                  /* fast paths are closed: one of those below is on */
 	bool poison;                   /* freed frames are filled with junk, and looked at again */
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
+	struct stack_depot *stack_depot; /* their call chains; NULL: not kept */
 	unsigned
 	        guard_minorder; /* halves of split blocks below this order are guards; 0: none (boot) */
 	bool fail_once;         /* one, not all behind it */

@@ -52,6 +52,9 @@ static_assert(sizeof(spinlock_t) == 4, "a page table's lock lives in its descrip
 /* A broken invariant: log, backtrace, stop the machine. */
 NORETURN PRINTF(1, 2) void port_panic(const char *format, ...);
 
+/* Return addresses of who called, innermost first, up to n; how many. As far as can be found out: 0 is an answer. Any context. */
+unsigned port_stack_trace(uintptr_t *address, unsigned n);
+
 /* One line of the log, without the newline. Any context. */
 PRINTF(1, 2) void port_log(const char *format, ...);
 

@@ -14,7 +14,7 @@
  *   pcp.c         single frames of a CPU             (1.6)
  *   alloc.c       which zone, how far into the reserve, what to do when there is none (1.8, 1.9)
  *   page.c        the last reference; PG_locked      (1.1)
- *   debug.c       owners, poison, reports
+ *   debug.c       owners, poison, reports; stackdepot.c: call chains; names.c: flags in words
  *   lru.c         the policy's lists                 (6.6)
  *   account.c     what frames are used for
  *   check.c       invariants; check_nodes.c: of nodes, lists, marks and sections

@@ -18,6 +18,7 @@
 /* Where mem_map is mapped in the kernel, and the size of a descriptor (arch.h, page.h). */
 #define VMEMMAP_START 0xffffea0000000000ull
 #define PAGE_DESC     32
+#define PAGEBLOCK     9 /* pageblock_order of frame.h */
 
 static const struct {
 	const char *name, *format;
@@ -210,6 +211,9 @@ static void put_argument(struct out *o, const struct piece *p, const uint64_t *a
 	case 'R':
 		put_name(o, reason_names, ARRAY_SIZE(reason_names), v);
 		break;
+	case 'B':
+		put_number(o, v < PAGEBLOCK, 10, 0, '0');
+		break;
 	case 'P':
 		put_text(o, "0x");
 		put_number(o, VMEMMAP_START + v * PAGE_DESC, 16, 0, '0');
@@ -244,7 +248,7 @@ static bool take_form(const char **f, struct piece *p, unsigned *words)
 		return false;
 	else
 		return p->form = *(*f)++, true;
-	if (!**f || !strchr("GLMFTPCZSJR", **f))
+	if (!**f || !strchr("GLMFTPCZSJRB", **f))
 		return false;
 	p->form = *(*f)++;
 	return true;

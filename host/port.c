@@ -66,6 +66,17 @@ void port_panic(const char *format, ...)
 	abort();
 }
 
+/* Two mappings show memory here, the manager's and that of the soft MMU's programs: guarding one would be half a check. */
+bool port_direct_map_splits(void)
+{
+	return false;
+}
+
+void port_map_direct(UNUSED pfn_t pfn, UNUSED unsigned n, UNUSED bool present)
+{
+	port_panic("debug_pagealloc: not on the hosted machine");
+}
+
 /* By the C library's unwinder: its own frames have no frame pointers. */
 unsigned port_stack_trace(uintptr_t *address, unsigned n)
 {

@@ -320,6 +320,9 @@ const char *page_flag_names(char text[FLAG_NAMES_MAX], const struct page *page);
 bool page_owner_read(pfn_t pfn, struct page_owner *out);
 void page_owner_copy(struct page *dst, const struct page *old); /* old's page moves to dst */
 
+/* A kernel address faulted: is it a free frame's, which debug_pagealloc took away? Then its history is logged. */
+bool report_free_frame(const void *addr);
+
 /* The type of the page block that the frame lies in. */
 unsigned frame_pageblock_type(pfn_t pfn);
 

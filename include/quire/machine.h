@@ -64,6 +64,7 @@ struct machine {
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
 	bool careful;                  /* fast paths are closed: one of those below is on */
 	bool poison;                   /* freed frames are filled with junk, and looked at again */
+	bool debug_pagealloc;          /* free frames have no kernel address */
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
 	struct stack_depot *stack_depot; /* their call chains; NULL: not kept */
 	unsigned

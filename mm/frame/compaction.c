@@ -26,6 +26,7 @@
  */
 #include <quire/errno.h>
 #include "mm/frame/compaction.h"
+#include "mm/frame/debug.h"
 
 #define PAGE_ALLOC_COSTLY_ORDER 3u
 
@@ -328,6 +329,7 @@ static void untake_freepage(struct compact_control *cc, struct page *dst)
 {
 	__page_clear_flags(dst, ~PAGE_FLAGS_FREE);
 	page_ref_unfreeze(dst, 0);
+	map_frames(dst, 1, false);
 	give_freepage(cc, dst);
 }
 
@@ -337,8 +339,10 @@ static void choose_target(struct compact_control *cc, struct migrate_pair *pair)
 	const bool left = page_count(pair->old) == 1;
 
 	pair->dst = left ? NULL : take_freepage(cc);
-	if (pair->dst)
+	if (pair->dst) {
 		page_ref_unfreeze(pair->dst, 1);
+		map_frames(pair->dst, 1, true);
+	}
 	pair->err = pair->dst ? -EAGAIN : left ? 0 : -ENOMEM;
 }
 

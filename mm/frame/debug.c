@@ -11,6 +11,8 @@
  *   guards       debug_guardpage_minorder=N: when a block is split for a request, the halves of less than 2^N frames stay out of use
  *                until the request's block is freed (buddy.c), so that who writes beyond its end harms nobody; with poison,
  *                it shows when the block is freed
+ *   pagealloc    a frame that is freed loses its kernel address, so that a use after free, a read too, faults at once
+ *                (debug_pagealloc=on); memory that nobody has had yet keeps its addresses
  *   state        a frame that comes from the free lists must look free; one freed twice has a reference too few
  *
  * A report names the frame, its state and its history, and who met it; then the machine stops, for memory can no
@@ -51,6 +53,17 @@ static unsigned guard_minorder(void)
 	return (unsigned)n;
 }
 
+static bool debug_pagealloc(void)
+{
+	char text[8];
+
+	if (port_boot_param("debug_pagealloc", text, sizeof(text)) < 0 || strcmp(text, "on"))
+		return false;
+	if (!port_direct_map_splits())
+		port_log("debug_pagealloc: this machine cannot take single frames away: off");
+	return port_direct_map_splits();
+}
+
 /* Boot words: Linux's names and values. They cost memory and time from the first frame on. */
 void page_debug_init(void)
 {
@@ -62,7 +75,8 @@ void page_debug_init(void)
 	m->poison = port_boot_param("page_poison", text, sizeof(text)) > 0 &&
 	            (!strcmp(text, "1") || !strcmp(text, "on"));
 	m->guard_minorder = guard_minorder();
-	m->careful = m->poison || m->page_owner;
+	m->debug_pagealloc = debug_pagealloc();
+	m->careful = m->poison || m->page_owner || m->debug_pagealloc;
 }
 
 static struct page_owner *owner_of(const struct page *page)
@@ -143,6 +157,23 @@ void bad_page(struct page *page, const char *why, uintptr_t caller)
 
 /* --- poison ---------------------------------------------------------------------------------------- */
 
+void map_frames(struct page *page, unsigned n, bool present)
+{
+	if (unlikely(machine()->debug_pagealloc) && !PageHighMem(page))
+		port_map_direct(page_to_pfn(page), n, present);
+}
+
+bool report_free_frame(const void *addr)
+{
+	struct page *page = virt_to_page(addr);
+
+	if (!machine()->debug_pagealloc || page_to_pfn(page).n >= machine()->max_pfn ||
+	    !pfn_online(page_to_pfn(page).n) || page_count(page))
+		return false;
+	dump_page(page, "touched while free");
+	return true;
+}
+
 /* High memory has no addresses at first: it is filled when highmem_init() has made some. */
 static void poison_page(struct page *page)
 {
@@ -178,8 +209,12 @@ static void check_poisoned(struct page *page, uintptr_t caller)
 
 void check_guard(struct page *page, unsigned order, uintptr_t caller)
 {
-	for (unsigned i = 0; machine()->poison && i < 1u << order; i++)
+	if (!machine()->poison)
+		return;
+	map_frames(page, 1u << order, true);
+	for (unsigned i = 0; i < 1u << order; i++)
 		check_poisoned(page + i, caller);
+	map_frames(page, 1u << order, false);
 }
 
 /* Deferred memory is filled when it comes online. */
@@ -188,8 +223,11 @@ void poison_free_memory(void)
 	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++) {
 		struct page *page = pfn_to_page(PFN((uint32_t)pfn));
 
-		if (pfn_online(pfn) && !page_flag(page, PG_reserved) && page_is_free(page))
-			poison_page(page);
+		if (!pfn_online(pfn) || page_flag(page, PG_reserved) || !page_is_free(page))
+			continue;
+		map_frames(page, 1, true);
+		poison_page(page);
+		map_frames(page, 1, false);
 	}
 }
 
@@ -218,6 +256,7 @@ void page_allocated(struct page *page, unsigned order, gfp_t gfp, uintptr_t call
 		now.ts_ns = port_now_ns();
 		now.stack = stack_depot_save(caller);
 	}
+	map_frames(page, 1u << order, true);
 	for (unsigned i = 0; i < 1u << order; i++) {
 		check_new_page(page + i, caller);
 		if (!owner)
@@ -236,6 +275,7 @@ void page_freed(struct page *page, uintptr_t caller)
 
 	if (machine()->poison)
 		poison_page(page);
+	map_frames(page, 1, false);
 	if (!owner)
 		return;
 	owner->free_pid = current_pid();

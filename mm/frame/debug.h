@@ -20,6 +20,9 @@ NORETURN NOINLINE void bad_page(struct page *page, const char *why, uintptr_t ca
 void page_allocated(struct page *page, unsigned order, gfp_t gfp, uintptr_t caller);
 void page_freed(struct page *page, uintptr_t caller);
 
+/* Free frames get a kernel address, or lose it; nothing unless machine()->debug_pagealloc. */
+void map_frames(struct page *page, unsigned n, bool present);
+
 /* A block is no guard any more. */
 void check_guard(struct page *page, unsigned order, uintptr_t caller);
 

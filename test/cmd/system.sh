@@ -221,7 +221,8 @@ check "a panic is 125" [ $? = 125 ]
 check 'with a symbolic backtrace' grep -Eq '[a-z_]+\+0x[0-9a-f]+' "$work/err"
 
 # --- debug_pagealloc: free frames cannot be reached, and who reaches for one is named
-pagealloc='--mem 64M --kernel build/quire-test.elf --set debug_pagealloc=on --set page_owner=on'
+# (deterministic: the log is a file, and comes whole)
+pagealloc='--deterministic --mem 64M --kernel build/quire-test.elf --set debug_pagealloc=on --set page_owner=on'
 quire run $pagealloc --selftest=pagealloc >"$work/out" 2>"$work/err"
 check "free frames cannot be reached: $(tail -1 "$work/out")" [ $? = 0 ]
 quire run $pagealloc --set test.use_after_free=1 --selftest=a_use_after_free >"$work/out" 2>"$work/err"

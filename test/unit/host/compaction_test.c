@@ -293,7 +293,7 @@ UNIT_TEST(kcompactd_begins_by_itself)
 	task = host_run_on(own, 1, run_kcompactd, node);
 	while (!atomic_load(&node->kcompactd_running))
 		cpu_relax();
-	machine()->sysctl_compaction_proactiveness = 100;
+	WRITE_ONCE(machine()->sysctl_compaction_proactiveness, 100);
 	wakeup_proactive();
 	for (uint64_t until = port_now_ns() + 10000000000ull;
 	     blocks_of(9) < had + 4 && port_now_ns() < until;)

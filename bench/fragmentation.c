@@ -220,8 +220,8 @@ static unsigned long harvest(void)
 static void run(const char *name, bool grouping, bool compaction, unsigned proactiveness)
 {
 	static struct day day;
-	struct host_machine *h = host_create(
-	        &(struct host_config){.ram = RAM, .cpus = 1, .seed = 1, .frames.no_grouping = !grouping});
+	struct host_machine *h = host_create(&(struct host_config){
+	        .ram = RAM, .cpus = 1, .seed = 1, .frames.no_grouping = !grouping});
 	struct timespec a, b;
 	struct day *d = &day;
 	unsigned long end4, end9, movable;

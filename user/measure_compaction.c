@@ -73,8 +73,8 @@ static double compact(void)
 
 static void fragment(void)
 {
-	area = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-	            0);
+	area = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	            -1, 0);
 	if (area == MAP_FAILED)
 		exit(1);
 	for (unsigned page = 0; page < PAGES; page++)
@@ -104,7 +104,8 @@ int main(void)
 		pthread_join(thread[i], NULL);
 	moved = (double)(after[0] - before[0]);
 	printf("%d CPU: %.0f pages moved; for each: %.2f flushes of other CPUs, %.2f interrupts, %.2f pages and %.2f times all forgotten, %.1f us\n",
-	       cpus, moved, (double)(after[1] - before[1]) / moved, (double)(after[2] - before[2]) / moved,
-	       (double)(after[3] - before[3]) / moved, (double)(after[4] - before[4]) / moved, us / moved);
+	       cpus, moved, (double)(after[1] - before[1]) / moved,
+	       (double)(after[2] - before[2]) / moved, (double)(after[3] - before[3]) / moved,
+	       (double)(after[4] - before[4]) / moved, us / moved);
 	return 0;
 }

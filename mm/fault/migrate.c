@@ -41,8 +41,8 @@
 	(1u << PG_referenced | 1u << PG_active | 1u << PG_swapbacked | 1u << PG_unevictable | \
 	 1u << PG_mlocked | 1u << PG_error | 1u << PG_dirty)
 
-static bool set_migration_one(struct rmap_walk *walk, struct page *page,
-                              struct vm_area_struct *vma, vaddr_t addr, pte_t *pte)
+static bool set_migration_one(struct rmap_walk *walk, struct page *page, struct vm_area_struct *vma,
+                              vaddr_t addr, pte_t *pte)
 {
 	const bool later = tlb_batch_add(walk->ctx, vma->vm_mm, addr);
 	pte_t old = pte_read(pte), entry;
@@ -53,7 +53,8 @@ static bool set_migration_one(struct rmap_walk *walk, struct page *page,
 	if (!later)
 		mmu_flush_range(&vma->vm_mm->space, addr, addr + PAGE_SIZE);
 	if (pte_dirty(old) && !PageAnon(page))
-		set_page_dirty(page); /* written back no sooner than it is unlocked, and so flushed */
+		set_page_dirty(
+		        page); /* written back no sooner than it is unlocked, and so flushed */
 	page_remove_rmap(page);
 	put_page(page); /* the entry's; the migrator has his own */
 	trace_set_migration_pte(addr, entry.v, 0);

@@ -131,7 +131,8 @@ static enum compact_result compact_finished(struct compact_control *cc)
 	enum compact_result result = COMPACT_CONTINUE;
 
 	if (cc->migrate_pfn >= cc->free_pfn) {
-		WRITE_ONCE(cc->zone->compact_cached_migrate_pfn, 0); /* the next begins at the ends */
+		WRITE_ONCE(cc->zone->compact_cached_migrate_pfn,
+		           0); /* the next begins at the ends */
 		WRITE_ONCE(cc->zone->compact_cached_free_pfn, 0);
 		result = cc->whole_zone ? COMPACT_COMPLETE : COMPACT_PARTIAL_SKIPPED;
 	} else if (cc->order != COMPACT_WHOLE && block_available(cc)) {

@@ -11,7 +11,7 @@
 #include "mm/frame/internal.h"
 
 #define COMPACT_CLUSTER_MAX     MIGRATE_BATCH /* pages isolated in one go */
-#define COMPACT_MAX_DEFER_SHIFT 6u  /* up to 64 requests are turned away after failures in a row */
+#define COMPACT_MAX_DEFER_SHIFT 6u /* up to 64 requests are turned away after failures in a row */
 #define COMPACT_WHOLE           MAX_ORDER /* order: no block is wanted, go through all of the zone */
 
 /* Linux 6.1's numbers, which events show. */

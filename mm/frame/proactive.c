@@ -12,12 +12,13 @@
  */
 #include "mm/frame/compaction.h"
 
-#define SCORE_LOW_LEAST 5u
+#define SCORE_LOW_LEAST  5u
 #define SCORE_HYSTERESIS 10u
 
 unsigned fragmentation_score_zone(const struct zone *zone)
 {
-	return zone_free_pages(zone) ? (unsigned)unusable_free_index(zone, pageblock_order) / 10 : 0;
+	return zone_free_pages(zone) ? (unsigned)unusable_free_index(zone, pageblock_order) / 10
+	                             : 0;
 }
 
 unsigned fragmentation_score_node(const struct pglist_data *node)
@@ -40,7 +41,8 @@ unsigned fragmentation_score_low(void)
 bool should_proactive_compact_node(const struct pglist_data *node)
 {
 	return READ_ONCE(machine()->sysctl_compaction_proactiveness) &&
-	       fragmentation_score_node(node) > MIN(fragmentation_score_low() + SCORE_HYSTERESIS, 100);
+	       fragmentation_score_node(node) >
+	               MIN(fragmentation_score_low() + SCORE_HYSTERESIS, 100);
 }
 
 bool proactive_compact_node(struct pglist_data *node)

@@ -78,8 +78,8 @@ static bool same_chain(const struct stack_record *r, uint32_t hash, const uintpt
 static stack_handle_t find(struct stack_depot *depot, uint32_t hash, const uintptr_t *address,
                            unsigned n)
 {
-	stack_handle_t handle = atomic_load_explicit(&depot->table[hash % TABLE_SIZE],
-	                                             memory_order_acquire);
+	stack_handle_t handle =
+	        atomic_load_explicit(&depot->table[hash % TABLE_SIZE], memory_order_acquire);
 
 	while (handle && !same_chain(record_of(depot, handle), hash, address, n))
 		handle = record_of(depot, handle)->next;

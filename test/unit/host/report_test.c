@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LINES 96
+#define LINES          96
 #define NO_TAIL_CALL() __asm__ volatile("" : : : "memory")
 
 static jmp_buf out;
@@ -125,9 +125,9 @@ static void check_report(const struct mistake *m, uint32_t pfn)
 static void report_of(const struct mistake *m)
 {
 	struct host_machine *outer = host_of(machine());
-	struct host_machine *h = host_create(
-	        &(struct host_config){.ram = 16ull << 20,
-	                              .boot_words = "page_owner=on page_poison=1 debug_guardpage_minorder=1"});
+	struct host_machine *h = host_create(&(struct host_config){
+	        .ram = 16ull << 20,
+	        .boot_words = "page_owner=on page_poison=1 debug_guardpage_minorder=1"});
 	uint32_t pfn;
 
 	CHECK(h);
@@ -196,11 +196,14 @@ UNIT_TEST(frames_and_their_history)
 {
 	const struct mistake mistakes[] = {
 	        {free_twice, "freed twice", "(node=0|zone=", give_back_again, true},
-	        {one_reference_too_few, "freed twice, or used after", "(node=0|zone=", take_all, true},
+	        {one_reference_too_few, "freed twice, or used after", "(node=0|zone=", take_all,
+	         true},
 	        {write_after_free, "written to while free", "(node=0|zone=", take_all, true},
 	        {use_after_free, "does not look it", "(node=0|zone=", take_all, true},
-	        {free_while_locked, "freed while in use", "(locked|node=0|zone=", give_back_again, false},
-	        {free_while_listed, "freed while in use", "(slab|node=0|zone=", give_back_again, false},
+	        {free_while_locked, "freed while in use", "(locked|node=0|zone=", give_back_again,
+	         false},
+	        {free_while_listed, "freed while in use", "(slab|node=0|zone=", give_back_again,
+	         false},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(mistakes); i++)

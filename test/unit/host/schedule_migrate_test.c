@@ -12,7 +12,8 @@
 #define MOST_ROUNDS 2000u
 
 static struct mm_struct *mm;
-static _Atomic bool over, taken[PAGES]; /* since a call has come back that took writing, or the page, away */
+static _Atomic bool over,
+        taken[PAGES]; /* since a call has come back that took writing, or the page, away */
 
 static void make_space(void)
 {
@@ -180,10 +181,9 @@ static void count_up(unsigned cpu)
 	}
 }
 
-const struct scenario scenario_move_fork = {
-        .begin = make_space,
-        .cpu = {fork_and_exit, count_up, move_until_over, NULL},
-        .end = end_space};
+const struct scenario scenario_move_fork = {.begin = make_space,
+                                            .cpu = {fork_and_exit, count_up, move_until_over, NULL},
+                                            .end = end_space};
 
 UNIT_TEST(moving_and_forking)
 {

@@ -201,9 +201,9 @@ static const struct file_operations kpagecount_fops = {.read_iter = kpagecount_r
 /* --- making files ----------------------------------------------------------------------------- */
 
 static int make_file(struct dentry *dir, const char *name, uint32_t mode,
-                     const struct file_operations *fops)
+                     const struct file_operations *fops, const void *data)
 {
-	struct dentry *d = simple_create(dir, name, mode, fops, NULL);
+	struct dentry *d = simple_create(dir, name, mode, fops, (void *)(uintptr_t)data);
 
 	if (!d)
 		return -ENOMEM;
@@ -217,9 +217,9 @@ int proc_frames_init(struct dentry *root)
 	int err = proc_create_files(root, files, ARRAY_SIZE(files));
 
 	if (!err)
-		err = make_file(root, "kpageflags", 0400, &kpageflags_fops);
+		err = make_file(root, "kpageflags", 0400, &kpageflags_fops, NULL);
 	if (!err)
-		err = make_file(root, "kpagecount", 0400, &kpagecount_fops);
+		err = make_file(root, "kpagecount", 0400, &kpagecount_fops, NULL);
 	return err;
 }
 
@@ -251,33 +251,69 @@ static int64_t compact_memory_write(struct kiocb *iocb, struct iov_iter *from)
 	return n;
 }
 
-static int64_t extfrag_threshold_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	uint64_t value;
-	int64_t n = take_number(iocb, from, 1000, &value);
+/* Numbers from 0 to max. */
+struct compaction_number {
+	const char *name;
+	unsigned *(*value)(void);
+	unsigned max;
+	void (*changed)(void);
+};
 
-	if (n > 0)
-		WRITE_ONCE(machine()->sysctl_extfrag_threshold, (unsigned)value);
+static unsigned *extfrag_threshold(void)
+{
+	return &machine()->sysctl_extfrag_threshold;
+}
+
+static unsigned *proactiveness(void)
+{
+	return &machine()->sysctl_compaction_proactiveness;
+}
+
+static unsigned *unevictable_allowed(void)
+{
+	return &machine()->sysctl_compact_unevictable_allowed;
+}
+
+static const struct compaction_number numbers[] = {
+        {"extfrag_threshold", extfrag_threshold, 1000, NULL},
+        {"compaction_proactiveness", proactiveness, 100, wakeup_proactive},
+        {"compact_unevictable_allowed", unevictable_allowed, 1, NULL},
+};
+
+static int64_t number_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	const struct compaction_number *number = iocb->ki_filp->f_inode->i_private;
+	uint64_t value;
+	int64_t n = take_number(iocb, from, number->max, &value);
+
+	if (n <= 0)
+		return n;
+	WRITE_ONCE(*number->value(), (unsigned)value);
+	if (number->changed)
+		number->changed();
 	return n;
 }
 
-static int64_t extfrag_threshold_read(struct kiocb *iocb, struct iov_iter *to)
+static int64_t number_read(struct kiocb *iocb, struct iov_iter *to)
 {
+	const struct compaction_number *number = iocb->ki_filp->f_inode->i_private;
 	char text[16];
-	size_t n = format(text, sizeof(text), "%u\n", machine()->sysctl_extfrag_threshold);
+	size_t n = format(text, sizeof(text), "%u\n", READ_ONCE(*number->value()));
 
 	return simple_read_from_buffer(to, &iocb->ki_pos, text, n);
 }
 
 static const struct file_operations compact_memory_fops = {.write_iter = compact_memory_write};
-static const struct file_operations extfrag_threshold_fops = {
-        .read_iter = extfrag_threshold_read, .write_iter = extfrag_threshold_write};
+static const struct file_operations number_fops = {.read_iter = number_read,
+                                                   .write_iter = number_write};
 
 int proc_compaction_init(struct dentry *vm)
 {
-	int err = make_file(vm, "compact_memory", 0200, &compact_memory_fops);
+	int err = make_file(vm, "compact_memory", 0200, &compact_memory_fops, NULL);
 
-	return err ? err : make_file(vm, "extfrag_threshold", 0644, &extfrag_threshold_fops);
+	for (unsigned i = 0; i < ARRAY_SIZE(numbers) && !err; i++)
+		err = make_file(vm, numbers[i].name, 0644, &number_fops, &numbers[i]);
+	return err;
 }
 
 /* --- extfrag ---------------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ struct soft_tlb {
 };
 
 /* Locks that a thread holds, for host/lockdep.c; the last is the one taken last. */
-#define HELD_MAX 32
+#define HELD_MAX 64 /* a batch of pages that move are all locked */
 
 struct held_lock {
 	const void *lock;

@@ -10,6 +10,7 @@
 
 #include <quire/errno.h>
 
+#include <execinfo.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,25 @@ void port_panic(const char *format, ...)
 		host_panic_hook(message);
 	fprintf(stderr, "panic: %s\n", message);
 	abort();
+}
+
+/* Two mappings show memory here, the manager's and that of the soft MMU's programs: guarding one would be half a check. */
+bool port_direct_map_splits(void)
+{
+	return false;
+}
+
+void port_map_direct(UNUSED pfn_t pfn, UNUSED unsigned n, UNUSED bool present)
+{
+	port_panic("debug_pagealloc: not on the hosted machine");
+}
+
+/* By the C library's unwinder: its own frames have no frame pointers. */
+unsigned port_stack_trace(uintptr_t *address, unsigned n)
+{
+	const int got = backtrace((void **)address, (int)n);
+
+	return got > 0 ? (unsigned)got : 0;
 }
 
 void port_log(const char *format, ...)

@@ -100,3 +100,9 @@ void port_unblock(struct thread *thread)
 	atomic_store(&task->permit, true);
 	wake_up_process(task);
 }
+
+unsigned port_stack_trace(uintptr_t *address, unsigned n)
+{
+	static_assert(sizeof(*address) == sizeof(uint64_t), "addresses are what the stack holds");
+	return arch_stack_trace((uint64_t)__builtin_frame_address(0), address, n);
+}

@@ -136,6 +136,9 @@ static inline phys_t kernel_virt_to_phys(const void *p)
 /* The call chain of the running function, a line each, through port_log; addresses are named by the reader. */
 void arch_backtrace(const struct pt_regs *regs);
 
+/* Return addresses, from the frame that a frame pointer points to outwards; how many. Reads nothing that is not there. */
+unsigned arch_stack_trace(uint64_t frame, uint64_t *address, unsigned n);
+
 /* --- signals ----------------------------------------------------------------------------------- */
 struct ksignal;
 /* Build a frame on the program's stack (or its alternate) and point regs at the handler. 0 or -EFAULT. */

@@ -186,6 +186,7 @@ void drop_boot_memory(void);
 void map_page(vaddr_t va, uint64_t phys, uint64_t prot); /* boot only */
 
 #define PTE_KERNEL (PTE_P | PTE_W | PTE_A | PTE_D | PTE_G | PTE_NX) /* data: no execution */
+#define PROT_DIRECT PTE_KERNEL /* of memory in the direct map */
 
 /* fixmap.c: device registers that are needed before anything can be allocated, each at an address known when compiling. */
 enum fixed_addresses { FIX_APIC_BASE, FIX_IO_APIC_BASE_0, FIX_EARLY, NR_FIXED_ADDRESSES };

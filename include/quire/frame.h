@@ -83,6 +83,7 @@ struct pglist_data {
 	_Atomic unsigned kcompactd_max_order; /* what it is to make; 0: nothing */
 	_Atomic unsigned kcompactd_highest_zoneidx;
 	_Atomic bool kcompactd_running, kcompactd_stop;
+	_Atomic bool proactive_compact_trigger; /* look at the score now */
 };
 
 /*
@@ -296,13 +297,17 @@ void frame_report(struct quire_frames *out);
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
 
 /*
- * Compaction (1.10). Its one way up: migrate_page() of quire/migrate.h, when there is one; see there for the contract.
+ * Compaction (1.10). Its one way up: migrate_pages() of quire/migrate.h, when there is one; see there for the contract.
  */
 enum migrate_mode;
-extern int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode mode);
+struct migrate_pair;
+extern void (*migrate_hook)(struct migrate_pair *pairs, unsigned n, enum migrate_mode mode);
 
 /* Go through all zones once, whatever that costs. Sleeps. */
 void compact_memory(void);
+
+/* sysctl_compaction_proactiveness has been changed: kcompactd looks again. */
+void wakeup_proactive(void);
 
 /* Start a kcompactd thread for each node, after mm_init. 0 or -ENOMEM. Or be one: returns after kcompactd_stop(), which waits. */
 MUST_USE int kcompactd_run(void);
@@ -313,17 +318,32 @@ void kcompactd_stop(struct pglist_data *node);
  * Who allocated a frame last, and who freed it; with page_owner=on. ts_ns 0: nobody. caller, free_caller: addresses in the code that
  * asked; order: of the block that the frame was part of.
  */
+typedef uint32_t stack_handle_t;
+
 struct page_owner {
 	unsigned order;
 	gfp_t gfp;
 	int32_t pid, free_pid;
 	uint64_t ts_ns, free_ts_ns;
 	uintptr_t caller, free_caller;
+	stack_handle_t stack, free_stack; /* who called them; 0: not known */
 };
+
+/* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH (mm/frame/stackdepot.c). */
+#define STACK_DEPTH 16u
+unsigned stack_depot_fetch(stack_handle_t handle, const uintptr_t **address);
+
+/* In words, as in Linux's reports (mm/frame/names.c). Return text. */
+#define FLAG_NAMES_MAX 384u
+const char *gfp_names(char text[FLAG_NAMES_MAX], gfp_t gfp);
+const char *page_flag_names(char text[FLAG_NAMES_MAX], const struct page *page);
 
 /* False: not kept. */
 bool page_owner_read(pfn_t pfn, struct page_owner *out);
 void page_owner_copy(struct page *dst, const struct page *old); /* old's page moves to dst */
+
+/* A kernel address faulted: is it a free frame's, which debug_pagealloc took away? Then its history is logged. */
+bool report_free_frame(const void *addr);
 
 /* The type of the page block that the frame lies in. */
 unsigned frame_pageblock_type(pfn_t pfn);

@@ -54,6 +54,8 @@ struct machine {
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
 	unsigned sysctl_extfrag_threshold; /* fragmentation index up to which reclaim is the cure */
+	unsigned sysctl_compaction_proactiveness;       /* 0 to 100 (mm/frame/proactive.c) */
+	unsigned sysctl_compact_unevictable_allowed;    /* 0: what mlock() holds stays where it is */
 	uint64_t totalram;                 /* managed pages */
 	_Atomic uint64_t min_free;         /* see min_free_pages() */
 	spinlock_t wmark_lock;    /* (z): tunables, marks and reserves are made one at a time */
@@ -67,7 +69,9 @@ struct machine {
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
 	bool careful;                  /* fast paths are closed: one of those below is on */
 	bool poison;                   /* freed frames are filled with junk, and looked at again */
+	bool debug_pagealloc;          /* free frames have no kernel address */
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
+	struct stack_depot *stack_depot; /* their call chains; NULL: not kept */
 	unsigned
 	        guard_minorder; /* halves of split blocks below this order are guards; 0: none (boot) */
 	int pcp_blocks; /* blocks in a batch of a CPU's list; -1: by the zone's size (boot) */

@@ -53,6 +53,16 @@ static_assert(sizeof(spinlock_t) == 4, "a page table's lock lives in its descrip
 /* A broken invariant: log, backtrace, stop the machine. */
 NORETURN PRINTF(1, 2) void port_panic(const char *format, ...);
 
+/* Return addresses of who called, innermost first, up to n; how many. As far as can be found out: 0 is an answer. Any context. */
+unsigned port_stack_trace(uintptr_t *address, unsigned n);
+
+/*
+ * Frames that are free can be unreachable by their kernel addresses, if the embedder has it so (debug_pagealloc=on): can they? Then n
+ * frames from pfn on become reachable, or cease to be, on this CPU at least. Any context.
+ */
+bool port_direct_map_splits(void);
+void port_map_direct(pfn_t pfn, unsigned n, bool present);
+
 /* One line of the log, without the newline. Any context. */
 PRINTF(1, 2) void port_log(const char *format, ...);
 

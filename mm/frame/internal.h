@@ -10,11 +10,11 @@
  *   buddy.c       free blocks of a zone              (1.5)
  *   mobility.c    page blocks and their types        (1.10)
  *   compaction.c  movable pages make room            (1.10)
- *   kcompactd.c   the same in the background
+ *   kcompactd.c   the same in the background; proactive.c: before anybody asks
  *   pcp.c         frames and blocks kept by a CPU    (1.6)
  *   alloc.c       which zone, how far into the reserve, what to do when there is none (1.8, 1.9)
  *   page.c        the last reference; PG_locked      (1.1)
- *   debug.c       owners, poison, reports
+ *   debug.c       owners, poison, reports; stackdepot.c: call chains; names.c: flags in words
  *   lru.c         the policy's lists                 (6.6)
  *   account.c     what frames are used for
  *   check.c       invariants; check_nodes.c: of nodes, lists, marks and sections
@@ -153,7 +153,6 @@ void count_short_block(unsigned zone_id, unsigned order);
 void pageblocks_init(void); /* before the first frame is free */
 
 #define PB_TYPE 3u /* enum migratetype */
-#define PB_SKIP 4u /* compaction found nothing to do here */
 
 static inline _Atomic uint8_t *pageblock_of(uint32_t pfn)
 {

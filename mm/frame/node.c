@@ -212,6 +212,8 @@ void frame_init(void)
 	m->max_pfn = memblock_end() >> PAGE_SHIFT;
 	m->fail_after = -1;
 	m->sysctl_extfrag_threshold = 500;
+	m->sysctl_compaction_proactiveness = 20;
+	m->sysctl_compact_unevictable_allowed = 1;
 	for (unsigned i = 0; i < PAGE_WAIT_QUEUES; i++)
 		wait_queue_init(&m->page_wait[i]);
 	nodes_init();

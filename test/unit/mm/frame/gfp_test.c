@@ -120,6 +120,14 @@ static struct page *asking(gfp_t gfp, unsigned order, unsigned n, unsigned from)
 	return alloc_pages(gfp | __GFP_NOWARN, order);
 }
 
+static void hoard(gfp_t gfp)
+{
+	struct page *page;
+
+	while ((page = alloc_page(gfp | __GFP_NORETRY | __GFP_NOWARN)))
+		keep(page);
+}
+
 static struct page *own, *refused;
 
 static uint64_t allocating(gfp_t gfp UNUSED, unsigned order UNUSED)
@@ -136,8 +144,8 @@ UNIT_TEST(reclaim_enters_the_reserve)
 	tight();
 	reclaim_hook = NULL;
 	give(UINT64_MAX);
-	for (struct page *page; (page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN));)
-		keep(page);
+	hoard(GFP_HIGHUSER_MOVABLE);
+	hoard(GFP_KERNEL);
 	reclaim_hook = allocating;
 	CHECK_EQ(alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN), NULL);
 	CHECK_EQ(seen.calls, 1);

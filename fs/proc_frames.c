@@ -1,6 +1,5 @@
 /*
- * proc_frames.c - frames one by one and block by block: /proc/{pagetypeinfo,kpageflags,kpagecount}, /sys/kernel/debug/extfrag, and
- * what can be asked of compaction in /proc/sys/vm.
+ * proc_frames.c - frames one by one and block by block: /proc/{pagetypeinfo,kpageflags,kpagecount}, /sys/kernel/debug/extfrag.
  *
  * kpageflags and kpagecount are arrays of 64-bit words by frame number, as Linux's (its Documentation/admin-guide/mm/pagemap.rst;
  * the bits' numbers are part of its interface). Descriptors are read without a lock, as there: a word is true of a moment.
@@ -221,63 +220,6 @@ int proc_frames_init(struct dentry *root)
 	if (!err)
 		err = make_file(root, "kpagecount", 0400, &kpagecount_fops);
 	return err;
-}
-
-/* --- sys/vm ----------------------------------------------------------------------------------- */
-
-/* A number that was written, at most max; -EINVAL, -EFAULT. */
-static int64_t take_number(struct kiocb *iocb, struct iov_iter *from, uint64_t max, uint64_t *value)
-{
-	size_t all = iov_iter_count(from), n = MIN(all, 15u);
-	char buf[16] = "";
-	const char *end;
-
-	if (copy_from_iter(buf, n, from) != n)
-		return -EFAULT;
-	if (parse_u64(buf, 10, &end, value) || (*end && *end != '\n') || *value > max)
-		return -EINVAL;
-	iocb->ki_pos += (int64_t)all;
-	return (int64_t)all;
-}
-
-/* Any number will do for Linux before 6.5; 1 is what its documentation says. */
-static int64_t compact_memory_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	uint64_t value;
-	int64_t n = take_number(iocb, from, UINT32_MAX, &value);
-
-	if (n > 0)
-		compact_memory();
-	return n;
-}
-
-static int64_t extfrag_threshold_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	uint64_t value;
-	int64_t n = take_number(iocb, from, 1000, &value);
-
-	if (n > 0)
-		WRITE_ONCE(machine()->sysctl_extfrag_threshold, (unsigned)value);
-	return n;
-}
-
-static int64_t extfrag_threshold_read(struct kiocb *iocb, struct iov_iter *to)
-{
-	char text[16];
-	size_t n = format(text, sizeof(text), "%u\n", machine()->sysctl_extfrag_threshold);
-
-	return simple_read_from_buffer(to, &iocb->ki_pos, text, n);
-}
-
-static const struct file_operations compact_memory_fops = {.write_iter = compact_memory_write};
-static const struct file_operations extfrag_threshold_fops = {
-        .read_iter = extfrag_threshold_read, .write_iter = extfrag_threshold_write};
-
-int proc_compaction_init(struct dentry *vm)
-{
-	int err = make_file(vm, "compact_memory", 0200, &compact_memory_fops);
-
-	return err ? err : make_file(vm, "extfrag_threshold", 0644, &extfrag_threshold_fops);
 }
 
 /* --- extfrag ---------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
  * longer be trusted.
  */
 #include "lib/string.h"
+#include "lib/words.h"
 #include "mm/frame/debug.h"
 
 static void page_owner_init(void)
@@ -35,28 +36,40 @@ static void page_owner_init(void)
 static unsigned guard_minorder(void)
 {
 	char text[8];
+	int64_t len = port_boot_param("debug_guardpage_minorder", text, sizeof(text));
 	const char *end;
 	uint64_t n;
 
-	if (port_boot_param("debug_guardpage_minorder", text, sizeof(text)) < 0)
+	if (len < 0)
 		return 0;
-	if (parse_u64(text, 10, &end, &n) || *end || n > MAX_ORDER / 2) {
-		port_log("debug_guardpage_minorder=%s is not 0 to %d: off", text, MAX_ORDER / 2);
+	if (len >= (int64_t)sizeof(text) || parse_u64(text, 10, &end, &n) || *end ||
+	    n > MAX_ORDER / 2) {
+		port_log("boot: debug_guardpage_minorder=%s is not 0 to %d: off", text,
+		         MAX_ORDER / 2);
 		return 0;
 	}
 	return (unsigned)n;
+}
+
+static bool boot_switch(const char *key)
+{
+	char text[8];
+	int64_t len = port_boot_param(key, text, sizeof(text));
+	bool on = false;
+
+	if (len >= 0 && (len >= (int64_t)sizeof(text) || parse_bool(text, &on)))
+		port_log("boot: %s=%s is not on or off: off", key, text);
+	return on;
 }
 
 /* Boot words: Linux's names and values. They cost memory and time from the first frame on. */
 void page_debug_init(void)
 {
 	struct machine *m = machine();
-	char text[8];
 
-	if (port_boot_param("page_owner", text, sizeof(text)) > 0 && !strcmp(text, "on"))
+	if (boot_switch("page_owner"))
 		page_owner_init();
-	m->poison = port_boot_param("page_poison", text, sizeof(text)) > 0 &&
-	            (!strcmp(text, "1") || !strcmp(text, "on"));
+	m->poison = boot_switch("page_poison");
 	m->guard_minorder = guard_minorder();
 	m->careful = m->poison || m->page_owner;
 }

@@ -101,7 +101,8 @@ static int set_compact_memory(const int32_t values[] UNUSED, unsigned n UNUSED)
 
 #define DROP_PAGECACHE 1
 #define DROP_SLAB      2
-#define DROP_QUIETLY   4 /* from now on: the log keeps who has spoilt the caches, for whoever wonders why it is slow */
+#define DROP_QUIETLY \
+	4 /* from now on: the log keeps who has spoilt the caches, for whoever wonders why it is slow */
 
 static int set_drop_caches(const int32_t values[], unsigned n UNUSED)
 {
@@ -198,9 +199,9 @@ int proc_vm_init(struct dentry *vm)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct ctl_table *t = &table[i];
-		struct dentry *d = simple_create(vm, t->name, t->mode,
-		                                 t->get ? &fops : &write_only_fops,
-		                                 (void *)(uintptr_t)t);
+		struct dentry *d =
+		        simple_create(vm, t->name, t->mode, t->get ? &fops : &write_only_fops,
+		                      (void *)(uintptr_t)t);
 
 		if (!d)
 			return -ENOMEM;

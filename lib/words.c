@@ -51,7 +51,7 @@ static bool same_word(const char *text, const char *word)
 
 int parse_bool(const char *text, bool *value)
 {
-	static const char *const words[][2] = {{"0", "1"},      {"off", "on"}, {"n", "y"},
+	static const char *const words[][2] = {{"0", "1"},    {"off", "on"}, {"n", "y"},
 	                                       {"no", "yes"}, {"f", "t"},    {"false", "true"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)

@@ -36,6 +36,8 @@ suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
 for slab in slab slob; do
 	suite "unit tests, hosted, slab=$slab" timeout 900 "$B/unit" --boot slab=$slab
 done
+suite 'unit tests of frames, hosted, with every check of frames' timeout 900 "$B/unit" \
+	--boot 'page_owner=on page_poison=1 debug_guardpage_minorder=1' mm/frame
 suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
 suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache
 suite 'CPUs by many schedules, a step at every access' timeout 900 "$B/unit-sched" host/

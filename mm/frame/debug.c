@@ -115,13 +115,19 @@ static void report_history(const struct page *page)
 		         (unsigned long)owner->free_ts_ns, (unsigned long)owner->free_caller);
 }
 
+/* The word means that in a frame that is in use, or on no list: else it is the order of a block, or of a guard. */
+static int32_t mapcount_to_report(const struct page *page)
+{
+	return page_flag(page, PG_buddy) || page_is_guard(page) ? 0 : page_mapcount(page);
+}
+
 void bad_page(struct page *page, const char *why, uintptr_t caller)
 {
 	report_history(page);
 	port_panic(
 	        "bad page: frame %#x, %s (by %#lx): flags %#x refcount %d mapcount %d mapping %#lx",
 	        page_to_pfn(page).n, why, (unsigned long)caller, page->flags, page_count(page),
-	        page_mapcount(page), (unsigned long)page->mapping);
+	        mapcount_to_report(page), (unsigned long)page->mapping);
 }
 
 /* --- poison ---------------------------------------------------------------------------------------- */
@@ -171,7 +177,9 @@ void poison_free_memory(void)
 	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++) {
 		struct page *page = pfn_to_page(PFN((uint32_t)pfn));
 
-		if (pfn_online(pfn) && !page_flag(page, PG_reserved) && page_is_free(page))
+		if (!pfn_online(pfn))
+			continue;
+		if ((!page_flag(page, PG_reserved) && page_is_free(page)) || page_is_guard(page))
 			poison_page(page);
 	}
 }

@@ -17,6 +17,9 @@ NORETURN NOINLINE void bad_page(struct page *page, const char *why, uintptr_t ca
 void page_allocated(struct page *page, unsigned order, gfp_t gfp, uintptr_t caller);
 void page_freed(struct page *page, uintptr_t caller);
 
+/* Out of use beside a block that somebody has (buddy.c)? Approximate without (Z). */
+bool page_is_guard(const struct page *page);
+
 /* A block is no guard any more. */
 void check_guard(struct page *page, unsigned order, uintptr_t caller);
 

@@ -50,8 +50,8 @@ static uint64_t required_kernelcore(uint64_t total)
 	const struct frame_config *c = &machine()->config;
 	uint64_t kernel = pages_wanted(c->kernelcore, c->kernelcore_percent, total);
 	uint64_t movable = pages_wanted(c->movablecore, c->movablecore_percent, total);
-	const bool asked = c->kernelcore || c->movablecore || c->kernelcore_percent ||
-	                   c->movablecore_percent;
+	const bool asked =
+	        c->kernelcore || c->movablecore || c->kernelcore_percent || c->movablecore_percent;
 
 	if (movable) {
 		movable = MIN(ALIGN_UP(movable, BLOCK_PAGES), total);

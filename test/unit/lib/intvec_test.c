@@ -30,7 +30,9 @@ static const struct written cases[] = {
         {TEXT("1 2"), 2, {1, 2}},
         {TEXT("1 2 3 4\n"), 3, {1, 2, 3}, 6},
         {TEXT("1 2 3 x"), 3, {1, 2, 3}, 6},
-        {TEXT("                                                                            5"), 1, {5}},
+        {TEXT("                                                                            5"),
+         1,
+         {5}},
         {TEXT(""), -EINVAL},
         {TEXT(" \n"), -EINVAL},
         {TEXT("x"), -EINVAL},
@@ -58,7 +60,8 @@ UNIT_TEST(numbers_as_linux_reads_them)
 		int32_t values[3] = {0};
 		size_t used = 0;
 
-		CHECK_EQ(parse_intvec(c->text, c->len, INT32_MIN, INT32_MAX, values, 3, &used), c->n);
+		CHECK_EQ(parse_intvec(c->text, c->len, INT32_MIN, INT32_MAX, values, 3, &used),
+		         c->n);
 		for (int k = 0; k < c->n; k++)
 			CHECK_EQ(values[k], c->values[k]);
 		if (c->n > 0)

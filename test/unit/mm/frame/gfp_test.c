@@ -60,7 +60,7 @@ static void tight(void)
 	seen = (__typeof__(seen)){.first = PFN_NONE_N};
 	saved_hook = reclaim_hook;
 	reclaim_hook = NULL;
-	free_before = nr_free_pages();
+	free_before = nr_unused_pages();
 	take_everything();
 	reclaim_hook = watching;
 }
@@ -69,7 +69,7 @@ static void relax(void)
 {
 	reclaim_hook = saved_hook;
 	give(UINT64_MAX);
-	CHECK_EQ(nr_free_pages(), free_before);
+	CHECK_EQ(nr_unused_pages(), free_before);
 	CHECK_SOUND(frame_check());
 }
 
@@ -169,7 +169,7 @@ UNIT_TEST(nomemalloc)
 	uint64_t ordinary, atomic_no, atomic;
 
 	seen = (__typeof__(seen)){.first = PFN_NONE_N};
-	free_before = nr_free_pages();
+	free_before = nr_unused_pages();
 	saved_hook = reclaim_hook;
 	for (struct page *p; (p = alloc_page(GFP_NOWAIT | __GFP_NOWARN));)
 		keep(p);

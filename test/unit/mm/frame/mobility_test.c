@@ -11,12 +11,14 @@
 struct lab {
 	struct zone zone;
 	struct page *block;
-	uint8_t type[BLOCKS]; /* of the page blocks, before */
+	uint8_t type[BLOCKS];    /* of the page blocks, before */
+	unsigned guard_minorder; /* the machine's: the lab has none */
 };
 
 static bool lab_open(struct lab *lab)
 {
-	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER)};
+	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER),
+	                    .guard_minorder = machine()->guard_minorder};
 	if (!lab->block)
 		return false;
 	lab->block->_refcount = 0;
@@ -30,6 +32,7 @@ static bool lab_open(struct lab *lab)
 		set_pageblock_migratetype(pfn, MIGRATE_MOVABLE);
 	}
 	free_range_to_buddy(&lab->zone, lab->zone.start, PFN(lab->zone.start.n + LAB_PAGES));
+	machine()->guard_minorder = 0;
 	return true;
 }
 
@@ -45,6 +48,7 @@ static void lab_close(struct lab *lab)
 	CHECK_EQ(lab->zone.free_orders, 1u << LAB_ORDER);
 	CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
 	CHECK_EQ(block_type(lab, 0), block_type(lab, 1));
+	machine()->guard_minorder = lab->guard_minorder;
 	take_free_block(&lab->zone, lab->block);
 	for (unsigned i = 0; i < BLOCKS; i++)
 		set_pageblock_migratetype(lab->zone.start.n + i * pageblock_nr_pages, lab->type[i]);

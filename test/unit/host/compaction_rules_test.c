@@ -125,6 +125,25 @@ UNIT_TEST(pages_under_writeback_stay)
 	CHECK_CALL(end());
 }
 
+/* Nor one that somebody has in hand, who may look at it any time. */
+UNIT_TEST(pages_in_hand_stay)
+{
+	CHECK_CALL(begin());
+	note_places();
+	for (unsigned i = 0; i < PAGES; i++)
+		if (marked(i))
+			get_page(page_of(i));
+	(void)run(COMPACT_WHOLE, MIGRATE_SYNC);
+	count_moved();
+	CHECK_EQ(moved[0], 0);
+	CHECK_GT(moved[1], 100);
+	CHECK_LT(counter_read(COUNT_PGMIGRATE_FAIL), COMPACT_CLUSTER_MAX);
+	for (unsigned i = 0; i < PAGES; i++)
+		if (marked(i))
+			put_page(page_of(i));
+	CHECK_CALL(end());
+}
+
 /* --- where ----------------------------------------------------------------------------------------- */
 
 static void set_types(struct zone *zone, uint32_t start, uint32_t stop, unsigned type)

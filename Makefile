@@ -87,7 +87,7 @@ $(B)/k/%.S.o: %.S
 comma := ,
 WRAP := $(addprefix -Wl$(comma)--wrap=,init_rwsem down_read down_read_trylock up_read down_write down_write_killable \
 	down_write_trylock up_write mutex_init mutex_lock mutex_trylock mutex_unlock lock_page trylock_page unlock_page \
-	alloc_pages kmem_cache_alloc kmalloc)
+	alloc_pages __kmem_cache_alloc kmem_cache_zalloc __kmalloc kmalloc_special kmalloc_trace)
 
 $(B)/unit: $(call hobj,$(MM) $(HLIB) $(HOST64) $(UNIT))
 	@echo "  LD      $@"

@@ -2,10 +2,15 @@
  * alloc_rows.h - frames and objects in a kernel: the same calls in the same order for Quire (test/unit/kernel/alloc_speed_test.c)
  * and Linux (linux_alloc.c), whose interfaces have the same names. The includer has bench_now() in nanoseconds.
  *
- * A row returns nanoseconds for n operations, an operation being a get and a put, or 0 if memory was not enough.
+ * A row is run with the allocator and again with empty functions in its place: the difference counts, so that the loop does not. A
+ * run returns nanoseconds for n operations, an operation being a get and a put, or 0 if memory was not enough.
  */
 #ifndef BENCH_ALLOC_ROWS_H
 #define BENCH_ALLOC_ROWS_H
+
+#ifndef noinline
+#define noinline __attribute__((noinline))
+#endif
 
 #define BENCH_LIVE 8192u
 #define BENCH_BULK 32u
@@ -15,11 +20,22 @@ static struct kmem_cache *bench_cache;
 
 struct bench_row {
 	const char *name;
-	uint64_t (*run)(const struct bench_row *row);
+	uint64_t (*run)(const struct bench_row *row, bool real);
 	unsigned int n; /* operations */
 	unsigned int live; /* of them at a time */
 	unsigned int order;
 };
+
+static noinline void *bench_no_alloc(size_t size)
+{
+	__asm__ volatile("" : : "r"(size));
+	return bench_live;
+}
+
+static noinline void bench_no_free(void *p)
+{
+	__asm__ volatile("" : : "r"(p) : "memory");
+}
 
 static uint32_t bench_random(uint32_t *state)
 {
@@ -40,85 +56,94 @@ static void bench_shuffle(unsigned int n)
 	}
 }
 
-static int bench_get_blocks(const struct bench_row *row)
+static bool bench_get_blocks(const struct bench_row *row, bool real)
 {
 	for (unsigned int i = 0; i < row->live; i++) {
-		bench_live[i] = alloc_pages(GFP_KERNEL, row->order);
+		bench_live[i] = real ? alloc_pages(GFP_KERNEL, row->order) : bench_no_alloc(i);
 		if (!bench_live[i])
-			return 0;
+			return false;
 	}
-	return 1;
+	return true;
 }
 
-static void bench_put_blocks(const struct bench_row *row)
+static void bench_put_blocks(const struct bench_row *row, bool real)
 {
 	for (unsigned int i = row->live; i-- > 0;)
-		__free_pages((struct page *)bench_live[i], row->order);
+		if (real)
+			__free_pages((struct page *)bench_live[i], row->order);
+		else
+			bench_no_free(bench_live[i]);
 }
 
-static uint64_t bench_blocks(const struct bench_row *row)
+static uint64_t bench_blocks(const struct bench_row *row, bool real)
 {
 	uint64_t start = bench_now();
 
 	for (unsigned int done = 0; done < row->n; done += row->live) {
-		if (!bench_get_blocks(row))
+		if (!bench_get_blocks(row, real))
 			return 0;
-		bench_put_blocks(row);
+		bench_put_blocks(row, real);
 	}
 	return bench_now() - start;
 }
 
-static uint64_t bench_blocks_random(const struct bench_row *row)
+static uint64_t bench_blocks_random(const struct bench_row *row, bool real)
 {
 	uint64_t spent = 0;
 
 	for (unsigned int done = 0; done < row->n; done += row->live) {
 		uint64_t start = bench_now();
 
-		if (!bench_get_blocks(row))
+		if (!bench_get_blocks(row, real))
 			return 0;
 		spent += bench_now() - start;
 		bench_shuffle(row->live);
 		start = bench_now();
-		bench_put_blocks(row);
+		bench_put_blocks(row, real);
 		spent += bench_now() - start;
 	}
 	return spent;
 }
 
-static uint64_t bench_objects(const struct bench_row *row)
+static uint64_t bench_objects(const struct bench_row *row, bool real)
 {
 	uint64_t start = bench_now();
 
 	for (unsigned int i = 0; i < row->n; i++) {
-		void *object = kmem_cache_alloc(bench_cache, GFP_KERNEL);
+		void *object = real ? kmem_cache_alloc(bench_cache, GFP_KERNEL) : bench_no_alloc(i);
 
 		if (!object)
 			return 0;
-		kmem_cache_free(bench_cache, object);
+		if (real)
+			kmem_cache_free(bench_cache, object);
+		else
+			bench_no_free(object);
 	}
 	return bench_now() - start;
 }
 
-static uint64_t bench_kmalloc(const struct bench_row *row)
+static uint64_t bench_kmalloc(const struct bench_row *row, bool real)
 {
 	uint64_t start = bench_now();
 
 	for (unsigned int i = 0; i < row->n; i++) {
-		void *object = kmalloc(64, GFP_KERNEL);
+		void *object = real ? kmalloc(64, GFP_KERNEL) : bench_no_alloc(i);
 
 		if (!object)
 			return 0;
-		kfree(object);
+		if (real)
+			kfree(object);
+		else
+			bench_no_free(object);
 	}
 	return bench_now() - start;
 }
 
-static uint64_t bench_bulk(const struct bench_row *row)
+static uint64_t bench_bulk(const struct bench_row *row, bool real)
 {
 	uint64_t start = bench_now();
 
-	for (unsigned int i = 0; i < row->n; i += BENCH_BULK) {
+	for (unsigned int i = 0; i < row->n && real; i += BENCH_BULK) {
 		if (!kmem_cache_alloc_bulk(bench_cache, GFP_KERNEL, BENCH_BULK, bench_live))
 			return 0;
 		kmem_cache_free_bulk(bench_cache, BENCH_BULK, bench_live);
@@ -127,27 +152,34 @@ static uint64_t bench_bulk(const struct bench_row *row)
 }
 
 /* A random one of those alive goes, and one of 16 to 527 bytes takes its place. */
-static uint64_t bench_sizes(const struct bench_row *row)
+static bool bench_replace(uint32_t *state, unsigned int live, bool real)
+{
+	unsigned int at = bench_random(state) % live;
+	size_t size = 16 + (bench_random(state) & 511);
+
+	if (real)
+		kfree(bench_live[at]);
+	else
+		bench_no_free(bench_live[at]);
+	bench_live[at] = real ? kmalloc(size, GFP_KERNEL) : bench_no_alloc(size);
+	return bench_live[at];
+}
+
+static uint64_t bench_sizes(const struct bench_row *row, bool real)
 {
 	uint32_t state = 1;
 	uint64_t start;
+	bool enough = true;
 
 	for (unsigned int i = 0; i < row->live; i++)
-		bench_live[i] = kmalloc(16 + (bench_random(&state) & 511), GFP_KERNEL);
+		bench_live[i] = real ? kmalloc(16 + (bench_random(&state) & 511), GFP_KERNEL) : NULL;
 	start = bench_now();
-	for (unsigned int i = 0; i < row->n; i++) {
-		unsigned int at = bench_random(&state) % row->live;
-
-		kfree(bench_live[at]);
-		bench_live[at] = kmalloc(16 + (bench_random(&state) & 511), GFP_KERNEL);
-	}
+	for (unsigned int i = 0; i < row->n; i++)
+		enough &= bench_replace(&state, row->live, real);
 	start = bench_now() - start;
-	for (unsigned int i = 0; i < row->live; i++) {
-		if (!bench_live[i])
-			start = 0;
+	for (unsigned int i = 0; i < row->live && real; i++)
 		kfree(bench_live[i]);
-	}
-	return start;
+	return enough ? start : 0;
 }
 
 static const struct bench_row bench_rows[] = {
@@ -164,10 +196,12 @@ static const struct bench_row bench_rows[] = {
 
 #define BENCH_ROWS (sizeof(bench_rows) / sizeof(*bench_rows))
 
-/* Once for what the first time costs; then what counts. In hundredths of an instruction. */
+/* In hundredths of an instruction; once before for what the first time costs. 0: not enough memory. */
 static uint64_t bench_row_cost(const struct bench_row *row)
 {
-	return row->run(row) ? row->run(row) * 100 / row->n : 0;
+	uint64_t warm = row->run(row, true), real = row->run(row, true), loop = row->run(row, false);
+
+	return warm && real > loop ? (real - loop) * 100 / row->n : 0;
 }
 
 #endif

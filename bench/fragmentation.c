@@ -51,6 +51,7 @@ struct day {
 	struct pool objects, names, buffers;
 	struct page *huge[HUGE];
 	unsigned asked, got;
+	bool proactive;
 	uint64_t sum4, sum9, samples;
 };
 
@@ -173,6 +174,9 @@ static void hour(struct day *d, unsigned h)
 		pool_step(d, &d->buffers, percent);
 		if (i % (STEPS / 100) == 0)
 			huge_step(d);
+		if (i % (STEPS / 20) == 0 && d->proactive &&
+		    should_proactive_compact_node(&machine()->node[0]))
+			(void)proactive_compact_node(&machine()->node[0]);
 	}
 	drain_all_pages();
 	d->sum4 += unusable(4);
@@ -213,11 +217,11 @@ static unsigned long harvest(void)
 	return n * 512 * 1000 / free;
 }
 
-static void run(const char *name, bool grouping, bool compaction)
+static void run(const char *name, bool grouping, bool compaction, unsigned proactiveness)
 {
 	static struct day day;
-	struct host_machine *h = host_create(
-	        &(struct host_config){.ram = RAM, .cpus = 1, .seed = 1, .frames.no_grouping = !grouping});
+	struct host_machine *h = host_create(&(struct host_config){
+	        .ram = RAM, .cpus = 1, .seed = 1, .frames.no_grouping = !grouping});
 	struct timespec a, b;
 	struct day *d = &day;
 	unsigned long end4, end9, movable;
@@ -229,6 +233,8 @@ static void run(const char *name, bool grouping, bool compaction)
 	        .names = {.max = 6000, .gfp = GFP_KERNEL | __GFP_RECLAIMABLE, .orders = 2},
 	        .buffers = {.max = 1500, .gfp = GFP_ATOMIC & ~__GFP_HIGH, .orders = 5}};
 	random_seed(&d->random, 7);
+	d->proactive = proactiveness;
+	machine()->sysctl_compaction_proactiveness = proactiveness;
 	if (!compaction)
 		migrate_hook = NULL;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
@@ -238,22 +244,27 @@ static void run(const char *name, bool grouping, bool compaction)
 	end4 = unusable(4);
 	end9 = unusable(9);
 	movable = can_be_emptied();
-	printf("%-24s %8lu %8lu %10lu %8lu %7u of %-5u %8lu %8lu %9lu %8.2f\n", name,
+	printf("%-24s %8lu %8lu %10lu %8lu %7u of %-5u %8lu %8lu %9lu %9lu %8.2f\n", name,
 	       (unsigned long)(d->sum4 / d->samples), end4, (unsigned long)(d->sum9 / d->samples),
 	       end9, d->got, d->asked, movable, harvest(),
 	       (unsigned long)counter_read(COUNT_PGMIGRATE_SUCCESS),
+	       (unsigned long)(counter_read(COUNT_COMPACTMIGRATE_SCANNED) +
+	                       counter_read(COUNT_COMPACTFREE_SCANNED)),
 	       (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec));
 	host_destroy(h);
 }
 
 int main(void)
 {
-	printf("%-24s %8s %8s %10s %8s %16s %8s %8s %9s %8s\n", "unusable free space", "order 4",
-	       "at end", "order 9", "at end", "2 MB served", "movable", "harvest", "moved",
-	       "CPU s");
-	run("neither", false, false);
-	run("grouping", true, false);
-	run("compaction", false, true);
-	run("grouping, compaction", true, true);
+	printf("%-24s %8s %8s %10s %8s %16s %8s %8s %9s %9s %8s\n", "unusable free space",
+	       "order 4", "at end", "order 9", "at end", "2 MB served", "movable", "harvest",
+	       "moved", "scanned", "CPU s");
+	run("neither", false, false, 0);
+	run("grouping", true, false, 0);
+	run("compaction", false, true, 0);
+	run("grouping, compaction", true, true, 0);
+	run("  proactive (20)", true, true, 20);
+	run("  proactive (60)", true, true, 60);
+	run("  proactive (90)", true, true, 90);
 	return 0;
 }

@@ -5,7 +5,8 @@
  *     frames malloc     the same sequences by aligned_alloc(4096 << order), of whatever library is loaded
  *
  * Each row is one sequence, run again and again in steady state; the least of ROUNDS rounds counts, since
- * whatever else the host does only adds. "array stack" is the least that taking a number off a list can cost.
+ * whatever else the host does only adds. "array stack" is the least that taking a number off a list can cost; "counts alone", the same with
+ * the counts of references of those blocks: descriptors of huge pages lie 16 KB apart, where few fit into a cache at once.
  * bench/frames.sh runs this for all peers and prints ratios.
  */
 #define _GNU_SOURCE
@@ -21,6 +22,7 @@
 #define FEW         32     /* fits into a CPU's lists */
 #define MANY        100000 /* does not */
 #define MACHINE_RAM (1024ull << 20)
+#define LARGE_RAM   (16ull << 30)
 
 struct allocator {
 	void *(*get)(unsigned order);
@@ -63,6 +65,23 @@ static void stack_put(void *block, unsigned order)
 	stack[stack_top++] = block;
 }
 
+/* The array again, and what nobody can do without who counts references in descriptors: one is set, and dropped. */
+static void *count_get(unsigned order)
+{
+	struct page *page = stack_get(order);
+
+	atomic_store_explicit(&page->_refcount, 1, memory_order_relaxed);
+	return page;
+}
+
+static void count_put(void *block, unsigned order)
+{
+	struct page *page = block;
+
+	atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
+	stack_put(block, order);
+}
+
 static double now_ns(void)
 {
 	struct timespec t;
@@ -96,6 +115,12 @@ static const struct sequence sequences[] = {
         {"order 0, 100000, random frees", MANY, 0, 1, true},
         {"order 9, 32 at a time", FEW, 9, 200, false},
         {"order 9, 256, random frees", 256, 9, 20, true},
+};
+
+/* Of the same on a machine that can spare blocks for each CPU. */
+static const struct sequence large_sequences[] = {
+        {"order 3, 32 at a time, 16 GB", FEW, 3, 1000, false},
+        {"order 9, 32 at a time, 16 GB", FEW, 9, 200, false},
 };
 
 struct costs {
@@ -206,6 +231,21 @@ static void print(const char *name, struct costs c)
 	printf("%s|%.2f|%.2f\n", name, c.get, c.put);
 }
 
+static void print_counts_alone(const struct sequence *s)
+{
+	static const struct allocator counts = {count_get, count_put};
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s: counts alone", s->name);
+	for (stack_top = 0; stack_top < s->n; stack_top++)
+		stack[stack_top] = quire_get(s->order);
+	print(name, measure(&counts, s));
+	while (stack_top) {
+		count_get(s->order);
+		quire_put(stack[stack_top], s->order);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct allocator quire = {quire_get, quire_put},
@@ -225,7 +265,16 @@ int main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(sequences); i++)
 		print(sequences[i].name, measure(a, &sequences[i]));
+	for (unsigned i = 0; h && i < ARRAY_SIZE(sequences); i++)
+		if (sequences[i].shuffled || sequences[i].order)
+			print_counts_alone(&sequences[i]);
 	print("order 0, 32, on each of 2 CPUs", measure_two(a, h));
+	if (h)
+		host_destroy(h);
+	if (h && !(h = host_create(&(struct host_config){.ram = LARGE_RAM, .cpus = 2, .seed = 1})))
+		return 1;
+	for (unsigned i = 0; i < ARRAY_SIZE(large_sequences); i++)
+		print(large_sequences[i].name, measure(a, &large_sequences[i]));
 	if (h)
 		host_destroy(h);
 	return 0;

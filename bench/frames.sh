@@ -20,11 +20,11 @@ awk -F '|' '
 	FILENAME == "quire" { row[++rows] = $1 }
 	FNR == 1 { peer[++peers] = FILENAME }
 	END {
-		printf "%-32s", ""
+		printf "%-42s", ""
 		for (p = 1; p <= peers; p++)
 			printf "  %-24s", peer[p]
 		for (r = 1; r <= rows; r++) {
-			printf "\n%-32s", row[r]
+			printf "\n%-42s", row[r]
 			for (p = 1; p <= peers; p++) {
 				k = peer[p] SUBSEP row[r]
 				text = k in cost ? cost[k] : "-"

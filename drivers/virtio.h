@@ -1,8 +1,8 @@
 /*
- * virtio.h - virtio devices over MMIO, and their split virtqueues.
+ * virtio.h - virtio devices, over MMIO or PCI, and their split virtqueues.
  *
  * Source: Virtual I/O Device (VIRTIO) 1.1, sections 2.6 (split virtqueues), 3.1 (initialization),
- * 4.2 (MMIO). Modern devices only (register version 2).
+ * 4.1 (PCI), 4.2 (MMIO). Modern devices only.
  *
  * A queue's lock is its driver's: the functions on a virtqueue that are named below expect the
  * caller to let no two of them run on one queue at the same time, and to be safe against its own
@@ -31,11 +31,16 @@ struct virtqueue;
 #define VIRTIO_F_VERSION_1     32
 
 struct virtio_device {
-	volatile uint8_t *regs; /* (i) mapped uncached */
-	unsigned irq;           /* (i) */
-	uint32_t id;            /* (i) VIRTIO_ID_* */
-	uint64_t features;      /* (i) negotiated */
-	unsigned nr_queues;     /* queues set up; written while probing only */
+	const struct virtio_transport *transport; /* (i) */
+	volatile uint8_t *regs;                   /* (i) mapped uncached */
+	volatile uint8_t *config;                 /* (i) likewise, of the device's kind */
+	volatile uint8_t *notify_at;              /* (i) PCI: doorbells, notify_step bytes apart */
+	uint32_t notify_step;
+	volatile uint32_t *msix; /* (i) PCI: the first entry of its table of interrupts */
+	unsigned irq;            /* (i) MMIO */
+	uint32_t id;             /* (i) VIRTIO_ID_* */
+	uint64_t features;       /* (i) negotiated */
+	unsigned nr_queues;      /* queues set up; written while probing only */
 	struct virtqueue *queues[VIRTIO_MAX_QUEUES];
 	const struct virtio_driver *driver;
 	void *priv; /* the driver's */
@@ -75,7 +80,7 @@ static inline struct virtio_seg virtio_seg(const void *p, size_t len)
 	return (struct virtio_seg){.addr = virt_to_phys(p).a, .len = (uint32_t)len};
 }
 
-/* Probe the virtio_mmio.device= words of the command line and start the drivers. Sleeps; once. */
+/* Find all devices and start their drivers. Sleeps; once. */
 void virtio_init(void);
 
 /*

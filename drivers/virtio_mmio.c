@@ -1,6 +1,5 @@
 /*
- * virtio_mmio.c - virtio devices behind registers in memory (VIRTIO 1.1, 4.2), and the list of
- * drivers.
+ * virtio_mmio.c - virtio devices behind registers in memory (VIRTIO 1.1, 4.2).
  *
  * There is no bus to look through: the command line names each device as
  * virtio_mmio.device=SIZE@ADDR:IRQ. A slot without a device has id 0.
@@ -8,7 +7,6 @@
  * Interrupts are edges, so the handler acknowledges first and looks at the rings after: a buffer
  * that is used in between raises the line again.
  */
-#include "drivers/console.h"
 #include "drivers/virtqueue.h"
 
 #include "arch/x86_64/arch.h"
@@ -39,20 +37,7 @@ enum {
 	REG_CONFIG = 0x100,
 };
 
-enum {
-	STATUS_ACKNOWLEDGE = 1,
-	STATUS_DRIVER = 2,
-	STATUS_DRIVER_OK = 4,
-	STATUS_FEATURES_OK = 8,
-	STATUS_FAILED = 128,
-};
-
 #define INTERRUPT_ALL 3 /* used buffers, configuration change */
-
-static const struct virtio_driver *const drivers[] = {
-        &virtio_console_driver,
-        &virtio_9p_driver,
-};
 
 static uint32_t reg_read(struct virtio_device *dev, unsigned reg)
 {
@@ -70,132 +55,85 @@ static void reg_write64(struct virtio_device *dev, unsigned reg, uint64_t value)
 	reg_write(dev, reg + 4, (uint32_t)(value >> 32));
 }
 
-void virtio_notify(struct virtio_device *dev, unsigned index)
+static uint32_t mmio_status(struct virtio_device *dev)
 {
-	reg_write(dev, REG_QUEUE_NOTIFY, index);
+	return reg_read(dev, REG_STATUS);
 }
 
-uint64_t virtio_config(struct virtio_device *dev, unsigned offset, unsigned n)
+static void mmio_set_status(struct virtio_device *dev, uint32_t status)
 {
-	volatile uint8_t *p = dev->regs + REG_CONFIG + offset;
-
-	switch (n) {
-	case 1:
-		return *p;
-	case 2:
-		return *(volatile uint16_t *)p;
-	case 4:
-		return *(volatile uint32_t *)p;
-	default:
-		return *(volatile uint32_t *)p | (uint64_t) * (volatile uint32_t *)(p + 4) << 32;
-	}
+	reg_write(dev, REG_STATUS, status);
 }
 
-struct virtqueue *virtio_setup_queue(struct virtio_device *dev, unsigned index, unsigned size)
-{
-	struct virtqueue *vq;
-	unsigned max;
-
-	if (dev->nr_queues == VIRTIO_MAX_QUEUES)
-		return ERR_PTR(-ENOSPC);
-	reg_write(dev, REG_QUEUE_SEL, index);
-	max = reg_read(dev, REG_QUEUE_NUM_MAX);
-	if (max == 0)
-		return ERR_PTR(-ENOENT);
-	while (size > max)
-		size /= 2;
-	vq = virtqueue_alloc(dev, index, size);
-	if (!vq)
-		return ERR_PTR(-ENOMEM);
-	reg_write(dev, REG_QUEUE_NUM, size);
-	reg_write64(dev, REG_QUEUE_DESC, virt_to_phys(vq->desc).a);
-	reg_write64(dev, REG_QUEUE_DRIVER, virt_to_phys(vq->avail).a);
-	reg_write64(dev, REG_QUEUE_DEVICE, virt_to_phys(vq->used).a);
-	reg_write(dev, REG_QUEUE_READY, 1);
-	dev->queues[dev->nr_queues++] = vq;
-	return vq;
-}
-
-void virtio_device_ready(struct virtio_device *dev)
-{
-	reg_write(dev, REG_STATUS,
-	          STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
-}
-
-static void virtio_interrupt(void *arg)
-{
-	struct virtio_device *dev = arg;
-
-	reg_write(dev, REG_INTERRUPT_ACK, INTERRUPT_ALL);
-	if (dev->nr_queues)
-		dev->driver->interrupt(dev);
-}
-
-static const struct virtio_driver *find_driver(uint32_t id)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(drivers); i++)
-		if (drivers[i]->id == id)
-			return drivers[i];
-	return NULL;
-}
-
-static int negotiate(struct virtio_device *dev, uint64_t wanted)
+static uint64_t mmio_features(struct virtio_device *dev)
 {
 	uint64_t offered;
 
 	reg_write(dev, REG_DEVICE_FEATURES_SEL, 1);
 	offered = (uint64_t)reg_read(dev, REG_DEVICE_FEATURES) << 32;
 	reg_write(dev, REG_DEVICE_FEATURES_SEL, 0);
-	offered |= reg_read(dev, REG_DEVICE_FEATURES);
-	if (!(offered >> VIRTIO_F_VERSION_1 & 1))
-		return -ENODEV;
-	dev->features =
-	        offered & (wanted | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_EVENT_IDX);
+	return offered | reg_read(dev, REG_DEVICE_FEATURES);
+}
+
+static void mmio_set_features(struct virtio_device *dev, uint64_t features)
+{
 	reg_write(dev, REG_DRIVER_FEATURES_SEL, 1);
-	reg_write(dev, REG_DRIVER_FEATURES, (uint32_t)(dev->features >> 32));
+	reg_write(dev, REG_DRIVER_FEATURES, (uint32_t)(features >> 32));
 	reg_write(dev, REG_DRIVER_FEATURES_SEL, 0);
-	reg_write(dev, REG_DRIVER_FEATURES, (uint32_t)dev->features);
-	reg_write(dev, REG_STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
-	return reg_read(dev, REG_STATUS) & STATUS_FEATURES_OK ? 0 : -ENODEV;
+	reg_write(dev, REG_DRIVER_FEATURES, (uint32_t)features);
 }
 
-/* Reset: the device forgets its queues, so their memory is free again. */
-static void reset_device(struct virtio_device *dev)
+static unsigned mmio_select_queue(struct virtio_device *dev, unsigned index)
 {
-	reg_write(dev, REG_STATUS, 0);
-	while (dev->nr_queues)
-		virtqueue_release(dev->queues[--dev->nr_queues]);
+	reg_write(dev, REG_QUEUE_SEL, index);
+	return reg_read(dev, REG_QUEUE_NUM_MAX);
 }
 
-/*
- * *keep: the interrupt's handler refers to dev from now on, so that it must stay even on failure.
- */
-static int start_device(struct virtio_device *dev, bool *keep)
+static void mmio_enable_queue(struct virtio_device *dev, struct virtqueue *vq)
 {
-	int err;
-
-	reg_write(dev, REG_STATUS, 0);
-	reg_write(dev, REG_STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
-	err = negotiate(dev, dev->driver->features);
-	if (!err)
-		err = arch_request_irq(dev->irq, virtio_interrupt, dev);
-	if (!err) {
-		*keep = true;
-		err = dev->driver->probe(dev);
-	}
-	if (err)
-		reset_device(dev);
-	return err;
+	reg_write(dev, REG_QUEUE_NUM, vq->num);
+	reg_write64(dev, REG_QUEUE_DESC, virt_to_phys(vq->desc).a);
+	reg_write64(dev, REG_QUEUE_DRIVER, virt_to_phys(vq->avail).a);
+	reg_write64(dev, REG_QUEUE_DEVICE, virt_to_phys(vq->used).a);
+	reg_write(dev, REG_QUEUE_READY, 1);
 }
 
-/* Is there a device that we drive behind the registers? Its id, 0 or a negative errno. */
+static void mmio_notify(struct virtqueue *vq)
+{
+	reg_write(vq->dev, REG_QUEUE_NOTIFY, vq->index);
+}
+
+static void mmio_interrupt(void *arg)
+{
+	struct virtio_device *dev = arg;
+
+	reg_write(dev, REG_INTERRUPT_ACK, INTERRUPT_ALL);
+	virtio_interrupt(dev);
+}
+
+static int mmio_request_irq(struct virtio_device *dev)
+{
+	return arch_request_irq(dev->irq, mmio_interrupt, dev);
+}
+
+static const struct virtio_transport transport = {
+        .status = mmio_status,
+        .set_status = mmio_set_status,
+        .features = mmio_features,
+        .set_features = mmio_set_features,
+        .select_queue = mmio_select_queue,
+        .enable_queue = mmio_enable_queue,
+        .notify = mmio_notify,
+        .request_irq = mmio_request_irq,
+};
+
+/* Is there a device behind the registers? */
 static int identify(struct virtio_device *dev)
 {
 	if (reg_read(dev, REG_MAGIC) != VIRTIO_MAGIC || reg_read(dev, REG_VERSION) != 2)
 		return -ENODEV;
 	dev->id = reg_read(dev, REG_DEVICE_ID);
-	dev->driver = find_driver(dev->id);
-	return dev->driver ? 0 : -ENODEV;
+	return 0;
 }
 
 static int probe_device(phys_t base, uint64_t size, unsigned irq)
@@ -206,13 +144,15 @@ static int probe_device(phys_t base, uint64_t size, unsigned irq)
 
 	if (!dev)
 		return -ENOMEM;
+	dev->transport = &transport;
 	dev->irq = irq;
 	dev->regs = ioremap(base, size);
 	if (!dev->regs)
 		goto free_dev;
+	dev->config = dev->regs + REG_CONFIG;
 	err = identify(dev);
 	if (!err)
-		err = start_device(dev, &keep);
+		err = virtio_start_device(dev, &keep);
 	if (keep)
 		return err;
 	iounmap((void *)(uintptr_t)dev->regs);
@@ -270,7 +210,7 @@ bad:
 	port_log("virtio: device at %.40s: error %d", word, err);
 }
 
-void virtio_init(void)
+void virtio_mmio_init(void)
 {
 	static const char key[] = "virtio_mmio.device=";
 	const char *s = boot_info.cmdline;
@@ -287,9 +227,4 @@ void virtio_init(void)
 		while (*s && *s != ' ')
 			s++;
 	}
-}
-
-void drivers_init(void)
-{
-	virtio_init();
 }

@@ -147,7 +147,7 @@ void virtqueue_kick(struct virtqueue *vq)
 		wanted = !(READ_ONCE(vq->used->flags) & USED_F_NO_NOTIFY);
 	vq->kicked_idx = new;
 	if (wanted)
-		virtio_notify(vq->dev, vq->index);
+		virtio_notify(vq);
 }
 
 /* Put a chain back on the free list. */

@@ -22,8 +22,9 @@ struct vring_used {
 struct virtqueue {
 	struct virtio_device *dev;
 	unsigned index;
-	uint16_t num;     /* descriptors, a power of two */
-	uint16_t nr_free; /* descriptors not in flight, chained from free_head */
+	volatile uint16_t *doorbell; /* PCI: where a kick goes */
+	uint16_t num;                /* descriptors, a power of two */
+	uint16_t nr_free;            /* descriptors not in flight, chained from free_head */
 	uint16_t free_head;
 	uint16_t avail_idx;  /* what avail->idx holds */
 	uint16_t kicked_idx; /* what it held at the last kick */
@@ -42,6 +43,32 @@ struct virtqueue *virtqueue_alloc(struct virtio_device *dev, unsigned index, uns
 void virtqueue_release(struct virtqueue *vq);
 
 /* The register write behind a kick. */
-void virtio_notify(struct virtio_device *dev, unsigned index);
+void virtio_notify(struct virtqueue *vq);
+
+/* --- the bus --------------------------------------------------------------------------------------- */
+
+/* A device's registers, wherever the bus has them. */
+struct virtio_transport {
+	uint32_t (*status)(struct virtio_device *dev);
+	void (*set_status)(struct virtio_device *dev, uint32_t status); /* 0: reset */
+	uint64_t (*features)(struct virtio_device *dev);
+	void (*set_features)(struct virtio_device *dev, uint64_t features);
+	/* The queue that the next call is about; returns its largest size, 0: there is no such queue. */
+	unsigned (*select_queue)(struct virtio_device *dev, unsigned index);
+	void (*enable_queue)(struct virtio_device *dev, struct virtqueue *vq);
+	void (*notify)(struct virtqueue *vq);
+	/* From now on virtio_interrupt(dev) is called, in interrupt context. 0 or a negative errno. */
+	int (*request_irq)(struct virtio_device *dev);
+};
+
+/*
+ * A device with its transport, registers and id: find its driver and start it. *keep: the interrupt's handler refers to
+ * dev from now on, so that it must stay even on failure. -ENODEV: we have no driver.
+ */
+int virtio_start_device(struct virtio_device *dev, bool *keep);
+void virtio_interrupt(struct virtio_device *dev);
+
+void virtio_mmio_init(void); /* the virtio_mmio.device= words of the command line */
+void virtio_pci_init(void);  /* bus 0 */
 
 #endif

@@ -452,7 +452,7 @@ static struct file_system_type p9_fs_type = {
 void p9_fs_init(void)
 {
 	p9_client_init();
-	p9_inode_cache =
-	        kmem_cache_create("9p_inode_cache", sizeof(struct p9_inode), 0, SLAB_PANIC, NULL);
+	p9_inode_cache = kmem_cache_create("9p_inode_cache", sizeof(struct p9_inode), 0,
+	                                   SLAB_PANIC | SLAB_RECLAIM_ACCOUNT, NULL);
 	register_filesystem(&p9_fs_type);
 }

@@ -461,5 +461,6 @@ void dcache_init(void)
 	uint64_t limit = totalram_pages() * PAGE_SIZE / 100 / 800;
 
 	max_unused = MIN(MAX(limit, 256), 65536);
-	dentry_cache = kmem_cache_create("dentry", sizeof(struct dentry), 0, SLAB_PANIC, NULL);
+	dentry_cache = kmem_cache_create("dentry", sizeof(struct dentry), 0,
+	                                 SLAB_PANIC | SLAB_RECLAIM_ACCOUNT, NULL);
 }

@@ -267,5 +267,6 @@ int file_remove_privs(struct file *file)
 
 void inode_init(void)
 {
-	inode_cache = kmem_cache_create("inode_cache", sizeof(struct inode), 0, SLAB_PANIC, NULL);
+	inode_cache = kmem_cache_create("inode_cache", sizeof(struct inode), 0,
+	                                SLAB_PANIC | SLAB_RECLAIM_ACCOUNT, NULL);
 }

@@ -211,6 +211,6 @@ static struct file_system_type proc_fs_type = {
 void proc_fs_init(void)
 {
 	proc_inode_cache = kmem_cache_create("proc_inode_cache", sizeof(struct proc_inode), 0,
-	                                     SLAB_PANIC, NULL);
+	                                     SLAB_PANIC | SLAB_RECLAIM_ACCOUNT, NULL);
 	register_filesystem(&proc_fs_type);
 }

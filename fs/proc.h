@@ -130,7 +130,7 @@ MUST_USE int proc_vm_init(struct dentry *vm);             /* of sys/vm/: proc_vm
 /* Pages by what only their descriptors tell: a walk over mem_map, racy as every gauge. */
 struct page_census {
 	uint64_t anon, file, shmem;
-	uint64_t slab, table, kstack;
+	uint64_t slab, slab_reclaimable, table, kstack;
 	uint64_t lru[NR_LRU_LISTS];
 	uint64_t mapped; /* file and shared pages that programs map */
 	uint64_t dirty, writeback;

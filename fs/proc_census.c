@@ -8,6 +8,7 @@
 
 #include <quire/machine.h>
 #include <quire/policy.h>
+#include <quire/slab.h>
 
 static void census_user_page(struct page_census *c, const struct page *page, uint32_t flags)
 {
@@ -26,6 +27,13 @@ static void census_user_page(struct page_census *c, const struct page *page, uin
 		c->mapped++;
 }
 
+static void census_slab(struct page_census *c, const struct page *page, uint64_t pages)
+{
+	c->slab += pages;
+	if (slab_page_reclaimable(page))
+		c->slab_reclaimable += pages;
+}
+
 /* In all other uses the descriptor's words mean other things. */
 static void census_page(struct page_census *c, const struct page *page)
 {
@@ -35,7 +43,7 @@ static void census_page(struct page_census *c, const struct page *page)
 	if (page_count(page) <= 0 || flags & not_user)
 		return;
 	if (flags & 1u << PG_slab)
-		c->slab += flags & 1u << PG_head ? 1ull << page[1].order : 1;
+		census_slab(c, page, flags & 1u << PG_head ? 1ull << page[1].order : 1);
 	else if (flags & 1u << PG_table)
 		c->table++;
 	else if (flags & 1u << PG_kstack)

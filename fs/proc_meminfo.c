@@ -27,16 +27,17 @@ static uint64_t sum_of_low_watermarks(void)
 }
 
 /*
- * What new programs could have without swapping: free memory above the reserve, and the cache if it
- * can be won back.
+ * What new programs could have without swapping: free memory above the reserve, and the cache and reclaimable objects if
+ * they can be won back.
  */
 static uint64_t available_pages(uint64_t file)
 {
 	uint64_t low = sum_of_low_watermarks(), free = nr_free_pages();
 	uint64_t available = free > low ? free - low : 0;
+	uint64_t objects = frame_kind_pages(FRAME_SLAB_RECLAIMABLE);
 
 	if (reclaim_hook)
-		available += file - MIN(file / 2, low);
+		available += file - MIN(file / 2, low) + objects - MIN(objects / 2, low);
 	return available;
 }
 
@@ -76,12 +77,13 @@ static void show_lru(struct seq_file *m)
 
 static void show_kernel_memory(struct seq_file *m)
 {
-	uint64_t slab = frame_kind_pages(FRAME_SLAB);
+	uint64_t reclaimable = frame_kind_pages(FRAME_SLAB_RECLAIMABLE);
+	uint64_t slab = MAX(frame_kind_pages(FRAME_SLAB), reclaimable);
 
-	show_kb(m, "KReclaimable:", 0);
+	show_kb(m, "KReclaimable:", reclaimable);
 	show_kb(m, "Slab:", slab);
-	show_kb(m, "SReclaimable:", 0);
-	show_kb(m, "SUnreclaim:", slab);
+	show_kb(m, "SReclaimable:", reclaimable);
+	show_kb(m, "SUnreclaim:", slab - reclaimable);
 	show_kb(m, "KernelStack:", frame_kind_pages(FRAME_KSTACK));
 	show_kb(m, "PageTables:", frame_kind_pages(FRAME_PAGETABLE));
 	show_kb(m, "SecPageTables:", 0);
@@ -153,6 +155,7 @@ static void show_lru_gauges(struct seq_file *m, const char *prefix)
 static int vmstat_show(struct seq_file *m, void *unused UNUSED)
 {
 	uint64_t file = frame_kind_pages(FRAME_FILE), shmem = frame_kind_pages(FRAME_SHMEM);
+	uint64_t reclaimable = frame_kind_pages(FRAME_SLAB_RECLAIMABLE);
 	struct page_census c;
 
 	proc_page_census(&c);
@@ -161,8 +164,9 @@ static int vmstat_show(struct seq_file *m, void *unused UNUSED)
 	show_gauge(m, "nr_zone_write_pending", c.dirty + c.writeback);
 	show_gauge(m, "nr_mlock", c.mlocked);
 	show_lru_gauges(m, "nr_");
-	show_gauge(m, "nr_slab_reclaimable", 0);
-	show_gauge(m, "nr_slab_unreclaimable", frame_kind_pages(FRAME_SLAB));
+	show_gauge(m, "nr_slab_reclaimable", reclaimable);
+	show_gauge(m, "nr_slab_unreclaimable",
+	           MAX(frame_kind_pages(FRAME_SLAB), reclaimable) - reclaimable);
 	show_gauge(m, "nr_anon_pages", frame_kind_pages(FRAME_ANON));
 	show_gauge(m, "nr_mapped", c.mapped);
 	show_gauge(m, "nr_file_pages", file + shmem);

@@ -2,7 +2,7 @@
  * proc_owner.c - /sys/kernel/debug/page_owner: who has each frame (page_owner=on).
  *
  * Linux's format (its Documentation/mm/page_owner.rst), so that its page_owner_sort reads it. Each read(2) gives one record; the
- * position is the next frame's number. Of the stack only the caller is known.
+ * position is the next frame's number. The stack is addresses, for the kernel has no names; addr2line has.
  */
 #include "fs/proc.h"
 #include "lib/format.h"
@@ -10,6 +10,9 @@
 #include <quire/machine.h>
 
 static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable"};
+
+/* Two lines, whose flags have names of a few words, and a line for each address. */
+#define RECORD_MAX 1280u
 
 static bool in_use(const struct page *page)
 {
@@ -20,21 +23,29 @@ static size_t record(char *text, size_t size, pfn_t pfn, const struct page_owner
 {
 	const struct page *page = pfn_to_page(pfn);
 	const unsigned type = owner->gfp >> 3 & 3, block = frame_pageblock_type(pfn);
-
-	return format(
+	const uintptr_t *address = &owner->caller;
+	const unsigned n = stack_depot_fetch(owner->stack, &address);
+	char names[FLAG_NAMES_MAX];
+	size_t len = format(
 	        text, size,
-	        "Page allocated via order %u, mask %#x, pid %d, tgid %d (), ts %lu ns, free_ts "
-	        "%lu ns\nPFN %u type %s Block %u type %s Flags %#x\n %#lx\n\n",
-	        owner->order, owner->gfp, owner->pid, owner->pid, (unsigned long)owner->ts_ns,
-	        (unsigned long)owner->free_ts_ns, pfn.n,
-	        type_names[type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE], pfn.n >> pageblock_order,
-	        type_names[block], page->flags, (unsigned long)owner->caller);
+	        "Page allocated via order %u, mask %#x(%s), pid %d, tgid %d (), ts %lu ns, free_ts "
+	        "%lu ns\n",
+	        owner->order, owner->gfp, gfp_names(names, owner->gfp), owner->pid, owner->pid,
+	        (unsigned long)owner->ts_ns, (unsigned long)owner->free_ts_ns);
+
+	len += format(text + len, size - len, "PFN %u type %s Block %u type %s Flags %#x(%s)\n",
+	              pfn.n, type_names[type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE],
+	              pfn.n >> pageblock_order, type_names[block], page->flags,
+	              page_flag_names(names, page));
+	for (unsigned i = 0; i < MAX(n, 1u); i++)
+		len += format(text + len, size - len, " %#lx\n", (unsigned long)address[i]);
+	return len + format(text + len, size - len, "\n");
 }
 
 static int64_t page_owner_file_read(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct page_owner owner;
-	char text[320];
+	char text[RECORD_MAX];
 
 	for (; (uint64_t)iocb->ki_pos < machine()->max_pfn; iocb->ki_pos++) {
 		const pfn_t pfn = PFN((uint32_t)iocb->ki_pos);

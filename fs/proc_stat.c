@@ -356,6 +356,16 @@ static void show_mask_list(struct seq_file *m, uint64_t mask)
 	}
 }
 
+static void show_status_mems(struct seq_file *m, struct task_struct *task)
+{
+	unsigned mems = READ_ONCE(task->mempolicy.mems);
+
+	mems = mems ? mems : nodes_with_memory();
+	seq_printf(m, "Mems_allowed:\t00000000,%08x\nMems_allowed_list:\t", mems);
+	show_mask_list(m, mems);
+	seq_putc(m, '\n');
+}
+
 static void show_status_cpus(struct seq_file *m, struct task_struct *task)
 {
 	uint64_t all = (1ull << machine()->nr_cpus) - 1;
@@ -363,7 +373,8 @@ static void show_status_cpus(struct seq_file *m, struct task_struct *task)
 
 	seq_printf(m, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", mask);
 	show_mask_list(m, mask);
-	seq_puts(m, "\nMems_allowed:\t00000000,00000001\nMems_allowed_list:\t0\n");
+	seq_putc(m, '\n');
+	show_status_mems(m, task);
 	seq_printf(m, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
 	           task->nvcsw, task->nivcsw);
 }

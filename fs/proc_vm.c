@@ -90,6 +90,29 @@ static int set_extfrag_threshold(const int32_t values[], unsigned n UNUSED)
 	return 0;
 }
 
+static int64_t get_proactiveness(unsigned i UNUSED)
+{
+	return machine()->sysctl_compaction_proactiveness;
+}
+
+static int set_proactiveness(const int32_t values[], unsigned n UNUSED)
+{
+	WRITE_ONCE(machine()->sysctl_compaction_proactiveness, (unsigned)values[0]);
+	wakeup_proactive();
+	return 0;
+}
+
+static int64_t get_unevictable_allowed(unsigned i UNUSED)
+{
+	return machine()->sysctl_compact_unevictable_allowed;
+}
+
+static int set_unevictable_allowed(const int32_t values[], unsigned n UNUSED)
+{
+	WRITE_ONCE(machine()->sysctl_compact_unevictable_allowed, (unsigned)values[0]);
+	return 0;
+}
+
 /* Any number will do for Linux before 6.5; 1 is what its documentation says. */
 static int set_compact_memory(const int32_t values[] UNUSED, unsigned n UNUSED)
 {
@@ -149,6 +172,9 @@ static const struct ctl_table table[] = {
         {"watermark_scale_factor", 0644, 1, 1, 3000, get_scale, set_scale},
         {"lowmem_reserve_ratio", 0644, MAX_NR_ZONES, INT32_MIN, INT32_MAX, get_ratio, set_ratio},
         {"extfrag_threshold", 0644, 1, 0, 1000, get_extfrag_threshold, set_extfrag_threshold},
+        {"compaction_proactiveness", 0644, 1, 0, 100, get_proactiveness, set_proactiveness},
+        {"compact_unevictable_allowed", 0644, 1, 0, 1, get_unevictable_allowed,
+         set_unevictable_allowed},
         {"compact_memory", 0200, 1, INT32_MIN, INT32_MAX, NULL, set_compact_memory},
         {"drop_caches", 0200, 1, 1, 4, NULL, set_drop_caches},
         {"fail-nth", 0600, 1, 0, INT32_MAX, get_fail_nth, set_fail_nth},

@@ -3,7 +3,7 @@
  *
  * An x86-64 Linux has the zones DMA, DMA32, Normal, Movable and Device. Zones without memory are shown in zoneinfo in
  * short form; HIGHMEM, which cannot have any on this machine, is not shown, and Device, which never has, stands at the
- * end. What Linux counts and this kernel has no such thing of (huge pages, isolated pages, ...) is 0, which is true;
+ * end. What Linux counts and this kernel has no such thing of (huge pages, isolated pages, ...) is 0;
  * what there is but nobody counts (nr_dirtied, nr_written, pins) is left out.
  */
 #include "fs/proc.h"
@@ -68,8 +68,8 @@ static void show_node_stats(struct seq_file *m, const struct page_census *c)
 
 	seq_puts(m, "\n  per-node stats");
 	show_lru(m, lru, c);
-	show_item(m, "nr_slab_reclaimable", 0);
-	show_item(m, "nr_slab_unreclaimable", c->slab);
+	show_item(m, "nr_slab_reclaimable", c->slab_reclaimable);
+	show_item(m, "nr_slab_unreclaimable", c->slab - c->slab_reclaimable);
 	show_zeros(m, none, ARRAY_SIZE(none));
 	show_item(m, "nr_anon_pages", c->anon);
 	show_item(m, "nr_mapped", c->mapped);
@@ -122,7 +122,7 @@ static void show_zone_stats(struct seq_file *m, const struct zone *z, const stru
 		show_item(m, numa[i], zone_numa_stat(z, i));
 }
 
-/* A list for each type, of up to two batches (cpu.h). Counts are summed when read, so none drifts: threshold 0. */
+/* Lists for each type, of up to two batches each (cpu.h); batch: of single frames. Counts are summed when read, so none drifts: threshold 0. */
 static void show_pagesets(struct seq_file *m, const struct zone *z)
 {
 	seq_puts(m, "\n  pagesets");
@@ -133,8 +133,7 @@ static void show_pagesets(struct seq_file *m, const struct zone *z)
 		seq_printf(m,
 		           "\n    cpu: %u\n              count: %u\n              high:  %u\n"
 		           "              batch: %u\n  vm stats threshold: 0",
-		           cpu, zone_pcp_pages_of(z, cpu), 2u * MIGRATE_TYPES * pcp->batch,
-		           pcp->batch);
+		           cpu, zone_pcp_pages_of(z, cpu), zone_pcp_high_of(z, cpu), pcp->batch);
 	}
 	seq_printf(m, "\n  node_unreclaimable:  0\n  start_pfn:           %u\n", z->start.n);
 }

@@ -6,17 +6,16 @@
  * eighth of memory or RECLAIM_MIN pages are won; if that brings nothing, shrinkers are asked, harder each time: unused
  * names go, and their files with them.
  *
- * The caller may hold any lock of files or memory, so nothing here waits for one: pages are tried, not waited for, and one
- * task at a time is inside. An allocation on the way (a request to the host that a dropped file costs) does not come
- * back in.
+ * The caller may hold any lock of files or memory, so nothing here waits for one that is held over an allocation: pages and
+ * mount_mutex are tried; the list of caches is waited for, and below it nothing is allocated. One task at a time is inside; its own allocations
+ * (a request to the host that a dropped file costs) take from the reserve and do not come back in (port_memalloc()).
  */
 #include "fs/internal.h"
 #include <quire/slab.h>
 
 #define RECLAIM_MIN 64u
 
-static struct mutex reclaim_mutex;
-static struct task_struct *reclaimer; /* who is inside */
+static struct mutex reclaim_mutex; /* one task at a time is inside */
 
 /* The next inode of sb with cached file pages that was not yet seen in this walk; with a reference. It goes to the end of the list. */
 static struct inode *next_cached(struct super_block *sb, uint64_t *left)
@@ -98,19 +97,16 @@ static uint64_t reclaim_objects(gfp_t gfp)
 
 static uint64_t fs_reclaim(gfp_t gfp, unsigned order)
 {
-	uint64_t freed;
+	uint64_t freed = 0;
 
 	(void)order;
-	if (!(gfp & __GFP_FS) || reclaimer == current)
+	if (!(gfp & __GFP_FS) || !(gfp & __GFP_IO)) /* a file that goes costs a request */
 		return 0;
 	mutex_lock(&reclaim_mutex);
-	freed = 0;
 	if (mutex_trylock(&mount_mutex)) {
-		reclaimer = current;
 		freed = fs_drop_pages(MAX(totalram_pages() / 8, RECLAIM_MIN));
 		if (!freed)
 			freed = reclaim_objects(gfp);
-		reclaimer = NULL;
 		mutex_unlock(&mount_mutex);
 	}
 	mutex_unlock(&reclaim_mutex);

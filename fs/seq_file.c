@@ -1,5 +1,8 @@
 /*
  * seq_file.c - files of text that are made when they are read.
+ *
+ * show() may hold locks that reclaim takes, so nothing is allocated below it: what does not fit into the buffer is left out, and
+ * when show() has returned the buffer is doubled and show() is called again.
  */
 #include "fs/internal.h"
 #include <quire/kva.h>
@@ -28,28 +31,25 @@ void single_release(struct inode *inode, struct file *file)
 	kfree(m);
 }
 
-static void seq_grow(struct seq_file *m, size_t need)
+/* A larger buffer for what is there so far. Holds nothing: an allocation may reclaim, and wait for whom it must. */
+static int seq_grow(struct seq_file *m)
 {
 	size_t size = MAX(m->size * 2, PAGE_SIZE);
-	char *buf;
+	char *buf = kvmalloc(size, GFP_KERNEL);
 
-	while (size < need)
-		size *= 2;
-	buf = kvmalloc(size, GFP_KERNEL);
-	if (!buf) {
-		m->overflow = true;
-		return;
-	}
+	if (!buf)
+		return -ENOMEM;
 	memcpy(buf, m->buf, m->count);
 	kvfree(m->buf);
 	m->buf = buf;
 	m->size = size;
+	return 0;
 }
 
 void seq_write(struct seq_file *m, const void *data, size_t n)
 {
-	if (m->count + n > m->size)
-		seq_grow(m, m->count + n);
+	if (n > m->size - m->count)
+		m->overflow = true;
 	if (m->overflow)
 		return;
 	memcpy(m->buf + m->count, data, n);
@@ -80,24 +80,23 @@ void seq_printf(struct seq_file *m, const char *fmt, ...)
 	va_end(args);
 }
 
+/* The path is made at the end of the buffer and moves to its place, which is never beyond what is still to be read. */
 void seq_escape_path(struct seq_file *m, struct dentry *dentry)
 {
-	char *buf = kmalloc(PATH_MAX, GFP_KERNEL), *p;
+	const char *p = d_path(dentry, m->buf + m->count, m->size - m->count);
 
-	if (!buf) {
-		m->overflow = true;
-		return;
-	}
-	p = d_path(dentry, buf, PATH_MAX);
 	if (IS_ERR(p))
-		p = "?";
-	for (; *p; p++) {
-		if (strchr(" \t\n\\", *p))
-			seq_printf(m, "\\%03o", (unsigned)(uint8_t)*p);
+		m->overflow = true;
+	for (; !m->overflow && *p; p++) {
+		const char c = *p;
+
+		if (m->buf + m->count + 4 > p)
+			m->overflow = true;
+		else if (strchr(" \t\n\\", c))
+			seq_printf(m, "\\%03o", (unsigned)(uint8_t)c);
 		else
-			seq_putc(m, *p);
+			seq_putc(m, c);
 	}
-	kfree(buf);
 }
 
 bool seq_record_fits(struct seq_file *m, size_t start)
@@ -108,6 +107,28 @@ bool seq_record_fits(struct seq_file *m, size_t start)
 	return false;
 }
 
+/* The next part of the text, in as large a buffer as it takes. */
+static int seq_show(struct seq_file *m)
+{
+	size_t count = m->count;
+	uint64_t cursor = m->cursor;
+
+	for (;;) {
+		int err;
+
+		m->overflow = false;
+		m->more = false;
+		err = m->size ? m->show(m, m->private) : 0;
+		if (err || (m->size && !m->overflow))
+			return err;
+		m->count = count;
+		m->cursor = cursor;
+		err = seq_grow(m);
+		if (err)
+			return err;
+	}
+}
+
 /* A reader at position 0 sees a new moment; others go on in the one they began. */
 static int seq_fill(struct seq_file *m, size_t pos, size_t n)
 {
@@ -115,18 +136,15 @@ static int seq_fill(struct seq_file *m, size_t pos, size_t n)
 
 	if (!pos || !m->buf) {
 		m->count = 0;
-		m->overflow = false;
 		m->more = true;
 		m->cursor = 0;
 	}
 	m->pos = pos;
 	if (__builtin_add_overflow(pos, n, &m->end))
 		m->end = SIZE_MAX;
-	while (m->more && !err && !m->overflow && m->count <= pos) {
-		m->more = false;
-		err = m->show(m, m->private);
-	}
-	return err ? err : m->overflow ? -ENOMEM : 0;
+	while (m->more && !err && m->count <= pos)
+		err = seq_show(m);
+	return err;
 }
 
 int64_t simple_read_from_buffer(struct iov_iter *to, int64_t *pos, const void *from,

@@ -182,8 +182,8 @@ static int meminfo_show(struct seq_file *m, void *number)
 	for (unsigned i = 0; i < ARRAY_SIZE(none); i++)
 		node_kb(m, nid, none[i], 0);
 	node_kb(m, nid, "Slab:", c.slab);
-	node_kb(m, nid, "SReclaimable:", 0);
-	node_kb(m, nid, "SUnreclaim:", c.slab);
+	node_kb(m, nid, "SReclaimable:", c.slab_reclaimable);
+	node_kb(m, nid, "SUnreclaim:", c.slab - c.slab_reclaimable);
 	return 0;
 }
 

@@ -572,13 +572,13 @@ int64_t simple_read_from_buffer(struct iov_iter *to, int64_t *pos, const void *f
 
 /*
  * Files of text made when read: show() prints the whole into a growing buffer at the first read (and again after a seek to 0), so
- * that a reader sees one moment. What may be long is made a read at a time instead, in whole records as on Linux: see
+ * that a reader sees one moment; it is called again from the same cursor when the buffer was too small, and may hold any lock. What may be long is made a read at a time instead, in whole records as on Linux: see
  * seq_record_fits(). A failed allocation is -ENOMEM at read.
  */
 struct seq_file {
 	char *buf;
 	size_t size, count;
-	bool overflow; /* no memory: the rest is not kept */
+	bool overflow; /* the buffer was too small: show() is called again with a larger one */
 	bool more; /* show() stopped early, and is called again from `cursor` when more is read */
 	uint64_t cursor; /* where show() is to go on: its own business, 0 at the start */
 	size_t pos, end; /* what is being read */

@@ -55,9 +55,12 @@ void host_cpu_busy(bool had)
 void host_run_interrupt(void (*fn)(void *), void *arg)
 {
 	bool interrupt = host.interrupt;
+	size_t line = host.cpu_line;
 
 	host.interrupt = host.irqs_off = true;
+	host.cpu_line = CPU_LINE_INTERRUPT;
 	fn(arg);
+	host.cpu_line = line;
 	host.interrupt = interrupt;
 	host.irqs_off = false;
 }

@@ -24,7 +24,7 @@ struct host_thread_state {
 	uint8_t *ram;
 	struct page *mem_map;
 	unsigned cpu;
-	unsigned cpu_line; /* cpu * CACHELINE */
+	size_t cpu_line; /* cpu_line() */
 	unsigned mmu_levels;
 	uint8_t watch; /* HOST_WATCH_*: the slow way through the functions below */
 	bool irqs_off;

@@ -28,7 +28,7 @@ struct soft_tlb {
 };
 
 /* Locks that a thread holds, for host/lockdep.c; the last is the one taken last. */
-#define HELD_MAX 32
+#define HELD_MAX 64 /* a batch of pages that move are all locked */
 
 struct held_lock {
 	const void *lock;
@@ -43,6 +43,7 @@ struct thread {
 	pthread_cond_t wake;
 	bool permit;
 	bool kill;
+	bool memalloc; /* port_memalloc() */
 	const void *wanted; /* the sleeping lock that it waits for; NULL: none */
 	uint8_t wanted_class;
 	unsigned nr_held;

@@ -420,14 +420,32 @@ REAL(JUMP struct page *, alloc_pages, gfp_t gfp, unsigned order)
 	return __real_alloc_pages(gfp, order);
 }
 
-REAL(JUMP void *, kmem_cache_alloc, struct kmem_cache *cache, gfp_t gfp)
+REAL(JUMP void *, __kmem_cache_alloc, struct kmem_cache *cache, gfp_t gfp)
 {
 	may_reclaim(gfp, "kmem_cache_alloc");
-	return __real_kmem_cache_alloc(cache, gfp);
+	return __real___kmem_cache_alloc(cache, gfp);
 }
 
-REAL(JUMP void *, kmalloc, size_t size, gfp_t gfp)
+REAL(JUMP void *, kmem_cache_zalloc, struct kmem_cache *cache, gfp_t gfp)
+{
+	may_reclaim(gfp, "kmem_cache_zalloc");
+	return __real_kmem_cache_zalloc(cache, gfp);
+}
+
+REAL(JUMP void *, __kmalloc, size_t size, gfp_t gfp)
 {
 	may_reclaim(gfp, "kmalloc");
-	return __real_kmalloc(size, gfp);
+	return __real___kmalloc(size, gfp);
+}
+
+REAL(JUMP void *, kmalloc_special, size_t size, gfp_t gfp)
+{
+	may_reclaim(gfp, "kmalloc");
+	return __real_kmalloc_special(size, gfp);
+}
+
+REAL(JUMP void *, kmalloc_trace, struct kmem_cache *cache, gfp_t gfp, size_t size)
+{
+	may_reclaim(gfp, "kmalloc");
+	return __real_kmalloc_trace(cache, gfp, size);
 }

@@ -10,6 +10,7 @@
 
 #include <quire/errno.h>
 
+#include <execinfo.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,25 @@ void port_panic(const char *format, ...)
 	abort();
 }
 
+/* Two mappings show memory here, the manager's and that of the soft MMU's programs: guarding one would be half a check. */
+bool port_direct_map_splits(void)
+{
+	return false;
+}
+
+void port_map_direct(UNUSED pfn_t pfn, UNUSED unsigned n, UNUSED bool present)
+{
+	port_panic("debug_pagealloc: not on the hosted machine");
+}
+
+/* By the C library's unwinder: its own frames have no frame pointers. */
+unsigned port_stack_trace(uintptr_t *address, unsigned n)
+{
+	const int got = backtrace((void **)address, (int)n);
+
+	return got > 0 ? (unsigned)got : 0;
+}
+
 void port_log(const char *format, ...)
 {
 	char line[512];
@@ -106,6 +126,11 @@ uint64_t port_now_ns(void)
 struct thread *port_self(void)
 {
 	return host.self;
+}
+
+bool *port_memalloc(void)
+{
+	return &host_thread_self()->memalloc;
 }
 
 /* Until the permit is there or, if there is one, the time has come. The CPU is others' meanwhile. */
@@ -195,6 +220,12 @@ static void *kthread_main(void *arg)
 }
 
 /* The new thread is one of its maker's CPU: it runs when that one waits. */
+void port_set_cpus(uint64_t mask)
+{
+	if (!(mask >> host.cpu & 1))
+		host_enter(this_host(), (unsigned)__builtin_ctzll(mask));
+}
+
 int port_kthread_start(const char *name, void (*run)(void *arg), void *arg)
 {
 	struct kthread_start *start;

@@ -267,6 +267,12 @@ void mmu_flush_space(struct mmu_space *s)
 	mmu_flush_range(s, 0, UINT64_MAX);
 }
 
+void mmu_flush_ranges(const struct mmu_range *ranges, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		mmu_flush_range(ranges[i].space, ranges[i].start, ranges[i].end);
+}
+
 /* --- kernel addresses ---------------------------------------------------------------------------- */
 
 void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e, unsigned level)

@@ -2,6 +2,7 @@
  * bootmem.c - boot words about the shape of memory, for frame_init(). Linux's names:
  *
  *   numa=fake=N        memory split into N nodes of the same size, the CPUs dealt out to them
+ *   numa=off           one node, whatever the firmware's tables say
  *   kernelcore=N, movablecore=N (with K, M, G, T or %)    ZONE_MOVABLE: mm/frame/movable.c
  */
 #include "kernel/bootmem.h"
@@ -21,16 +22,25 @@ static void core_param(const char *key, uint64_t *bytes, unsigned *percent)
 		port_log("boot: %s=%s is no size: ignored", key, text);
 }
 
+static bool parse_fake(const char *text, uint64_t *n)
+{
+	const char *end;
+
+	return !strncmp(text, "fake=", 5) && !parse_u64(text + 5, 10, &end, n) && !*end && *n;
+}
+
 static void numa_param(struct frame_config *c)
 {
-	char text[32];
-	const char *end;
+	char text[32] = "";
+	bool given = boot_param("numa", text, sizeof(text)) >= 0;
 	uint64_t n;
 
-	if (boot_param("numa", text, sizeof(text)) < 0)
+	if (given && !strcmp(text, "off"))
 		return;
-	if (strncmp(text, "fake=", 5) || parse_u64(text + 5, 10, &end, &n) || *end || !n) {
-		port_log("boot: numa=%s is not fake=N: ignored", text);
+	if (!given || !parse_fake(text, &n)) {
+		if (given)
+			port_log("boot: numa=%s is neither fake=N nor off: ignored", text);
+		arch_numa_config(c);
 		return;
 	}
 	c->nr_nodes = (unsigned)MIN(n, UINT32_MAX);

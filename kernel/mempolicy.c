@@ -1,8 +1,8 @@
 /*
- * mempolicy.c - set_mempolicy(2), get_mempolicy(2): on which nodes a task's memory shall lie.
+ * mempolicy.c - set_mempolicy(2), mbind(2), get_mempolicy(2): on which nodes memory shall lie.
  *
- * The policy is the task's own, inherited by its children; while the task runs its CPU knows of it
- * (cpu_set_mempolicy, mm/frame/zonelist.c). Node masks of programs are as Linux takes them: maxnode counts one bit more
+ * A task's policy is inherited by its children; while the task runs its CPU knows of it
+ * (cpu_set_mempolicy, mm/frame/zonelist.c). An area of its memory may have another one (mm/fault/mempolicy.c). Node masks of programs are as Linux takes them: maxnode counts one bit more
  * than it means, and bits of nodes that do not exist are ignored up to the number that Linux could have.
  */
 #include "kernel/sched.h"
@@ -12,26 +12,11 @@
 #include <quire/machine.h>
 #include <quire/mm.h>
 
-#define MPOL_F_STATIC_NODES   0x8000
-#define MPOL_F_RELATIVE_NODES 0x4000
-#define MPOL_F_NUMA_BALANCING 0x2000
-#define MPOL_PLACING          (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES)
-#define MPOL_MODE_FLAGS       (MPOL_PLACING | MPOL_F_NUMA_BALANCING)
-
 #define MPOL_F_NODE         1u
 #define MPOL_F_ADDR         2u
 #define MPOL_F_MEMS_ALLOWED 4u
 
 #define LINUX_NODE_WORDS 16 /* 1024 nodes */
-
-static unsigned nodes_with_memory(void)
-{
-	unsigned nodes = 0;
-
-	for_each_zone(zone)
-		nodes |= 1u << zone->nid;
-	return nodes;
-}
 
 /* The first word of a program's mask: more nodes than 64 there are not. */
 static int get_nodes(uint64_t *nodes, vaddr_t mask, uint64_t maxnode)
@@ -128,6 +113,25 @@ SYSCALL3(set_mempolicy, int, mode, vaddr_t, mask, uint64_t, maxnode)
 	return 0;
 }
 
+SYSCALL6(mbind, vaddr_t, start, uint64_t, len, int, mode, vaddr_t, mask, uint64_t, maxnode,
+         unsigned, flags)
+{
+	struct mempolicy policy;
+	uint64_t nodes;
+	int err = get_nodes(&nodes, mask, maxnode);
+
+	if (err)
+		return err;
+	if (flags & ~(MPOL_MF_STRICT | MPOL_MF_MOVE | MPOL_MF_MOVE_ALL))
+		return -EINVAL;
+	if (flags & MPOL_MF_MOVE_ALL && !capable(CAP_SYS_NICE))
+		return -EPERM;
+	err = make_policy(&policy, mode, nodes);
+	if (!err && nodes >> MPOL_ASKED_BITS)
+		err = -EINVAL; /* an area keeps no more of them */
+	return err ? err : do_mbind(current->mm, start, len, &policy, flags);
+}
+
 /* The node of the page at addr, which is made if it is not there. */
 static int64_t node_of_address(vaddr_t addr)
 {
@@ -142,26 +146,11 @@ static int64_t node_of_address(vaddr_t addr)
 	return nid;
 }
 
-static bool address_is_mapped(vaddr_t addr)
-{
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
-	bool mapped;
-
-	down_read(&mm->mmap_lock);
-	vma = find_vma(mm, addr);
-	mapped = vma && vma->vm_start <= addr;
-	up_read(&mm->mmap_lock);
-	return mapped;
-}
-
 /* What the call answers as the policy: a mode, or with MPOL_F_NODE a node. */
 static int64_t policy_answer(const struct mempolicy *policy, vaddr_t addr, unsigned flags)
 {
 	unsigned above;
 
-	if (flags & MPOL_F_ADDR && !address_is_mapped(addr))
-		return -EFAULT;
 	if (!(flags & MPOL_F_ADDR) && addr)
 		return -EINVAL;
 	if (!(flags & MPOL_F_NODE))
@@ -177,10 +166,8 @@ static int64_t policy_answer(const struct mempolicy *policy, vaddr_t addr, unsig
 SYSCALL5(get_mempolicy, vaddr_t, to, vaddr_t, mask, uint64_t, maxnode, vaddr_t, addr, uint64_t,
          flags)
 {
-	/* Areas have no policy of their own, and the task's is not theirs. */
-	static const struct mempolicy none = {.mode = MPOL_DEFAULT};
-	const struct mempolicy *policy = flags & MPOL_F_ADDR ? &none : &current->mempolicy;
-	uint64_t nodes = policy->flags & MPOL_PLACING ? policy->asked : policy->nodes;
+	struct mempolicy policy = current->mempolicy;
+	uint64_t nodes;
 	int64_t answer = 0;
 
 	if (flags & ~(uint64_t)(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED))
@@ -192,9 +179,13 @@ SYSCALL5(get_mempolicy, vaddr_t, to, vaddr_t, mask, uint64_t, maxnode, vaddr_t, 
 			return -EINVAL;
 		nodes = nodes_with_memory();
 	} else {
-		answer = policy_answer(policy, addr, (unsigned)flags);
+		if (flags & MPOL_F_ADDR)
+			answer = do_get_vma_policy(current->mm, addr, &policy);
+		if (!answer)
+			answer = policy_answer(&policy, addr, (unsigned)flags);
 		if (answer < 0)
 			return answer;
+		nodes = policy.flags & MPOL_PLACING ? policy.asked : policy.nodes;
 	}
 	if (to && put_user_u32(to, (uint32_t)answer))
 		return -EFAULT;

@@ -11,6 +11,11 @@ struct thread *port_self(void)
 	return task_thread(current);
 }
 
+bool *port_memalloc(void)
+{
+	return &current->memalloc;
+}
+
 int64_t port_boot_param(const char *key, char *buf, size_t size)
 {
 	return boot_param(key, buf, size);
@@ -19,6 +24,14 @@ int64_t port_boot_param(const char *key, char *buf, size_t size)
 void port_call_cpus(uint64_t mask, void (*fn)(void *arg), void *arg)
 {
 	arch_call_cpus(mask, fn, arg);
+}
+
+void port_set_cpus(uint64_t mask)
+{
+	if (set_cpus_allowed(current, mask))
+		port_panic("port_set_cpus: no CPU of %#lx runs", (unsigned long)mask);
+	while (!(mask >> cpu_id() & 1))
+		yield();
 }
 
 void port_cond_resched(void)
@@ -86,4 +99,10 @@ void port_unblock(struct thread *thread)
 
 	atomic_store(&task->permit, true);
 	wake_up_process(task);
+}
+
+unsigned port_stack_trace(uintptr_t *address, unsigned n)
+{
+	static_assert(sizeof(*address) == sizeof(uint64_t), "addresses are what the stack holds");
+	return arch_stack_trace((uint64_t)__builtin_frame_address(0), address, n);
 }

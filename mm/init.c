@@ -23,5 +23,5 @@ void mm_init(void)
 	lru_init();
 	cache_init();
 	space_init();
-	migrate_hook = migrate_page;
+	migrate_hook = migrate_pages;
 }

@@ -38,19 +38,25 @@ for slab in slab slob; do
 done
 suite 'unit tests of frames, hosted, with every check of frames' timeout 900 "$B/unit" \
 	--boot 'page_owner=on page_poison=1 debug_guardpage_minorder=1' mm/frame
+suite 'frames, hosted, every CPU keeping blocks of all orders' timeout 900 "$B/unit" --boot pcp_blocks=3 mm/frame
+suite 'unit tests, hosted, all objects debugged' timeout 900 "$B/unit" --boot slub_debug=FZPU
+for slab in slab slob; do
+	suite "unit tests of objects, hosted, slab=$slab, all debugged" timeout 900 "$B/unit" \
+		--boot "slab=$slab slub_debug=FZPU" mm/slab host/panic
+done
 suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
-suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache
+suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache mm/slab
 suite 'CPUs by many schedules, a step at every access' timeout 900 "$B/unit-sched" host/
 suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
 suite 'soak of 5 s on 4 CPUs, in the kernel' timeout 300 ./quire run --mem 48M --cpus 4 --kernel "$B/quire-test.elf" \
 	--selftest=soak --set soak_seconds=5
 suite 'kernel addresses, 4 CPUs' timeout 300 ./quire run --mem 256M --cpus 4 --kernel "$B/quire-test.elf" --selftest=kva
-for slab in slab slob; do
-	suite "unit tests of objects, in the kernel, slab=$slab" timeout 600 ./quire run --mem 256M --slab $slab \
+for slab in slub slab slob; do
+	suite "unit tests of objects, in the kernel, 2 CPUs, slab=$slab" timeout 600 ./quire run --mem 256M --cpus 2 --slab $slab \
 		--kernel "$B/quire-test.elf" --selftest=mm/slab
 done
 suite 'frames, in a kernel of two nodes' timeout 600 ./quire run --mem 256M --cpus 2 --set numa=fake=2 \
-	--set movablecore=25% --kernel "$B/quire-test.elf" --selftest=mm/frame
+	--set movablecore=25% --set pcp_blocks=3 --kernel "$B/quire-test.elf" --selftest=mm/frame
 for t in test/cmd/*.sh; do
 	[ -e "$t" ] && suite "$t" timeout 600 bash "$t"
 done
@@ -59,5 +65,7 @@ for slab in slab slob; do
 	suite "programs in the guest, slab=$slab" env GUEST_OPTIONS="--slab $slab" timeout 600 test/guest/run.sh \
 		busybox hello slabinfo threads
 done
+suite 'programs in the guest, all objects debugged' env GUEST_OPTIONS="--set slub_debug=FZPU" timeout 600 test/guest/run.sh \
+	hello threads files
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -154,9 +154,9 @@ static void owner(void)
 {
 	char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fd = open("/sys/kernel/debug/page_owner", O_RDONLY);
-	unsigned order = 99, mask = 0, pid = 0;
+	unsigned order = 99, mask = 0, pid = 0, lines = 0;
 	unsigned long pfn = 0;
-	char text[1024];
+	char text[2048], names[256] = "", flags[256] = "";
 	ssize_t n;
 
 	p[0] = 1;
@@ -165,10 +165,17 @@ static void owner(void)
 	n = read(fd, text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = 0;
 	sscanf(text,
-	       "Page allocated via order %u, mask %x, pid %u, tgid %*u (), ts %*u ns, free_ts %*u ns PFN %lu",
-	       &order, &mask, &pid, &pfn);
+	       "Page allocated via order %u, mask %x(%255[^)]), pid %u, tgid %*u (), ts %*u ns, free_ts %*u ns PFN %lu type %*s Block %*u type %*s Flags %*x(%255[^)]",
+	       &order, &mask, names, &pid, &pfn, flags);
 	check(order == 0 && pid == (unsigned)getpid() && pfn == pfn_of(p) && (mask & 10) == 10,
 	      "our page is ours");
+	check(!strcmp(names, "GFP_HIGHUSER_MOVABLE") || !strncmp(names, "GFP_HIGHUSER_MOVABLE|", 21),
+	      "what it was asked for, in words");
+	check(strstr(flags, "uptodate|") && strstr(flags, "lru|") && strstr(flags, "|node=0|zone="),
+	      "its flags, in words");
+	for (const char *line = strstr(text, "\n "); line; line = strstr(line + 1, "\n 0xffff"))
+		lines++;
+	check(lines >= 4 && lines <= 16, "the calls that led to it");
 	close(fd);
 }
 

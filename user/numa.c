@@ -1,6 +1,8 @@
 /*
- * numa.c - what set_mempolicy and get_mempolicy answer, the same on Linux and on Quire with one node; and with an argument,
- * on Quire with that many nodes: where the pages of a policy lie.
+ * numa.c - what set_mempolicy and get_mempolicy answer, the same on Linux and on Quire with one node.
+ *
+ *     numa 2             on Quire with two nodes: where the pages of a policy lie
+ *     numa fill CPU MB   how many megabytes of so many, used first by that CPU, each node has
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,6 +30,12 @@ static long set(int mode, unsigned long *mask, unsigned long maxnode)
 static long get(int *mode, unsigned long *mask, unsigned long maxnode, void *addr, unsigned flags)
 {
 	return syscall(SYS_get_mempolicy, mode, mask, maxnode, addr, flags);
+}
+
+static long bind_range(void *at, unsigned long len, int mode, unsigned long *mask,
+                       unsigned long maxnode, unsigned flags)
+{
+	return syscall(SYS_mbind, at, len, mode, mask, maxnode, flags);
 }
 
 #define SAY(expr)                                                                           \
@@ -83,6 +91,137 @@ static void errors(void)
 	SAY(get(&mode, NULL, 0, NULL, F_NODE));
 	SAY(set(DEFAULT, NULL, 0));
 	SAY(get(&mode, out, 1024, NULL, 0));
+}
+
+/* mbind(2) on one node: what it refuses, what areas remember, and where they part and join. */
+static void ranges(void)
+{
+	unsigned long none[20] = {0}, one[20] = {1}, out[20] = {0};
+	char *p = mmap(NULL, 8 * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int mode = 0;
+
+	munmap(p + 7 * P, P);
+	SAY(bind_range(p + 1, P, BIND, one, 64, 0));
+	SAY(bind_range(p, P, BIND, one, 64, 8));
+	SAY(bind_range(p, P, 99, one, 64, 0));
+	SAY(bind_range(p, P, BIND, none, 64, 0));
+	SAY(bind_range(p, P, DEFAULT, one, 64, 0));
+	SAY(bind_range(p, 0, BIND, one, 64, 0));
+	SAY(bind_range(p, 8 * P, BIND, one, 64, 0));
+	SAY(bind_range(p, -P, BIND, one, 64, 0));
+	SAY(bind_range(p, P, BIND, (unsigned long *)8, 64, 0));
+	SAY(get(&mode, out, 1024, p, F_ADDR));
+	SAY(bind_range(p + 2 * P, 2 * P - 5, BIND | STATIC, one, 64, 0));
+	SAY(get(&mode, out, 1024, p + P, F_ADDR));
+	SAY(get(&mode, out, 1024, p + 2 * P, F_ADDR));
+	SAY(get(&mode, out, 1024, p + 3 * P, F_ADDR));
+	SAY(get(&mode, out, 1024, p + 4 * P, F_ADDR));
+	p[2 * P] = 1;
+	SAY(get(&mode, NULL, 0, p + 2 * P, F_ADDR | F_NODE));
+	SAY(bind_range(p, 7 * P, PREFERRED, none, 64, 1));
+	SAY(get(&mode, out, 1024, p + 3 * P, F_ADDR));
+	SAY(bind_range(p, 7 * P, INTERLEAVE, one, 64, 1 | 2));
+	SAY(get(&mode, out, 1024, p + 3 * P, F_ADDR));
+	fflush(stdout);
+	if (!fork()) {
+		SAY(get(&mode, out, 1024, p + 3 * P, F_ADDR));
+		exit(0);
+	}
+	wait(NULL);
+	SAY(get(&mode, out, 1024, NULL, 0));
+	SAY(bind_range(p, 7 * P, DEFAULT, NULL, 0, 0));
+	SAY(get(&mode, out, 1024, p + 3 * P, F_ADDR));
+}
+
+/* Lines of /proc/self/maps within [p, p + len). */
+static int areas(char *p, unsigned long len)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long start;
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-", &start) == 1 && start - (unsigned long)p < len)
+			n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void show(const char *what, char *p)
+{
+	int count[8] = {0}, node;
+
+	for (int i = 0; i < PAGES; i++)
+		if (!get(&node, NULL, 0, p + i * P, F_ADDR | F_NODE) && node >= 0 && node < 8)
+			count[node]++;
+	printf("ok %-24s node 0: %d node 1: %d\n", what, count[0], count[1]);
+}
+
+static void fill_with(char *p, int first, int n)
+{
+	for (int i = first; i < first + n; i++)
+		memset(p + i * P, i, P);
+}
+
+/* Contents survive a move. */
+static int contents_wrong(const char *p)
+{
+	for (int i = 0; i < PAGES; i++)
+		for (unsigned long at = 0; at < P; at += 512)
+			if (p[i * P + at] != (char)i)
+				return i + 1;
+	return 0;
+}
+
+/* Two nodes; runs on CPU 1, which is of node 1. */
+static void bound(void)
+{
+	unsigned long zero = 1, one = 2, both = 3;
+	char *p = mmap(NULL, PAGES * P + 2 * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	               -1, 0);
+	long err;
+
+	mprotect(p, P, PROT_NONE);
+	mprotect(p + (PAGES + 1) * P, P, PROT_NONE);
+	p += P;
+	bind_range(p, PAGES * P / 2, BIND, &zero, 64, 0);
+	printf("ok areas: %d\n", areas(p, PAGES * P));
+	fill_with(p, 0, PAGES);
+	show("half bound to 0", p);
+	bind_range(p, PAGES * P, INTERLEAVE, &both, 64, 0);
+	printf("ok areas: %d\n", areas(p, PAGES * P));
+	show("nothing has moved", p);
+	err = bind_range(p, PAGES * P, BIND, &one, 64, 1);
+	printf("ok strict: %d %s\n", err ? -1 : 0, err ? strerror(errno) : "");
+	err = bind_range(p, PAGES * P, BIND, &one, 64, 1 | 2);
+	printf("ok strict and moved: %ld\n", err);
+	show("moved to 1", p);
+	err = bind_range(p, PAGES * P, BIND, &zero, 64, 2);
+	show("moved to 0", p);
+	printf("ok contents: %d\n", contents_wrong(p));
+	madvise(p, PAGES * P, MADV_DONTNEED);
+	bind_range(p, PAGES * P, INTERLEAVE, &both, 64, 0);
+	for (int i = PAGES - 1; i >= 0; i -= 2)
+		p[i * P] = 1;
+	for (int i = 0; i < PAGES; i += 2)
+		p[i * P] = 1;
+	show("interleaved", p);
+	fflush(stdout);
+	bind_range(p, PAGES * P, BIND, &zero, 64, 2);
+	if (!fork()) {
+		bind_range(p, PAGES * P, PREFERRED, &one, 64, 2);
+		show("shared with the parent", p);
+		bind_range(p, PAGES * P, PREFERRED, &one, 64, 4);
+		show("moved for both", p);
+		bind_range(p, PAGES * P, BIND, &zero, 64, 0);
+		fill_with(p, 0, PAGES);
+		show("copied on writing", p);
+		exit(0);
+	}
+	wait(NULL);
+	show("the parent's", p);
 }
 
 /*
@@ -148,14 +287,37 @@ static void places(void)
 	wait(NULL);
 	set(DEFAULT, NULL, 0);
 	touch("default");
+	bound();
+}
+
+/* Rounded to 4 MB, for others use memory too. */
+static int fill(int cpu, int mb)
+{
+	size_t pages = (size_t)mb << 8;
+	char *p = mmap(NULL, pages * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int count[8] = {0}, node;
+
+	on_cpu(cpu);
+	for (size_t i = 0; i < pages; i++)
+		p[i * P] = 1;
+	for (size_t i = 0; i < pages; i++)
+		if (!get(&node, NULL, 0, p + i * P, F_ADDR | F_NODE) && node >= 0 && node < 8)
+			count[node]++;
+	printf("%d MB from cpu %d:", mb, cpu);
+	for (int i = 0; i < 8; i++)
+		if (count[i])
+			printf(" node %d has %d", i, (count[i] + 512) / 1024 * 4);
+	printf("\n");
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	(void)argv;
+	if (argc > 3 && !strcmp(argv[1], "fill"))
+		return fill(atoi(argv[2]), atoi(argv[3]));
 	if (argc > 1)
 		places();
 	else
-		errors();
+		errors(), ranges();
 	return 0;
 }

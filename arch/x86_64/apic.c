@@ -3,9 +3,10 @@
  *
  * Memory-mapped form (xAPIC), which every machine has; each access leaves the virtual machine, so they are few. The old
  * 8259 pair is masked and not used. IO-APIC line i arrives at the boot CPU as vector VEC_IRQ + i, edge triggered:
- * drivers acknowledge at their device and look again until there is nothing to do.
+ * drivers acknowledge at their device and look again until there is nothing to do. The numbers above the IO-APIC's lines
+ * are for devices that write their interrupts as messages to the local APIC (MSI).
  *
- * Source: Intel SDM vol. 3, chapter 10; 82093AA (IO-APIC) data sheet.
+ * Source: Intel SDM vol. 3, chapter 10, 10.11 (messages); 82093AA (IO-APIC) data sheet.
  */
 #include "arch/x86_64/internal.h"
 #include <quire/errno.h>
@@ -33,9 +34,12 @@
 #define IOAPIC_REDIRECT 0x10
 #define NR_LINES        48
 
+#define MSI_ADDRESS 0xfee00000ull
+
 static volatile uint32_t *apic;
 static volatile uint32_t *ioapic;
 
+static spinlock_t lines_lock;
 static struct {
 	void (*handler)(void *arg);
 	void *arg;
@@ -139,24 +143,45 @@ static void ioapic_write(uint32_t reg, uint32_t value)
 	ioapic[4] = value;
 }
 
+static unsigned ioapic_lines(void)
+{
+	return MIN((ioapic_read(IOAPIC_VERSION) >> 16 & 0xff) + 1, (uint32_t)NR_LINES);
+}
+
 int arch_request_irq(unsigned irq, void (*handler)(void *arg), void *arg)
 {
-	static spinlock_t lock;
 	irq_state_t state;
 
-	if (irq >= NR_LINES || irq > (ioapic_read(IOAPIC_VERSION) >> 16 & 0xff))
+	if (irq >= ioapic_lines())
 		return -EINVAL;
-	state = spin_lock_irqsave(&lock);
+	state = spin_lock_irqsave(&lines_lock);
 	if (lines[irq].handler) {
-		spin_unlock_irqrestore(&lock, state);
+		spin_unlock_irqrestore(&lines_lock, state);
 		return -EBUSY;
 	}
 	lines[irq].arg = arg;
 	lines[irq].handler = handler;
 	ioapic_write(IOAPIC_REDIRECT + 2 * irq + 1, boot_cpu_block.cpu.apic_id << 24);
 	ioapic_write(IOAPIC_REDIRECT + 2 * irq, VEC_IRQ + irq);
-	spin_unlock_irqrestore(&lock, state);
+	spin_unlock_irqrestore(&lines_lock, state);
 	return 0;
+}
+
+int arch_request_msi(void (*handler)(void *arg), void *arg, uint64_t *addr, uint32_t *data)
+{
+	irq_state_t state = spin_lock_irqsave(&lines_lock);
+	unsigned line = ioapic_lines();
+
+	while (line < NR_LINES && lines[line].handler)
+		line++;
+	if (line < NR_LINES) {
+		lines[line].arg = arg;
+		lines[line].handler = handler;
+	}
+	spin_unlock_irqrestore(&lines_lock, state);
+	*addr = MSI_ADDRESS | (uint64_t)boot_cpu_block.cpu.apic_id << 12;
+	*data = VEC_IRQ + line;
+	return line < NR_LINES ? 0 : -ENOSPC;
 }
 
 /* --- dispatch ------------------------------------------------------------------------------------------ */
@@ -171,6 +196,7 @@ static void device_interrupt(unsigned line)
 void irq_dispatch(struct pt_regs *regs, unsigned vector)
 {
 	struct cpu *cpu = this_cpu_ptr();
+	uint64_t line = cpu->line;
 
 	if (vector == VEC_SPURIOUS)
 		return;
@@ -178,11 +204,13 @@ void irq_dispatch(struct pt_regs *regs, unsigned vector)
 	apic_eoi();
 	cpu->irq_user = user_mode(regs);
 	cpu->irq_depth++;
+	cpu->line = CPU_LINE_INTERRUPT;
 	if (vector == VEC_TIMER)
 		time_interrupt();
 	else if (vector == VEC_IPI)
 		ipi_interrupt();
 	else
 		device_interrupt(vector - VEC_IRQ);
+	cpu->line = line;
 	cpu->irq_depth--;
 }

@@ -123,6 +123,10 @@ void arch_call_cpus(uint64_t mask, void (*fn)(void *arg), void *arg);
 const char *arch_cpu_name(void);
 uint64_t arch_tsc_khz(void);
 
+/* The nodes of the firmware's tables, if they are of any use; before mm_init(). */
+struct frame_config;
+void arch_numa_config(struct frame_config *c);
+
 /* Physical address of something in the kernel's image (virt_to_phys is for the direct map). */
 static inline phys_t kernel_virt_to_phys(const void *p)
 {
@@ -132,6 +136,9 @@ static inline phys_t kernel_virt_to_phys(const void *p)
 /* The call chain of the running function, a line each, through port_log; addresses are named by the reader. */
 void arch_backtrace(const struct pt_regs *regs);
 
+/* Return addresses, from the frame that a frame pointer points to outwards; how many. Reads nothing that is not there. */
+unsigned arch_stack_trace(uint64_t frame, uint64_t *address, unsigned n);
+
 /* --- signals ----------------------------------------------------------------------------------- */
 struct ksignal;
 /* Build a frame on the program's stack (or its alternate) and point regs at the handler. 0 or -EFAULT. */
@@ -139,6 +146,20 @@ MUST_USE int arch_setup_frame(const struct ksignal *ksig, uint64_t blocked_mask,
                               struct pt_regs *regs);
 /* rt_sigreturn: registers, FPU, mask and alternate stack from the frame. 0, or -EFAULT: regs are as they were. */
 MUST_USE int arch_sigreturn(struct pt_regs *regs, uint64_t *mask);
+
+/* --- devices ----------------------------------------------------------------------------------- */
+
+/* Configuration space of PCI: 4 bytes at a multiple of 4 below 256. All ones: there is no such device. */
+uint32_t arch_pci_read(unsigned bus, unsigned device, unsigned function, unsigned offset);
+void arch_pci_write(unsigned bus, unsigned device, unsigned function, unsigned offset,
+                    uint32_t value);
+
+/*
+ * A message-signalled interrupt: a device that writes data to addr interrupts the boot CPU, edge triggered. As
+ * arch_request_irq(); -ENOSPC: no vector is left.
+ */
+MUST_USE int arch_request_msi(void (*handler)(void *arg), void *arg, uint64_t *addr,
+                              uint32_t *data);
 
 /* --- called by arch, implemented in kernel/ ------------------------------------------------------- */
 NORETURN void kernel_main(
@@ -160,6 +181,7 @@ struct boot_info {
 	const char *cmdline;             /* NUL-terminated copy */
 	phys_t initrd_start, initrd_end; /* 0, 0: none */
 	phys_t kernel_start, kernel_end;
+	phys_t rsdp; /* of the firmware's ACPI tables; 0: there are none */
 	uint64_t ram_bytes;
 };
 extern struct boot_info boot_info;

@@ -83,6 +83,11 @@
 #define CR4_SMAP       0x200000
 
 #define BOOT_STACK_SIZE 16384
+/* Room for the firmware's tables of nodes (numa.c), in boot.S's memory. */
+#define NUMA_SLIT_SIZE   1024
+#define NUMA_SRAT_SIZE   8192
+#define NUMA_TABLES_SIZE 16384
+
 #define TRAMPOLINE_PAGE 0x8000 /* below 1 MB, in a page of its own: where further CPUs start */
 
 /* Task flags that must be looked at before going back to the program: TIF_SIGPENDING. */

@@ -16,21 +16,29 @@ static void log_address(uint64_t address)
 	port_log("  [<%016lx>]", address);
 }
 
+unsigned arch_stack_trace(uint64_t frame, uint64_t *address, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t next;
+
+		if (frame < DIRECT_MAP_START || frame % 8 || !kernel_load_u64(&next, frame) ||
+		    !kernel_load_u64(&address[i], frame + 8) || address[i] < KERNEL_START)
+			return i;
+		if (next <= frame || next - frame > MAX_FRAME)
+			return i + 1;
+		frame = next;
+	}
+	return n;
+}
+
 void arch_backtrace(const struct pt_regs *regs)
 {
-	uint64_t frame = regs ? regs->rbp : (uint64_t)__builtin_frame_address(0);
+	uint64_t address[MAX_FRAMES];
+	unsigned n = arch_stack_trace(regs ? regs->rbp : (uint64_t)__builtin_frame_address(0),
+	                              address, MAX_FRAMES);
 
 	if (regs)
 		log_address(regs->rip);
-	for (unsigned i = 0; i < MAX_FRAMES; i++) {
-		uint64_t next, address;
-
-		if (frame < DIRECT_MAP_START || frame % 8 || !kernel_load_u64(&next, frame) ||
-		    !kernel_load_u64(&address, frame + 8) || address < KERNEL_START)
-			break;
-		log_address(address);
-		if (next <= frame || next - frame > MAX_FRAME)
-			break;
-		frame = next;
-	}
+	for (unsigned i = 0; i < n; i++)
+		log_address(address[i]);
 }

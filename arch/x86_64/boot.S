@@ -140,11 +140,26 @@ trampoline_end:
 	.section .text.boot, "ax"
 	.code32
 secondary_32:
-	movl $1, %edi
-	lock xaddl %edi, PHYS(secondary_next)
-	cmpl PHYS(secondary_count), %edi
+	movl $1, %eax
+	lock xaddl %eax, PHYS(secondary_next)
+	cmpl PHYS(secondary_count), %eax
 	jae 1f
-	movl %edi, %eax
+	movl $1, %eax /* its number: how many of them have a lower APIC id, when all are here */
+	cpuid
+	shrl $24, %ebx
+	lock btsl %ebx, PHYS(secondary_ids)
+	lock incl PHYS(secondary_here)
+2:	pause
+	movl PHYS(secondary_here), %eax
+	cmpl PHYS(secondary_count), %eax
+	jb 2b
+	xorl %edi, %edi
+3:	subl $1, %ebx
+	jc 4f
+	btl %ebx, PHYS(secondary_ids)
+	adcl $0, %edi
+	jmp 3b
+4:	movl %edi, %eax
 	shll $6, %eax
 	movl $TRAMPOLINE_PAGE + 4096, %esp
 	subl %eax, %esp
@@ -209,5 +224,8 @@ boot_kernel_pdpt:
 	.skip 4096
 boot_pd:
 	.skip 4096
+	.globl numa_tables
+numa_tables:
+	.skip NUMA_TABLES_SIZE
 
 	.section .note.GNU-stack, "", @progbits

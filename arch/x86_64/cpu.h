@@ -21,8 +21,8 @@ struct CACHE_ALIGNED cpu {
 	uint32_t irq_depth;            /* 36: > 0 in interrupt context */
 	_Atomic uint32_t need_resched; /* 40 */
 	uint32_t apic_id;
-	uint32_t line; /* id * CACHELINE: cpu_line() */
-	int32_t pid; /* curr->pid, for trace records; set by arch_switch */
+	uint64_t line; /* cpu_line() */
+	int32_t pid;   /* curr->pid, for trace records; set by arch_switch */
 	bool irq_user; /* the interrupt being served came from a program: CPU time is split by it */
 	struct runqueue *rq;
 	struct task_struct *idle;

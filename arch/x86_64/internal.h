@@ -28,6 +28,14 @@ static inline uint8_t inb(uint16_t port)
 	return value;
 }
 
+static inline uint32_t inl(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
 static inline uint64_t rdmsr(uint32_t msr)
 {
 	uint32_t low, high;
@@ -178,9 +186,10 @@ void drop_boot_memory(void);
 void map_page(vaddr_t va, uint64_t phys, uint64_t prot); /* boot only */
 
 #define PTE_KERNEL (PTE_P | PTE_W | PTE_A | PTE_D | PTE_G | PTE_NX) /* data: no execution */
+#define PROT_DIRECT PTE_KERNEL /* of memory in the direct map */
 
 /* fixmap.c: device registers that are needed before anything can be allocated, each at an address known when compiling. */
-enum fixed_addresses { FIX_APIC_BASE, FIX_IO_APIC_BASE_0, NR_FIXED_ADDRESSES };
+enum fixed_addresses { FIX_APIC_BASE, FIX_IO_APIC_BASE_0, FIX_EARLY, NR_FIXED_ADDRESSES };
 
 #define FIXADDR_START (FIXADDR_TOP - (NR_FIXED_ADDRESSES - 1) * PAGE_SIZE)
 
@@ -190,6 +199,9 @@ static inline vaddr_t fix_to_virt(enum fixed_addresses i)
 }
 
 void fixmap_init(void);
+/* At boot, read-only: where the byte at phys is, with the rest of its page, until the next call. */
+const void *fixmap_show(uint64_t phys);
+void fixmap_hide(void);
 const char *fixmap_check(void);
 
 /* kernel_map.c: what a kernel address leads to, at which level; none where nothing is mapped. Any context. */
@@ -200,6 +212,9 @@ const pte_t *kernel_map_leaf_table(vaddr_t va);
 /* trap.c: is ip among the instructions that may fault on a program's behalf? */
 bool kernel_fixup(struct pt_regs *regs);
 NORETURN void die(const char *what, struct pt_regs *regs, uint64_t error);
+
+/* numa.c: this CPU, which has just come up, is of the node that the firmware says. */
+void numa_cpu_up(const struct cpu *cpu);
 
 /* apic.c */
 void apic_init(void);     /* boot CPU */

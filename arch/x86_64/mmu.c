@@ -192,40 +192,80 @@ static void flush_here(void *arg)
 		flush_pages(f->start, f->pages);
 }
 
-static void flush_on(uint64_t cpus, struct flush *f)
+/* fn(arg), a flush of so many pages, on each of the CPUs. */
+static void flush_on(uint64_t cpus, void (*fn)(void *arg), void *arg, uint64_t pages)
 {
-	uint64_t me = 1ull << f->asker;
+	uint64_t me = 1ull << cpu_id();
 
 	if (cpus & ~me) {
 		count(TLB_REMOTE_FLUSH);
-		trace_tlb_flush(TLB_REMOTE_SEND_IPI, f->pages);
-		arch_call_cpus(cpus, flush_here, f);
+		trace_tlb_flush(TLB_REMOTE_SEND_IPI, pages);
+		arch_call_cpus(cpus, fn, arg);
 	} else if (cpus) {
 		irq_state_t state = irq_save();
 
-		flush_here(f);
+		fn(arg);
 		irq_restore(state);
 	}
 }
 
-static void flush_space_pages(struct mmu_space *s, vaddr_t start, uint64_t pages)
+static struct flush flush_of(struct mmu_space *s, vaddr_t start, uint64_t pages)
 {
-	struct flush f = {
+	return (struct flush){
 	        .space = s,
 	        .start = start,
 	        .pages = pages,
 	        .generation = atomic_fetch_add(&s->generation, 1) + 1,
 	        .asker = cpu_id(),
 	};
+}
 
-	flush_on(atomic_load(&s->cpus), &f);
+static void flush_space_pages(struct mmu_space *s, vaddr_t start, uint64_t pages)
+{
+	struct flush f = flush_of(s, start, pages);
+
+	flush_on(atomic_load(&s->cpus), flush_here, &f, pages);
+}
+
+static uint64_t pages_in(vaddr_t start, vaddr_t end)
+{
+	return (end - start + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
 void mmu_flush_range(struct mmu_space *s, vaddr_t start, vaddr_t end)
 {
-	uint64_t pages = (end - start + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	flush_space_pages(s, start, pages_in(start, end));
+}
 
-	flush_space_pages(s, start, pages);
+struct flush_set {
+	struct flush flush[MMU_RANGES_MAX];
+	unsigned n;
+};
+
+/* Only what this CPU has loaded can be in its TLB: that of one space. */
+static void flush_set_here(void *arg)
+{
+	struct flush_set *set = arg;
+	const struct mmu_space *loaded = this_cpu_ptr()->space;
+
+	for (unsigned i = 0; i < set->n; i++)
+		if (set->flush[i].space == loaded)
+			flush_here(&set->flush[i]);
+}
+
+void mmu_flush_ranges(const struct mmu_range *ranges, unsigned n)
+{
+	struct flush_set set = {.n = n};
+	uint64_t cpus = 0, pages = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct mmu_range *r = &ranges[i];
+
+		set.flush[i] = flush_of(r->space, r->start, pages_in(r->start, r->end));
+		cpus |= atomic_load(&r->space->cpus);
+		pages += set.flush[i].pages;
+	}
+	flush_on(cpus, flush_set_here, &set, pages);
 }
 
 void mmu_flush_space(struct mmu_space *s)
@@ -249,5 +289,5 @@ void mmu_flush_kernel_range(vaddr_t start, vaddr_t end)
 	        .asker = cpu_id(),
 	};
 
-	flush_on((1ull << machine()->nr_cpus) - 1, &f);
+	flush_on((1ull << machine()->nr_cpus) - 1, flush_here, &f, f.pages);
 }

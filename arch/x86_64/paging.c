@@ -1,7 +1,7 @@
 /*
  * paging.c - the kernel's own page tables, and mem_map.
  *
- *   DIRECT_MAP_START  all RAM, 1 GB or 2 MB pages; no execution. Where the kernel's image is, 4 KB pages, its text
+ *   DIRECT_MAP_START  all RAM, 1 GB or 2 MB pages (4 KB with debug_pagealloc=on); no execution. Where the kernel's image is, 4 KB pages, its text
  *                     and constants read-only here too, so that no stray write reaches them.
  *   VMALLOC_START     one empty table of level 3, shared by all spaces (512 GB); what lies above it is made on demand
  *   VMEMMAP_START     32 bytes for each frame of physical addresses
@@ -22,7 +22,7 @@
 #define SIZE_2M 0x200000ull
 #define SIZE_1G 0x40000000ull
 
-#define PROT_RW PTE_KERNEL
+#define PROT_RW PROT_DIRECT
 #define PROT_RO (PTE_P | PTE_A | PTE_G | PTE_NX)
 #define PROT_RX (PTE_P | PTE_A | PTE_G)
 
@@ -89,7 +89,7 @@ static uint64_t direct_prot(uint64_t phys)
 static uint64_t map_direct(uint64_t phys, uint64_t end)
 {
 	vaddr_t va = DIRECT_MAP_START + phys;
-	bool image = phys < ALIGN_UP(boot_info.kernel_end.a, SIZE_2M);
+	bool image = phys < ALIGN_UP(boot_info.kernel_end.a, SIZE_2M) || port_direct_map_splits();
 
 	if (!image && x86.gigabyte_pages && !(phys % SIZE_1G) && end - phys >= SIZE_1G) {
 		entry_of(va, 3)->v = phys | PROT_RW | PTE_PS;

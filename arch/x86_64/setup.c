@@ -176,6 +176,7 @@ static void reserve_memory(void)
 static void copy_boot_info(const struct hvm_start_info *info)
 {
 	boot_info.cmdline = cmdline;
+	boot_info.rsdp = PHYS(info->rsdp_paddr);
 	boot_info.kernel_start = image_to_phys(__image_start);
 	boot_info.kernel_end = image_to_phys(__image_end);
 	if (info->cmdline_paddr)

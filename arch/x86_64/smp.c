@@ -1,8 +1,9 @@
 /*
  * smp.c - starting the other CPUs, and asking something of them.
  *
- * Starting. All others get the start-up message at once and run the trampoline (boot.S) side by side; each takes a
- * number, and with it the stack and struct cpu that lie ready under it.
+ * Starting. All others get the start-up message at once and run the trampoline (boot.S) side by side. Those that are
+ * wanted wait for each other and are numbered by the numbers of their local APICs, so that a CPU has the same number in
+ * every run; under its number lie a stack and a struct cpu ready.
  *
  * Asking. A CPU has one request, calls[its id], and names itself in call_from of every CPU that shall serve it. While it
  * waits it serves what others ask of it, so that two that ask each other do not wait for ever, with
@@ -30,9 +31,11 @@ static struct CACHE_ALIGNED {
 	_Atomic uint64_t pending; /* CPUs that have not run it */
 } calls[QUIRE_MAX_CPUS];
 
-/* For boot.S: numbers given out, numbers to give, and what goes with each. */
+/* For boot.S: how many have come, how many are wanted, and what goes with each number. */
 _Atomic uint32_t secondary_next;
 uint32_t secondary_count;
+_Atomic uint32_t secondary_here;          /* CPUs that have a bit in secondary_ids */
+_Atomic uint32_t secondary_ids[256 / 32]; /* by APIC id */
 uint64_t secondary_stack[QUIRE_MAX_CPUS];
 static struct cpu_block *secondary_block[QUIRE_MAX_CPUS];
 static _Atomic uint32_t secondary_up;
@@ -143,6 +146,7 @@ void start_secondary(uint32_t n)
 	load_cpu(&block->cpu);
 	enable_features();
 	apic_init_cpu();
+	numa_cpu_up(&block->cpu);
 	block->cpu.space = mmu_kernel_space();
 	atomic_fetch_add(&secondary_up, 1);
 	secondary_main();

@@ -148,6 +148,16 @@ void page_fault_user(struct pt_regs *regs, vaddr_t addr, uint64_t error)
 		do_user_fault(regs, addr, fault_access(error));
 }
 
+static const char *kernel_fault_name(vaddr_t addr, uint64_t error)
+{
+	if (addr < PAGE_SIZE)
+		return "null pointer";
+	if (addr >= DIRECT_MAP_START && addr < VMALLOC_START && !(error & PF_PRESENT) &&
+	    report_free_frame((const void *)addr))
+		return "use of a free frame";
+	return "page fault";
+}
+
 /* Interrupts off. */
 void page_fault_kernel(struct pt_regs *regs, vaddr_t addr, uint64_t error)
 {
@@ -166,7 +176,7 @@ void page_fault_kernel(struct pt_regs *regs, vaddr_t addr, uint64_t error)
 			return;
 	}
 	if (!kernel_fixup(regs))
-		die(addr < PAGE_SIZE ? "null pointer" : "page fault", regs, error);
+		die(kernel_fault_name(addr, error), regs, error);
 }
 
 /* --- other exceptions of programs --------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /*
- * guest.c - the guest's memory file.
+ * guest.c - the guest's memory file, or files.
  */
 #include "cmd/quire/guest.h"
 
@@ -8,26 +8,62 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void guest_create(struct guest *g, uint64_t mem, uint64_t trace_size, uint64_t archive_size)
+#define FIRMWARE_TABLES (1ull << 20) /* no more than this */
+
+static void plan_files(struct guest *g, const struct numa *numa)
 {
-	uint64_t low_end;
+	uint64_t rest = g->size;
+
+	g->nr_files = MAX(numa->nodes, 1u);
+	for (unsigned i = 0; i < g->nr_files; i++) {
+		g->file[i].size = i + 1 < g->nr_files ? numa->mem[i] : rest;
+		rest -= g->file[i].size;
+	}
+}
+
+static void map_file(struct guest *g, unsigned i, uint8_t *at)
+{
+	const uint64_t size = g->file[i].size;
 	char text[24];
 
-	*g = (struct guest){.fd = memory_file("quire-ram"), .size = mem + trace_size};
-	low_end = MIN(g->size, QUIRE_HOLE_START);
-	if (trace_size) {
-		uint64_t above = ALIGN_UP(archive_size, (uint64_t)PAGE_SIZE) + trace_size;
+	g->file[i].fd = size ? memory_file("quire-ram") : -1;
+	if (!size)
+		return;
+	if (ftruncate(g->file[i].fd, (off_t)size) < 0)
+		die("no memory file of %s: %s", size_text(size, text), strerror(errno));
+	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+	         g->file[i].fd, 0) == MAP_FAILED)
+		die("cannot map %s of guest memory: %s", size_text(size, text), strerror(errno));
+}
 
-		if (above + 2 * QUIRE_HEADER_PADDR > low_end)
-			die("the trace rings do not fit into memory: lower --trace-size or raise --mem");
-		g->trace_paddr = low_end - above;
-		g->trace_size = trace_size;
-	}
-	if (ftruncate(g->fd, (off_t)g->size) < 0)
-		die("no memory file of %s: %s", size_text(g->size, text), strerror(errno));
-	g->base = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, g->fd, 0);
+static void place_rings(struct guest *g, uint64_t trace_size, uint64_t above)
+{
+	uint64_t low_end = MIN(g->size, QUIRE_HOLE_START);
+
+	above = ALIGN_UP(above, (uint64_t)PAGE_SIZE) + trace_size;
+	if (above + 2 * QUIRE_HEADER_PADDR > low_end)
+		die("the trace rings do not fit into memory: lower --trace-size or raise --mem");
+	g->trace_paddr = low_end - above;
+	g->trace_size = trace_size;
+}
+
+void guest_create(struct guest *g, uint64_t mem, const struct numa *numa, uint64_t trace_size,
+                  uint64_t archive_size)
+{
+	uint8_t *at;
+	char text[24];
+
+	*g = (struct guest){.size = mem + trace_size};
+	if (trace_size)
+		place_rings(g, trace_size, archive_size + (numa->nodes ? FIRMWARE_TABLES : 0));
+	g->base =
+	        mmap(NULL, g->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (g->base == MAP_FAILED)
 		die("cannot map %s of guest memory: %s", size_text(g->size, text), strerror(errno));
+	plan_files(g, numa);
+	at = g->base;
+	for (unsigned i = 0; i < g->nr_files; at += g->file[i++].size)
+		map_file(g, i, at);
 }
 
 void *guest_at(const struct guest *g, uint64_t paddr, uint64_t len)

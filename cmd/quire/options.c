@@ -22,6 +22,12 @@ static void set_mem(struct options *o, const char *v)
 		die("--mem %s is not a size of memory: write 64M, 1G or the like", v);
 	if (o->mem > MEM_MAX)
 		die("--mem %s is more than a guest can have: write at most --mem 64G", v);
+	o->mem_given = true;
+}
+
+static void set_numa(struct options *o, const char *v)
+{
+	numa_parse(&o->numa, v);
 }
 
 static void set_cpus(struct options *o, const char *v)
@@ -135,6 +141,8 @@ static const struct option_def {
 } defs[] = {
         {"--mem", "SIZE", VALUE, set_mem, "memory of the guest: 64M, 1G (default 256M)"},
         {"--cpus", "N", VALUE, set_cpus, "CPUs of the guest, 1 to 8 (default 2)"},
+        {"--numa", "N|SIZE,SIZE[:D]", VALUE, set_numa,
+         "nodes of memory, as many or of these sizes; neighbours are D away (default 20)"},
         {"--root", "DIR|FILE.cpio", VALUE, set_root,
          "the guest's files: a directory, read-only (default /), or a newc archive, in memory"},
         {"--write", "DIR", VALUE, set_write, "make this directory of the root writable"},
@@ -160,8 +168,8 @@ static const struct option_def {
 };
 
 static const char *const unbuilt[] = {
-        "compare",  "top",    "record", "replay", "sweep", "lab",
-        "--policy", "--swap", "--la57", "--pti", "--report",
+        "compare",  "top",    "record", "replay", "sweep",    "lab",
+        "--policy", "--swap", "--la57", "--pti",  "--report",
 };
 
 void refuse_unbuilt(const char *word)
@@ -234,6 +242,12 @@ static void check_together(struct options *o)
 		die("--deterministic shares no files with the host: leave out --write");
 	if (o->deterministic && o->shell)
 		die("--deterministic has no terminal: use 'quire run'");
+	if (o->deterministic && o->numa.nodes)
+		die("--deterministic runs without a firmware, which --numa needs: write --set numa=fake=%u",
+		    o->numa.nodes);
+	numa_share(&o->numa, &o->mem, o->mem_given);
+	if (o->mem > MEM_MAX)
+		die("the nodes of --numa have more memory than a guest can have, which is 64G");
 	if (!o->cpus)
 		o->cpus = o->deterministic ? 1 : 2;
 	if (!o->trace_size)

@@ -4,18 +4,21 @@
 #ifndef QUIRE_CMD_OPTIONS_H
 #define QUIRE_CMD_OPTIONS_H
 
+#include "cmd/quire/numa.h"
 #include "cmd/quire/util.h"
 
 enum accel { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
 
 struct options {
-	uint64_t mem;  /* bytes of RAM that the guest may use */
+	uint64_t mem; /* bytes of RAM that the guest may use */
+	bool mem_given;
+	struct numa numa;
 	unsigned cpus; /* 0 until chosen */
 	enum accel accel;
 	const char *root;  /* a directory, or a newc archive */
 	const char *write; /* NULL, or the directory that is writable */
 	const char *kernel;
-	const char *slab; /* allocator of kernel objects; NULL: the kernel's choice */
+	const char *slab;  /* allocator of kernel objects; NULL: the kernel's choice */
 	const char *trace; /* NULL, or the directory of trace.txt */
 	uint64_t trace_size;
 	const char *selftest; /* NULL, or the filter of the unit tests to run ("" for all) */

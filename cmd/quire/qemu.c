@@ -2,7 +2,8 @@
  * qemu.c - the virtual machine.
  *
  * QEMU's microvm board, stripped of what Quire does not drive: no ACPI, no PIT, PIC or RTC, no
- * default devices. Nothing has a name on disk: memory, archive and serial log are memory files,
+ * default devices. It has no tables that tell of nodes, so with --numa it is the pc board, with its
+ * firmware, and virtio devices on PCI. Nothing has a name on disk: memory, archive and serial log are memory files,
  * streams are socket pairs, all inherited and named by their descriptors. The streams are
  * virtserialport devices, not virtconsole, which would not tell the guest of open and close.
  */
@@ -24,11 +25,12 @@
 
 struct launch {
 	struct strings argv;
-	int fds[NR_STREAMS + 3]; /* that QEMU inherits */
+	int fds[NR_STREAMS + NUMA_MAX_NODES + 2]; /* that QEMU inherits */
 	unsigned nr_fds;
 	int peers
 	        [NR_STREAMS]; /* QEMU's ends of sockets: closed here, so that its death is end of file */
 	unsigned nr_peers;
+	const char *bus; /* what virtio devices' names end with */
 };
 
 char *qemu_find(void)
@@ -90,27 +92,73 @@ static void add(struct launch *l, const char *word, const char *value)
 		strings_add(&l->argv, value);
 }
 
+static void add_memory(struct launch *l, const struct guest *g, unsigned i)
+{
+	add(l, "-object", NULL);
+	strings_addf(&l->argv,
+	             "memory-backend-file,id=ram%u,size=%llu,mem-path=/dev/fd/%d,share=on", i,
+	             (unsigned long long)g->file[i].size, inherit(l, g->file[i].fd));
+}
+
+/* One board for all, at 3 GB as header.h has it, and one memory. */
+static void add_board(struct launch *l, const struct guest *g)
+{
+	add(l, "-M", "microvm,acpi=off,pit=off,pic=off,rtc=off,memory-backend=ram0");
+	add(l, "-global", "virtio-mmio.force-legacy=false");
+	add_memory(l, g, 0);
+}
+
+static void add_node(struct launch *l, const struct options *o, const struct guest *g, unsigned i)
+{
+	struct buf b = {0};
+
+	buf_printf(&b, "node,nodeid=%u", i);
+	if (g->file[i].size) {
+		add_memory(l, g, i);
+		buf_printf(&b, ",memdev=ram%u", i);
+	}
+	for (unsigned cpu = 0; cpu < o->cpus; cpu++)
+		if (numa_node_of_cpu(&o->numa, cpu, o->cpus) == i)
+			buf_printf(&b, ",cpus=%u", cpu);
+	add(l, "-numa", b.data);
+	buf_free(&b);
+}
+
+/* A hole where microvm has it. */
+static void add_board_of_nodes(struct launch *l, const struct options *o, const struct guest *g)
+{
+	add(l, "-M", "pc,usb=off,max-ram-below-4g=3G");
+	for (unsigned i = 0; i < o->numa.nodes; i++)
+		add_node(l, o, g, i);
+	for (unsigned i = 0; o->numa.distance && i < o->numa.nodes; i++)
+		for (unsigned j = 0; j < o->numa.nodes; j++) {
+			add(l, "-numa", NULL);
+			strings_addf(&l->argv, "dist,src=%u,dst=%u,val=%u", i, j,
+			             numa_distance(&o->numa, i, j));
+		}
+}
+
 static void add_machine(struct launch *l, const struct options *o, const struct guest *g, bool kvm)
 {
 	add(l, "-nodefaults", NULL);
 	add(l, "-no-user-config", NULL);
 	add(l, "-no-reboot", NULL);
 	add(l, "-display", "none");
-	add(l, "-M", "microvm,acpi=off,pit=off,pic=off,rtc=off,memory-backend=ram");
-	add(l, "-object", NULL);
-	strings_addf(&l->argv, "memory-backend-file,id=ram,size=%llu,mem-path=/dev/fd/%d,share=on",
-	             (unsigned long long)g->size, inherit(l, g->fd));
 	add(l, "-m", NULL);
 	strings_addf(&l->argv, "%lluK", (unsigned long long)(g->size >> 10));
 	add(l, "-smp", NULL);
 	strings_addf(&l->argv, "%u", o->cpus);
+	l->bus = o->numa.nodes ? "pci,disable-legacy=on" : "device";
+	if (o->numa.nodes)
+		add_board_of_nodes(l, o, g);
+	else
+		add_board(l, g);
 	add(l, "-accel", kvm ? "kvm" : "tcg");
 	add(l, "-cpu", kvm ? "host,-arch-capabilities" : "max");
 	if (o->deterministic) {
 		add(l, "-icount", "shift=0,sleep=off");
 		add(l, "-seed", "1");
 	}
-	add(l, "-global", "virtio-mmio.force-legacy=false");
 	add(l, "-device", "isa-debug-exit,iobase=0xf4,iosize=4");
 }
 
@@ -122,7 +170,7 @@ static void add_9p(struct launch *l, const char *tag, const char *path, bool rea
 	strings_addf(&l->argv, "local,id=%s,security_model=none,multidevs=remap%s,path=%s", tag,
 	             readonly ? ",readonly=on" : "", escaped);
 	add(l, "-device", NULL);
-	strings_addf(&l->argv, "virtio-9p-device,fsdev=%s,mount_tag=%s", tag, tag);
+	strings_addf(&l->argv, "virtio-9p-%s,fsdev=%s,mount_tag=%s", l->bus, tag, tag);
 	free(escaped);
 }
 
@@ -148,7 +196,8 @@ static void add_file(struct launch *l, struct vm *vm, enum stream s)
 
 static void add_streams(struct launch *l, struct vm *vm, const struct options *o)
 {
-	add(l, "-device", "virtio-serial-device,max_ports=5");
+	add(l, "-device", NULL);
+	strings_addf(&l->argv, "virtio-serial-%s,max_ports=5", l->bus);
 	for (unsigned s = STREAM_IN; s <= STREAM_CONTROL; s++) {
 		if (o->deterministic && (s == STREAM_OUT || s == STREAM_ERR))
 			add_file(l, vm, s);

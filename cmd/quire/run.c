@@ -66,7 +66,8 @@ static void check_memory(struct options *o, const char *kernel, uint64_t archive
 	uint64_t need = kernel_end(kernel) + archive_size + SLACK_BEYOND_IMAGE;
 	char have[24], want[24];
 
-	o->mem = ALIGN_UP(o->mem, MEM_ROUND);
+	if (!o->numa.nodes) /* nodes are of whole blocks anyway */
+		o->mem = ALIGN_UP(o->mem, MEM_ROUND);
 	if (o->mem < need)
 		die("--mem %s is too small to load kernel and files: write at least --mem %s",
 		    size_text(o->mem, have), size_text(ALIGN_UP(need, 1ull << 20), want));
@@ -111,7 +112,7 @@ static int run(struct options *o, const struct clock_mark *start, const bool ope
 	check_memory(o, kernel, archive.size);
 	tracer = o->trace ? tracer_open(o->trace)
 	                  : NULL; /* an older trace there goes only when nothing is amiss */
-	guest_create(&guest, o->mem, o->trace ? o->trace_size : 0, archive.size);
+	guest_create(&guest, o->mem, &o->numa, o->trace ? o->trace_size : 0, archive.size);
 	choose_stdio(words.stdio, o, open_fds);
 	if (words.stdio[0] == 't' && !terminal_size(&words.rows, &words.columns))
 		words.rows = 24, words.columns = 80;

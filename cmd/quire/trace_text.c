@@ -7,7 +7,7 @@
 #include "cmd/quire/trace_text.h"
 
 #include <quire/counter.h>
-#include <quire/gfp.h>
+#include <quire/flag_names.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@
 /* Where mem_map is mapped in the kernel, and the size of a descriptor (arch.h, page.h). */
 #define VMEMMAP_START 0xffffea0000000000ull
 #define PAGE_DESC     32
+#define PAGEBLOCK     9 /* pageblock_order of frame.h */
 
 static const struct {
 	const char *name, *format;
@@ -92,48 +93,13 @@ static void put_comm(struct out *o, const uint64_t *words)
 		put_char(o, text[i] > ' ' && text[i] < 127 ? text[i] : text[i] == ' ' ? ' ' : '?');
 }
 
-/* Whole masks first: the longest name that fits is printed. */
 static const struct {
 	uint32_t mask;
 	const char *name;
 } gfp_names[] = {
-#define G(x)          \
-	{             \
-		x, #x \
-	}
-        G(GFP_HIGHUSER_MOVABLE),
-        G(GFP_HIGHUSER),
-        G(GFP_USER),
-        G(GFP_KERNEL),
-        G(GFP_NOFS),
-        G(GFP_ATOMIC),
-        G(GFP_NOIO),
-        G(GFP_NOWAIT),
-        G(__GFP_DMA),
-        G(__GFP_HIGHMEM),
-        G(__GFP_DMA32),
-        G(__GFP_MOVABLE),
-        G(__GFP_RECLAIMABLE),
-        G(__GFP_HARDWALL),
-        G(__GFP_THISNODE),
-        G(__GFP_ACCOUNT),
-        G(__GFP_HIGH),
-        G(__GFP_ATOMIC),
-        G(__GFP_MEMALLOC),
-        G(__GFP_NOMEMALLOC),
-        G(__GFP_IO),
-        G(__GFP_FS),
-        G(__GFP_DIRECT_RECLAIM),
-        G(__GFP_KSWAPD_RECLAIM),
-        G(__GFP_NORETRY),
-        G(__GFP_RETRY_MAYFAIL),
-        G(__GFP_NOFAIL),
-        G(__GFP_ZERO),
-        G(__GFP_COMP),
-        G(__GFP_NOWARN),
-        G(__GFP_COLD),
-        G(__GFP_WRITE),
-#undef G
+#define F(flag) {flag, #flag},
+        GFP_FLAG_NAMES(F)
+#undef F
 };
 
 static void put_gfp(struct out *o, uint64_t flags)
@@ -245,6 +211,9 @@ static void put_argument(struct out *o, const struct piece *p, const uint64_t *a
 	case 'R':
 		put_name(o, reason_names, ARRAY_SIZE(reason_names), v);
 		break;
+	case 'B':
+		put_number(o, v < PAGEBLOCK, 10, 0, '0');
+		break;
 	case 'P':
 		put_text(o, "0x");
 		put_number(o, VMEMMAP_START + v * PAGE_DESC, 16, 0, '0');
@@ -279,7 +248,7 @@ static bool take_form(const char **f, struct piece *p, unsigned *words)
 		return false;
 	else
 		return p->form = *(*f)++, true;
-	if (!**f || !strchr("GLMFTPCZSJR", **f))
+	if (!**f || !strchr("GLMFTPCZSJRB", **f))
 		return false;
 	p->form = *(*f)++;
 	return true;

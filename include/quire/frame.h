@@ -50,10 +50,11 @@ struct CACHE_ALIGNED zone {
 	_Atomic uint32_t
 	        type_orders[MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type */
 	_Atomic uint32_t
-	        free_orders;      /* bit i: free_area[i] is not empty; both written under lock */
-	_Atomic int64_t nr_free;  /* pages in free_area; written under lock */
-	uint64_t min_free_seen;   /* (Z) fewest free pages ever */
-	uint64_t nr_guard;        /* (Z) frames out of use as guards; neither free nor used */
+	        free_orders;     /* bit i: free_area[i] is not empty; both written under lock */
+	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
+	_Atomic uint64_t
+	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
+	uint64_t nr_guard;     /* (Z) frames out of use as guards; neither free nor used */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
 	_Atomic uint64_t
@@ -83,6 +84,7 @@ struct pglist_data {
 	_Atomic unsigned kcompactd_max_order; /* what it is to make; 0: nothing */
 	_Atomic unsigned kcompactd_highest_zoneidx;
 	_Atomic bool kcompactd_running, kcompactd_stop;
+	_Atomic bool proactive_compact_trigger; /* look at the score now */
 };
 
 /*
@@ -107,6 +109,15 @@ struct frame_config {
 /* A boot word's value: N[KMGT] bytes or N%, into one of a pair. False: neither. */
 MUST_USE bool parse_core_size(const char *text, uint64_t *bytes, unsigned *percent);
 
+/*
+ * Nodes as the firmware has them (mm/frame/numa.c), with memblock filled: c's nodes and distances, and the node of each CPU
+ * by the number of its local APIC. NULL, or why the tables are of no use: c is as it was.
+ */
+struct acpi_numa;
+#define NUMA_APIC_IDS 256
+const char *numa_from_acpi(const struct acpi_numa *acpi, struct frame_config *c,
+                           uint8_t apic_node[NUMA_APIC_IDS]);
+
 /* Policy of a task for the nodes of its memory: set_mempolicy(2), with Linux's numbers. */
 enum mempolicy_mode {
 	MPOL_DEFAULT,
@@ -117,6 +128,13 @@ enum mempolicy_mode {
 	MPOL_PREFERRED_MANY,
 	MPOL_MAX
 };
+
+#define MPOL_F_STATIC_NODES   0x8000
+#define MPOL_F_RELATIVE_NODES 0x4000
+#define MPOL_F_NUMA_BALANCING 0x2000
+#define MPOL_PLACING          (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES)
+#define MPOL_MODE_FLAGS       (MPOL_PLACING | MPOL_F_NUMA_BALANCING)
+#define MPOL_ASKED_BITS       16 /* of mempolicy.asked, that an area's policy keeps */
 
 struct mempolicy {
 	uint64_t
@@ -192,6 +210,9 @@ static inline struct page *alloc_page(gfp_t gfp)
 /* The same, near node nid rather than the running CPU, whatever the task's policy; nid < 0: alloc_pages(). */
 struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned order);
 
+/* The same by a policy that is not the task's: that of some memory. INTERLEAVE takes its next turn. */
+struct page *alloc_pages_policy(struct mempolicy *policy, gfp_t gfp, unsigned order);
+
 /* As alloc_pages, kernel address or NULL. Not for __GFP_HIGHMEM. */
 void *__get_free_pages(gfp_t gfp, unsigned order);
 void *get_zeroed_page(gfp_t gfp);
@@ -248,10 +269,12 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
 
 /* Nodes. Distances are ACPI's: 10 is here. */
 unsigned node_distance(unsigned from, unsigned to);
+unsigned nodes_with_memory(void); /* bit i: node i */
 unsigned cpu_to_node(unsigned cpu);
 
-/* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running). */
+/* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running), and how many there may be. */
 unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu);
+unsigned zone_pcp_high_of(const struct zone *zone, unsigned cpu);
 uint64_t zone_pcp_pages(const struct zone *zone);
 
 /*
@@ -278,13 +301,17 @@ void frame_report(struct quire_frames *out);
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
 
 /*
- * Compaction (1.10). Its one way up: migrate_page() of quire/migrate.h, when there is one; see there for the contract.
+ * Compaction (1.10). Its one way up: migrate_pages() of quire/migrate.h, when there is one; see there for the contract.
  */
 enum migrate_mode;
-extern int (*migrate_hook)(struct page *old, struct page *dst, enum migrate_mode mode);
+struct migrate_pair;
+extern void (*migrate_hook)(struct migrate_pair *pairs, unsigned n, enum migrate_mode mode);
 
 /* Go through all zones once, whatever that costs. Sleeps. */
 void compact_memory(void);
+
+/* sysctl_compaction_proactiveness has been changed: kcompactd looks again. */
+void wakeup_proactive(void);
 
 /* Start a kcompactd thread for each node, after mm_init. 0 or -ENOMEM. Or be one: returns after kcompactd_stop(), which waits. */
 MUST_USE int kcompactd_run(void);
@@ -295,17 +322,32 @@ void kcompactd_stop(struct pglist_data *node);
  * Who allocated a frame last, and who freed it; with page_owner=on. ts_ns 0: nobody. caller, free_caller: addresses in the code that
  * asked; order: of the block that the frame was part of.
  */
+typedef uint32_t stack_handle_t;
+
 struct page_owner {
 	unsigned order;
 	gfp_t gfp;
 	int32_t pid, free_pid;
 	uint64_t ts_ns, free_ts_ns;
 	uintptr_t caller, free_caller;
+	stack_handle_t stack, free_stack; /* who called them; 0: not known */
 };
+
+/* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH (mm/frame/stackdepot.c). */
+#define STACK_DEPTH 16u
+unsigned stack_depot_fetch(stack_handle_t handle, const uintptr_t **address);
+
+/* In words, as in Linux's reports (mm/frame/names.c). Return text. */
+#define FLAG_NAMES_MAX 384u
+const char *gfp_names(char text[FLAG_NAMES_MAX], gfp_t gfp);
+const char *page_flag_names(char text[FLAG_NAMES_MAX], const struct page *page);
 
 /* False: not kept. */
 bool page_owner_read(pfn_t pfn, struct page_owner *out);
 void page_owner_copy(struct page *dst, const struct page *old); /* old's page moves to dst */
+
+/* A kernel address faulted: is it a free frame's, which debug_pagealloc took away? Then its history is logged. */
+bool report_free_frame(const void *addr);
 
 /* The type of the page block that the frame lies in. */
 unsigned frame_pageblock_type(pfn_t pfn);

@@ -14,8 +14,18 @@
 void *vmalloc(size_t size);
 void *vzalloc(size_t size);
 
-/* With gfp, which lets the caller sleep; __GFP_NOFAIL never gives up for lack of memory. */
+/*
+ * With gfp, which lets the caller sleep: frames, tables and description are asked for as it says (GFP_NOFS, GFP_NOIO).
+ * __GFP_NOFAIL never gives up for lack of memory.
+ */
 void *__vmalloc(size_t size, gfp_t gfp);
+
+/* Frames of that node first, then of the next by distance; -1: as vmalloc. */
+void *vmalloc_node(size_t size, int nid);
+void *vzalloc_node(size_t size, int nid);
+
+/* Frames below 4 GB: for devices with addresses of 32 bits. */
+void *vmalloc_32(size_t size);
 
 /* Between start and end only. */
 void *vmalloc_range(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp);

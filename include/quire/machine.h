@@ -10,6 +10,7 @@
 #include <quire/frame.h>
 #include <quire/sync.h>
 
+struct kmem_cache;
 struct slab_state;
 struct kva_state;
 struct highmem_state;
@@ -22,6 +23,10 @@ struct space_state;
 /* Hashed wait queues for PG_locked and PG_writeback. */
 #define PAGE_WAIT_BITS   5
 #define PAGE_WAIT_QUEUES (1 << PAGE_WAIT_BITS)
+
+/* The largest size whose cache kmalloc() finds in a table, and that table: by (size + 7) / 8. */
+#define KMALLOC_SMALL  1024u
+#define KMALLOC_CACHES (KMALLOC_SMALL / 8 + 1)
 
 /* Index of a lruvec: the bits of page->flags from PG_shard_shift on. */
 #define LRUVECS(nodes) ((nodes) << 3)
@@ -49,6 +54,8 @@ struct machine {
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
 	unsigned sysctl_extfrag_threshold; /* fragmentation index up to which reclaim is the cure */
+	unsigned sysctl_compaction_proactiveness;       /* 0 to 100 (mm/frame/proactive.c) */
+	unsigned sysctl_compact_unevictable_allowed;    /* 0: what mlock() holds stays where it is */
 	uint64_t totalram;                 /* managed pages */
 	_Atomic uint64_t min_free;         /* see min_free_pages() */
 	spinlock_t wmark_lock;    /* (z): tunables, marks and reserves are made one at a time */
@@ -62,15 +69,19 @@ struct machine {
 	/* Checking (mm/check), changed on a quiet machine only: see check.h. */
 	bool careful;                  /* fast paths are closed: one of those below is on */
 	bool poison;                   /* freed frames are filled with junk, and looked at again */
+	bool debug_pagealloc;          /* free frames have no kernel address */
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
+	struct stack_depot *stack_depot; /* their call chains; NULL: not kept */
 	unsigned
 	        guard_minorder; /* halves of split blocks below this order are guards; 0: none (boot) */
-	bool fail_once;         /* one, not all behind it */
+	int pcp_blocks; /* blocks in a batch of a CPU's list; -1: by the zone's size (boot) */
+	bool fail_once; /* one, not all behind it */
 	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */
 	_Atomic uint64_t failed;    /* allocations that were made to fail */
 
 	/* The modules' own, allocated or embedded by them: see each module's head. */
 	struct slab_state *slab;
+	struct kmem_cache *kmalloc_cache[KMALLOC_CACHES];
 	struct kva_state *kva;
 	struct highmem_state *highmem; /* NULL: all memory has an address */
 	struct cache_state *cache;

@@ -15,9 +15,19 @@ enum migrate_mode { MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT, MIGRATE_SYNC };
 
 /*
  * Move what is in old to dst. The caller holds a reference of old, and the only one of dst, which is like a frame just
- * allocated. 0: done, both references are used up, old is free unless somebody else looks at it just now. -EAGAIN: not
- * now; -EBUSY: somebody holds it for longer; references as before. Sleeps. Allocates nothing.
+ * allocated. err becomes 0: done, both references are used up, old is free unless somebody else looks at it just now.
+ * -EAGAIN: not now; -EBUSY: somebody holds it for longer; references as before.
  */
+struct migrate_pair {
+	struct page *old, *dst;
+	int err; /* -EAGAIN before: it is to be moved */
+};
+
+/* All pairs whose err is -EAGAIN, up to MIGRATE_BATCH of them, with one flush. Sleeps. Allocates nothing. */
+#define MIGRATE_BATCH 32u
+void migrate_pages(struct migrate_pair *pairs, unsigned n, enum migrate_mode mode);
+
+/* One. Returns err. */
 MUST_USE int migrate_page(struct page *old, struct page *dst, enum migrate_mode mode);
 
 /* Types of swap entry, of 16 that every MMU has room for. */

@@ -17,27 +17,28 @@
 #include "lib/rbtree.h"
 
 /* vm_flags: Linux's values (include/linux/mm.h), so that smaps' letters follow. */
-#define VM_READ       0x00000001ul
-#define VM_WRITE      0x00000002ul
-#define VM_EXEC       0x00000004ul
-#define VM_SHARED     0x00000008ul
-#define VM_MAYREAD    0x00000010ul
-#define VM_MAYWRITE   0x00000020ul
-#define VM_MAYEXEC    0x00000040ul
-#define VM_MAYSHARE   0x00000080ul
-#define VM_GROWSDOWN  0x00000100ul
-#define VM_LOCKED     0x00002000ul
-#define VM_IO         0x00004000ul
+#define VM_READ       0x00000001ull
+#define VM_WRITE      0x00000002ull
+#define VM_EXEC       0x00000004ull
+#define VM_SHARED     0x00000008ull
+#define VM_MAYREAD    0x00000010ull
+#define VM_MAYWRITE   0x00000020ull
+#define VM_MAYEXEC    0x00000040ull
+#define VM_MAYSHARE   0x00000080ull
+#define VM_GROWSDOWN  0x00000100ull
+#define VM_LOCKED     0x00002000ull
+#define VM_IO         0x00004000ull
 #define VM_SEQ_READ   0x00008000ul
 #define VM_RAND_READ  0x00010000ul
-#define VM_DONTCOPY   0x00020000ul
-#define VM_DONTEXPAND 0x00040000ul
-#define VM_LOCKONFAULT 0x00080000ul
-#define VM_ACCOUNT    0x00100000ul
-#define VM_NORESERVE  0x00200000ul
-#define VM_WIPEONFORK 0x02000000ul
-#define VM_DONTDUMP   0x04000000ul
+#define VM_DONTCOPY   0x00020000ull
+#define VM_DONTEXPAND 0x00040000ull
+#define VM_LOCKONFAULT 0x00080000ull
+#define VM_ACCOUNT    0x00100000ull
+#define VM_NORESERVE  0x00200000ull
+#define VM_WIPEONFORK 0x02000000ull
+#define VM_DONTDUMP   0x04000000ull
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
+#define VM_POLICY     (0x3ffffffull << 32) /* mbind(2): mm/fault/mempolicy.c; 0: the task's policy */
 
 /* mmap(2), mprotect(2), mremap(2), madvise(2), msync(2), mlock(2): the x86-64 ABI's numbers. */
 #define PROT_NONE      0
@@ -100,7 +101,13 @@
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 
+/* mbind(2) */
+#define MPOL_MF_STRICT   1u /* -EIO when a page is elsewhere, or cannot be moved */
+#define MPOL_MF_MOVE     2u /* pages that this process alone maps move to where they shall be */
+#define MPOL_MF_MOVE_ALL 4u /* all pages */
+
 struct anon_vma;
+struct mempolicy;
 
 struct vm_area_struct {
 	/* First line: what a fault reads. */
@@ -188,6 +195,11 @@ int64_t do_mremap(struct mm_struct *mm, vaddr_t old, uint64_t old_len, uint64_t 
 int do_madvise(struct mm_struct *mm, vaddr_t addr, uint64_t len, int advice);
 int do_msync(struct mm_struct *mm, vaddr_t addr, uint64_t len, int flags);
 int do_mincore(struct mm_struct *mm, vaddr_t addr, uint64_t pages, uint8_t *vec); /* vec: kernel memory */
+/* [addr, addr + len) gets the policy; flags: MPOL_MF_*. DEFAULT: none of its own. */
+int do_mbind(struct mm_struct *mm, vaddr_t addr, uint64_t len, const struct mempolicy *policy,
+             unsigned flags);
+/* The policy of the area at addr: DEFAULT where it has none. -EFAULT: there is no area. */
+int do_get_vma_policy(struct mm_struct *mm, vaddr_t addr, struct mempolicy *policy);
 int do_mlock(struct mm_struct *mm, vaddr_t addr, uint64_t len, bool onfault);
 int do_munlock(struct mm_struct *mm, vaddr_t addr, uint64_t len);
 int do_mlockall(struct mm_struct *mm, int flags);

@@ -96,6 +96,14 @@ void mmu_activate(struct mmu_space *s);
 void mmu_flush_range(struct mmu_space *s, vaddr_t start, vaddr_t end);
 void mmu_flush_space(struct mmu_space *s);
 
+/* Parts of several spaces at once: a CPU that has any of them is asked once. Same contract; 1 <= n <= MMU_RANGES_MAX. */
+#define MMU_RANGES_MAX 8u
+struct mmu_range {
+	struct mmu_space *space;
+	vaddr_t start, end;
+};
+void mmu_flush_ranges(const struct mmu_range *ranges, unsigned n);
+
 /*
  * Forget one translation on this CPU only; for entries that only became more permissive, where
  * a stale entry elsewhere costs no more than a spurious fault.

@@ -12,7 +12,8 @@
  *       struct cpu_area *this_cpu(void)  this CPU's part of it (machine.h); stable while
  *                                        the caller neither sleeps nor returns to a program
  *       unsigned cpu_id(void)            0 .. machine()->nr_cpus - 1
- *       size_t cpu_line(void)            cpu_id() * CACHELINE: where a CPU's line begins in an array of them
+ *       size_t cpu_line(void)            where the line of whoever runs begins in an array of QUIRE_MAX_CPUS + 1 lines:
+ *                                        cpu_id() * CACHELINE, or in an interrupt the last one
  *       int32_t current_pid(void)        for trace records; 0 = none
  *       bool in_interrupt(void)
  *       irq_state_t irq_save(void), void irq_restore(irq_state_t), bool irqs_disabled(void)
@@ -52,6 +53,16 @@ static_assert(sizeof(spinlock_t) == 4, "a page table's lock lives in its descrip
 /* A broken invariant: log, backtrace, stop the machine. */
 NORETURN PRINTF(1, 2) void port_panic(const char *format, ...);
 
+/* Return addresses of who called, innermost first, up to n; how many. As far as can be found out: 0 is an answer. Any context. */
+unsigned port_stack_trace(uintptr_t *address, unsigned n);
+
+/*
+ * Frames that are free can be unreachable by their kernel addresses, if the embedder has it so (debug_pagealloc=on): can they? Then n
+ * frames from pfn on become reachable, or cease to be, on this CPU at least. Any context.
+ */
+bool port_direct_map_splits(void);
+void port_map_direct(pfn_t pfn, unsigned n, bool present);
+
 /* One line of the log, without the newline. Any context. */
 PRINTF(1, 2) void port_log(const char *format, ...);
 
@@ -81,11 +92,23 @@ void port_block_until(uint64_t deadline_ns);
 /* True if the running thread has been told to die: killable waits give up with -EINTR. */
 bool port_fatal_signal_pending(void);
 
+/*
+ * The calling thread's mark that it is freeing memory for an allocation (Linux: PF_MEMALLOC): what it allocates on the way may
+ * come from the reserve, and does not free memory in its turn. Not in an interrupt.
+ */
+bool *port_memalloc(void);
+
 /* Give way to other threads if it is their turn. Sleeps. Long loops call it. */
 void port_cond_resched(void);
 
 /* Start a kernel thread. 0 or -ENOMEM. */
 MUST_USE int port_kthread_start(const char *name, void (*run)(void *arg), void *arg);
+
+/*
+ * The calling thread, a kernel thread, runs on CPUs of the mask (bit i = CPU i) alone, from the return on. One of
+ * them runs. Sleeps.
+ */
+void port_set_cpus(uint64_t mask);
 
 /*
  * Run fn(arg) on each CPU of the mask (bit i = CPU i) and return when all have. On the

@@ -75,6 +75,9 @@ static inline pfn_t phys_to_pfn(phys_t phys)
 #define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
+/* The compiler forgets what it knows about v. No instruction. */
+#define HIDE_VAR(v) __asm__("" : "+r"(v))
+
 #define PAGE_ALIGN(x)  ALIGN_UP((x), PAGE_SIZE)
 #define PAGES_OF(size) (((size) + PAGE_SIZE - 1) >> PAGE_SHIFT)
 

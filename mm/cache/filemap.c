@@ -247,6 +247,18 @@ static int wait_uptodate(struct address_space *mapping, struct page *page)
 	return err;
 }
 
+int filemap_add_memory(struct address_space *mapping, uint64_t index, struct page *page)
+{
+	int err = filemap_add_page(mapping, index, page, 1u << PG_locked);
+
+	if (!err) {
+		get_page(page); /* the other one is the tree's */
+		err = fill_new_page(mapping, page);
+	}
+	put_page(page);
+	return err;
+}
+
 /* With a reference for the caller, locked, not up to date. 0, -EAGAIN (another was faster), -ENOMEM, ... */
 static int add_locked_page(struct address_space *mapping, uint64_t index, struct page **pagep)
 {

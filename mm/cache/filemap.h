@@ -33,6 +33,12 @@ MUST_USE int filemap_add_page(struct address_space *mapping, uint64_t index, str
                               uint32_t flags);
 
 /*
+ * The same for memory without a store: zeroed, up to date, unlocked; the caller's reference to page is used up. 0,
+ * -EEXIST: there is one, or as filemap_add_page. Sleeps.
+ */
+MUST_USE int filemap_add_memory(struct address_space *mapping, uint64_t index, struct page *page);
+
+/*
  * Read the missing pages from first on, up to n, up to the first that is there already and up to the end of the file.
  * invalidate_lock held for reading. Failures leave pages missing. Returns pages added. Sleeps.
  */

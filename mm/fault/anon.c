@@ -35,7 +35,7 @@ enum fault_result do_anonymous_page(struct vm_fault *vmf)
 		return map_zero_page(vmf);
 	if (unlikely(!vma_anon_vma(vma) && anon_vma_prepare(vma)))
 		return FAULT_NOMEM;
-	page = alloc_user_page(true);
+	page = alloc_user_page(vma, vmf->addr, true);
 	if (unlikely(!page))
 		return FAULT_NOMEM;
 	pt_lock(pte);

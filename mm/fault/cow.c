@@ -67,7 +67,7 @@ static enum fault_result wp_copy(struct vm_fault *vmf, struct page *old)
 
 	if (unlikely(anon_vma_prepare(vmf->vma)))
 		goto out;
-	copy = alloc_user_page(!old);
+	copy = alloc_user_page(vmf->vma, vmf->addr, !old);
 	if (unlikely(!copy))
 		goto out;
 	result = FAULT_DONE;

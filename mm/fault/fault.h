@@ -33,11 +33,24 @@ enum fault_result do_wp_page(struct vm_fault *vmf);        /* cow.c */
 /* Sleep while the entry is this migration entry. mmap_lock held, which keeps the table. migrate.c */
 void migration_entry_wait(pte_t *pte, pte_t entry);
 
-/* A page for the program, to be written by the kernel at once; zeroed if asked. NULL: no memory. */
-static inline struct page *alloc_user_page(bool zero)
+/* mempolicy.c: policies of areas. */
+uint64_t vma_pack_policy(const struct mempolicy *policy); /* of VM_POLICY */
+struct mempolicy vma_policy(const struct vm_area_struct *vma);
+struct page *alloc_page_vma(gfp_t gfp, const struct vm_area_struct *vma, vaddr_t addr);
+/*
+ * Pages of [start, end), in vma, that lie on none of the nodes: moved as MPOL_MF_MOVE or MOVE_ALL says. 0, or -EIO: one is
+ * elsewhere still; without such flags it says so of the first. mmap_lock held for writing. Sleeps.
+ */
+int misplaced_pages(const struct vm_area_struct *vma, vaddr_t start, vaddr_t end, unsigned nodes,
+                    unsigned flags);
+
+/* A private page for addr, to be written by the kernel at once; zeroed if asked. NULL: no memory. */
+static inline struct page *alloc_user_page(const struct vm_area_struct *vma, vaddr_t addr,
+                                           bool zero)
 {
-	struct page *page =
-	        alloc_page(zero ? GFP_HIGHUSER_MOVABLE | __GFP_ZERO : GFP_HIGHUSER_MOVABLE);
+	gfp_t gfp = zero ? GFP_HIGHUSER_MOVABLE | __GFP_ZERO : GFP_HIGHUSER_MOVABLE;
+	struct page *page = likely(!(vma->vm_flags & VM_POLICY)) ? alloc_page(gfp)
+	                                                         : alloc_page_vma(gfp, vma, addr);
 
 	if (page)
 		__page_set_flags(page, 1u << PG_uptodate | 1u << PG_swapbacked);

@@ -94,6 +94,21 @@ static bool map_around(struct vm_fault *vmf)
 	return done;
 }
 
+/* Shared memory in an area with a policy: if the page is not there, it comes from where the policy says. */
+static void place_shared_page(struct vm_fault *vmf, struct address_space *mapping, uint64_t index)
+{
+	struct page *page = find_get_page(mapping, index);
+
+	if (page) {
+		put_page(page);
+		return;
+	}
+	page = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma, vmf->addr);
+	if (page)
+		(void)!filemap_add_memory(mapping, index,
+		                          page); /* what is amiss, the next step tells */
+}
+
 /*
  * The file's page for the fault, up to date, locked, with a reference, still in the file and before its end.
  * FAULT_DONE with *pagep NULL: it was truncated on the way and may be there again; try the access again.
@@ -109,6 +124,8 @@ static enum fault_result locked_file_page(struct vm_fault *vmf, struct page **pa
 	if (unlikely(index >= file_pages(mapping)))
 		return FAULT_BUS;
 	trace_mm_filemap_fault(mapping->ino, index);
+	if (unlikely(vmf->vma->vm_flags & VM_POLICY && mapping->flags & AS_SHMEM))
+		place_shared_page(vmf, mapping, index);
 	err = filemap_get_page(mapping, index, read_ahead(vmf->vma), &page, &vmf->major);
 	if (unlikely(err))
 		return err == -ENOMEM ? FAULT_NOMEM : FAULT_BUS;
@@ -167,7 +184,7 @@ static enum fault_result map_copy(struct vm_fault *vmf)
 
 	if (unlikely(anon_vma_prepare(vma)))
 		return FAULT_NOMEM;
-	copy = alloc_user_page(false);
+	copy = alloc_user_page(vma, vmf->addr, false);
 	if (unlikely(!copy))
 		return FAULT_NOMEM;
 	result = locked_file_page(vmf, &page);

@@ -1,7 +1,7 @@
 /*
  * alloc.c - alloc_pages: which zone, how far into the reserve, and what to do when there is none.
  *
- *   fast      this CPU's list of the preferred zone has a frame: no lock, no shared line
+ *   fast      this CPU's list of the preferred zone has such a block: no lock, no shared line
  *   normal    along the zonelist, the first zone above its low mark; refills the list
  *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then, for a block,
  *             compaction, then reclaim (the one hook upwards) and compaction again, then the gfp flags say: again, or fail
@@ -12,9 +12,8 @@
 #include "mm/frame/compaction.h"
 #include "mm/frame/debug.h"
 
-#define PAGE_ALLOC_COSTLY_ORDER 3u
-#define MAX_RECLAIM_RETRIES     16u
-#define NOFAIL_WAIT_NS          1000000u
+#define MAX_RECLAIM_RETRIES 16u
+#define NOFAIL_WAIT_NS      1000000u
 
 uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
 
@@ -53,29 +52,16 @@ static void prep_compound_page(struct page *page, unsigned order)
 	page[1].order = order;
 }
 
-static void prep_block(struct page *page, gfp_t gfp, unsigned order)
+static void prep_block(struct page *page, gfp_t gfp, unsigned order, unsigned counter)
 {
-	const struct per_cpu_pages *pcp = page_pcp(this_cpu(), page->flags);
-
 	atomic_store_explicit(&page->_refcount, 1, memory_order_relaxed);
-	count_add(pcp->counter, (uint64_t)1 << order);
+	count_add(counter, (uint64_t)1 << order);
 	trace_mm_page_alloc(page_to_pfn(page).n, order, gfp, gfp_migratetype(gfp));
 	if (gfp & __GFP_ZERO)
 		for (unsigned i = 0; i < 1u << order; i++)
 			clear_highpage(page + i);
 	if (gfp & __GFP_COMP)
 		prep_compound_page(page, order);
-}
-
-static struct page *rmqueue_block(struct zone *zone, unsigned order, unsigned type)
-{
-	irq_state_t irq = spin_lock_irqsave(&zone->lock);
-	struct page *page = __rmqueue(zone, order, type);
-
-	if (page)
-		note_min_free(zone);
-	spin_unlock_irqrestore(&zone->lock, irq);
-	return page;
 }
 
 /* Frames that a list may take beyond the one asked for: what lies above the low mark. Each may cost its guards. */
@@ -96,32 +82,32 @@ static bool zone_above(struct zone *zone, enum zone_watermarks mark, const struc
 	return true;
 }
 
-/*
- * The decision which zone serves a request. A frame on this CPU's list counts as outside of the zone already: no
- * mark is asked.
- */
+/* From this zone. What is on this CPU's list counts as outside of the zone already: no mark is asked. */
+static struct page *rmqueue(struct zone *zone, const struct alloc_context *ac, bool ok)
+{
+	const unsigned type = gfp_migratetype(ac->gfp);
+	const struct per_cpu_pages *pcp;
+
+	if (!order_has_pcp(ac->order))
+		return ok ? rmqueue_buddy(zone, ac->order, type) : NULL;
+	pcp = block_pcp(zone_pcp(this_cpu(), zone, type), ac->order);
+	if (ok || pcp_count(pcp) || atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
+		return rmqueue_pcp(zone, ac->gfp, ac->order, ok ? zone_spare(zone, ac) : 0);
+	return NULL;
+}
+
+/* The decision which zone serves a request. */
 static struct page *get_page_from_freelist(const struct alloc_context *ac,
                                            enum zone_watermarks mark)
 {
 	struct zone *zone;
 
 	for (struct zone *const *z = ac->zonelist->zones; (zone = *z); z++) {
-		struct page *page = NULL;
-		bool ok;
+		struct page *page;
 
 		if (!(ac->nodes >> zone->nid & 1))
 			continue;
-		ok = zone_above(zone, mark, ac);
-		if (ac->order == 0) {
-			const struct per_cpu_pages *pcp =
-			        zone_pcp(this_cpu(), zone, gfp_migratetype(ac->gfp));
-
-			if (ok || pcp_count(pcp) ||
-			    atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
-				page = rmqueue_pcp(zone, ac->gfp, ok ? zone_spare(zone, ac) : 0);
-		} else if (ok) {
-			page = rmqueue_block(zone, ac->order, gfp_migratetype(ac->gfp));
-		}
+		page = rmqueue(zone, ac, zone_above(zone, mark, ac));
 		if (page) {
 			count_numa_event(ac, zone);
 			trace_zone_select(ac->order, ac->gfp, ac->preferred->id, zone->id);
@@ -135,7 +121,8 @@ static unsigned gfp_to_alloc_flags(gfp_t gfp)
 {
 	unsigned flags = 0;
 
-	if (gfp & __GFP_MEMALLOC && !(gfp & __GFP_NOMEMALLOC))
+	if (!(gfp & __GFP_NOMEMALLOC) &&
+	    (gfp & __GFP_MEMALLOC || (!in_interrupt() && *port_memalloc())))
 		return ALLOC_NO_WATERMARKS;
 	if (gfp & __GFP_HIGH)
 		flags |= ALLOC_HIGH;
@@ -144,7 +131,7 @@ static unsigned gfp_to_alloc_flags(gfp_t gfp)
 	return flags;
 }
 
-/* Other CPUs cannot be waited for here; they give their lists back when they next need the zone. */
+/* Without waiting: others give their lists back when they next allocate. Those that idle are asked by drain_all_pages(). */
 static void ask_for_drain(void)
 {
 	for (unsigned i = 0; i < machine()->nr_cpus; i++)
@@ -163,6 +150,20 @@ static void warn_alloc(gfp_t gfp, unsigned order)
 		return;
 	port_log("page allocation failure: order:%u, gfp:%#x, pid:%d, free:%lu pages, failures:%lu",
 	         order, gfp, current_pid(), (unsigned long)nr_free_pages(), (unsigned long)n);
+}
+
+/* Whoever frees memory may take what it needs for that from the reserve. */
+static uint64_t direct_reclaim(const struct alloc_context *ac)
+{
+	bool *memalloc = port_memalloc();
+	uint64_t freed;
+
+	if (!reclaim_hook)
+		return 0;
+	*memalloc = true;
+	freed = reclaim_hook(ac->gfp, ac->order);
+	*memalloc = false;
+	return freed;
 }
 
 /* Is another round worth it, `retries` rounds having brought nothing? */
@@ -214,8 +215,11 @@ static void wake_all_kcompactds(const struct alloc_context *ac)
 static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 {
 	struct page *page;
+	bool drained = false;
 
 	count(ALLOCSTALL);
+	if (ac->gfp & __GFP_DIRECT_RECLAIM && *port_memalloc())
+		ac->gfp &= ~__GFP_DIRECT_RECLAIM; /* this is for somebody who reclaims */
 	ac->flags = gfp_to_alloc_flags(ac->gfp);
 	page = get_page_from_freelist(ac, WMARK_MIN);
 	if (page)
@@ -228,13 +232,19 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 	if (page)
 		return page;
 	for (unsigned retries = 0;; retries++) {
-		uint64_t freed = 0;
+		uint64_t freed;
 
 		page = get_page_from_freelist(ac, WMARK_MIN);
 		if (page || !(ac->gfp & __GFP_DIRECT_RECLAIM))
 			return page;
-		if (reclaim_hook)
-			freed = reclaim_hook(ac->gfp, ac->order);
+		freed = direct_reclaim(ac);
+		if (!freed && !drained) {
+			drain_all_pages();
+			drained = true;
+			page = get_page_from_freelist(ac, WMARK_MIN);
+			if (page)
+				return page;
+		}
 		if (!(ac->gfp & __GFP_NORETRY)) {
 			page = alloc_pages_direct_compact(ac, MIGRATE_SYNC_LIGHT);
 			if (page)
@@ -257,11 +267,12 @@ static struct page *get_preferred_page(struct alloc_context ac)
 	return get_page_from_freelist(&ac, WMARK_LOW);
 }
 
-/* nid < 0: as the running task's policy says. */
-static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int nid,
-                                                uintptr_t caller)
+/* nid < 0: as the policy says, or, where there is none, the running task's. */
+static ALWAYS_INLINE struct page *alloc_pages_as(struct mempolicy *policy, gfp_t gfp,
+                                                 unsigned order, int nid, uintptr_t caller)
 {
-	struct alloc_context ac = {.gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp)};
+	struct alloc_context ac = {
+	        .gfp = gfp, .order = order, .highest_zone = gfp_zone(gfp), .policy = policy};
 	struct page *page = NULL;
 
 	if (unlikely(order >= MAX_ORDER)) {
@@ -287,9 +298,53 @@ static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int n
 	if (unlikely(machine()->careful))
 		page_allocated(page, order, gfp, caller);
 	if (order)
-		prep_block(page, gfp, order);
+		prep_block(page, gfp, order, page_pcp(this_cpu(), page->flags)->counter);
 	else
 		prep_page(page, gfp, page_pcp(this_cpu(), page->flags)->counter);
+	return page;
+}
+
+static NOINLINE struct page *alloc_pages_normal(gfp_t gfp, unsigned order, int nid,
+                                                uintptr_t caller)
+{
+	return alloc_pages_as(NULL, gfp, order, nid, caller);
+}
+
+struct page *alloc_pages_policy(struct mempolicy *policy, gfp_t gfp, unsigned order)
+{
+	return alloc_pages_as(policy, gfp, order, -1, CALLER);
+}
+
+/* The hottest block of this CPU's list, or NULL. The one that is next will be wanted soon. */
+static ALWAYS_INLINE struct page *pop_block(struct per_cpu_pages *pcp)
+{
+	struct page *page = NULL;
+	unsigned n;
+
+	if (unlikely(READ_ONCE(pcp->busy)))
+		return NULL;
+	pcp_enter(pcp);
+	n = pcp_count(pcp);
+	if (likely(n))
+		page = pcp_pop(pcp, n);
+	if (n > 1)
+		__builtin_prefetch(pfn_to_page(PFN(pcp->first)), 1);
+	pcp_leave(pcp);
+	return page;
+}
+
+/* As alloc_pages() does it for single frames. */
+static NOINLINE struct page *alloc_block(gfp_t gfp, unsigned order, uintptr_t caller)
+{
+	struct per_cpu_pages *pcp = this_cpu()->fast_pcp[gfp & 31];
+	struct page *page = NULL;
+
+	if (likely(pcp && order_has_pcp(order) && !(gfp & __GFP_COLD)))
+		page = pop_block(block_pcp(pcp, order));
+	if (unlikely(!page))
+		return alloc_pages_normal(gfp, order, -1, caller);
+	count_short_block(page_zone_id(page), order);
+	prep_block(page, gfp, order, pcp->counter);
 	return page;
 }
 
@@ -300,7 +355,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned order)
 	unsigned n;
 
 	if (unlikely(order | (gfp & __GFP_COLD) || !pcp || READ_ONCE(pcp->busy)))
-		return alloc_pages_normal(gfp, order, -1, CALLER);
+		return order ? alloc_block(gfp, order, CALLER)
+		             : alloc_pages_normal(gfp, 0, -1, CALLER);
 	pcp_enter(pcp);
 	n = pcp_count(pcp);
 	if (unlikely(!n)) {
@@ -347,7 +403,7 @@ void __free_pages(struct page *page, unsigned order)
 		 */
 		if (!page_flag(page, PG_head))
 			while (order--)
-				free_block(page + (1u << order), order, CALLER);
+				free_part(page + (1u << order), order, CALLER);
 		return;
 	}
 	if (order == 0 || page_flag(page, PG_head))
@@ -390,7 +446,7 @@ void *alloc_pages_exact(size_t size, gfp_t gfp)
 		unsigned k = (unsigned)__builtin_ctzll(i);
 
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
-		free_block(page + i, k, CALLER);
+		free_part(page + i, k, CALLER);
 		i += (size_t)1 << k;
 	}
 	return page_address(page);

@@ -153,7 +153,8 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 	}
 	if (unlikely(order > pageblock_order))
 		for (uint32_t i = 0; i < 1u << order; i += pageblock_nr_pages)
-			set_pageblock_migratetype(pfn + i, type);
+			if (get_pageblock_migratetype(pfn_to_page(PFN(pfn + i))) != type)
+				set_pageblock_migratetype(pfn + i, type);
 	add_block(zone, pfn_to_page(PFN(pfn)), order, type);
 }
 
@@ -189,46 +190,58 @@ struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type)
 	return page;
 }
 
-/* n neighbours of one page block, each linked to the next. Returns the last. */
-static struct page *link_run(struct page *page, unsigned n)
+/* n blocks of the order, neighbours that were one free block, each linked to the next. Returns the last. */
+static struct page *link_run(struct page *page, unsigned n, unsigned order)
 {
-	const unsigned type = get_pageblock_migratetype(page);
+	const unsigned type = get_pageblock_migratetype(page), size = 1u << order;
 	uint32_t pfn = page_to_pfn(page).n;
 
 	if (trace_enabled())
 		for (unsigned i = 0; i < n; i++)
-			trace_mm_page_alloc_zone_locked(pfn + i, 0, type, 1);
-	for (; n > 1; n--, page++) {
+			trace_mm_page_alloc_zone_locked(pfn + (i << order), order, type, 1);
+	for (; n > 1; n--, page += size) {
 		set_frame_type(page, type);
-		page->lru.next = ++pfn;
+		pfn += size;
+		page->lru.next = pfn;
 	}
 	set_frame_type(page, type);
 	return page;
 }
 
-/* Smallest blocks first, so that large ones last; each as a whole as far as it is wanted. */
-unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *first,
+/* The order to take next when n blocks of `order` are still wanted: the smallest there is, but not more of it than that. */
+static unsigned bulk_order(const struct zone *zone, unsigned n, unsigned order, unsigned type)
+{
+	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
+	unsigned from = (unsigned)__builtin_ctz(orders);
+
+	if (unlikely(machine()->guard_minorder))
+		return order; /* a guard for each */
+	while (1u << (from - order) > n)
+		from--;
+	return from;
+}
+
+/*
+ * Smallest blocks first, so that large ones last; each as a whole as far as it is wanted. Another type gives what the request
+ * needs; but it does not give up blocks only so that a list be full.
+ */
+unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned order, unsigned type, uint32_t *first,
                       struct page **last)
 {
 	unsigned got = 0;
 
 	*last = NULL;
-	while (got < n && (zone_type_orders(zone, type) || __rmqueue_fallback(zone, 0, type))) {
-		unsigned order =
-		        MIN((unsigned)__builtin_ctz(zone_type_orders(zone, type)), pageblock_order);
-		struct page *page;
+	while (got < n && (zone_type_orders(zone, type) >> order ||
+	                   (!(got && order) && __rmqueue_fallback(zone, order, type)))) {
+		const unsigned from = bulk_order(zone, n - got, order, type);
+		struct page *page = __rmqueue_smallest(zone, from, type);
 
-		while (1u << order > n - got)
-			order--;
-		if (unlikely(machine()->guard_minorder))
-			order = 0; /* a guard for each */
-		page = __rmqueue_smallest(zone, order, type);
 		if (*last)
 			(*last)->lru.next = page_to_pfn(page).n;
 		else
 			*first = page_to_pfn(page).n;
-		*last = link_run(page, 1u << order);
-		got += 1u << order;
+		*last = link_run(page, 1u << (from - order), order);
+		got += 1u << (from - order);
 	}
 	return got;
 }
@@ -255,19 +268,61 @@ void free_range_to_buddy(struct zone *zone, pfn_t start, pfn_t end)
 	__free_range(zone, start.n, end.n);
 }
 
-/* After frames were taken: remember how low it went. Other zones' counts are read without their locks. */
+static uint64_t min_free_gate(const struct zone *zone)
+{
+	return atomic_load_explicit(&zone->min_free_gate, memory_order_relaxed);
+}
+
+static void set_min_free_gate(struct zone *zone, uint64_t gate)
+{
+	atomic_store_explicit(&zone->min_free_gate, gate, memory_order_relaxed);
+}
+
+/* Frames that the zone can lose before anybody must look at the sum again. */
+static uint64_t min_free_allowance(const struct zone *zone)
+{
+	const uint64_t free = zone_free_pages(zone), gate = min_free_gate(zone);
+
+	return free > gate ? free - gate : 0;
+}
+
+static void lower_min_free(uint64_t sum)
+{
+	_Atomic uint64_t *min = &machine()->min_free;
+	uint64_t seen = atomic_load_explicit(min, memory_order_relaxed);
+
+	while (sum < seen && !atomic_compare_exchange_weak_explicit(
+	                             min, &seen, sum, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+/*
+ * The zone is below its gate. All zones' allowances together are not more than what the sum lies above its lowest: this one
+ * gets half of what the others leave, and if they have too much by now, they look too, next time. Their counts are read
+ * without their locks.
+ */
+static NOINLINE void note_min_free_slow(struct zone *zone)
+{
+	uint64_t sum = 0, others = 0, above;
+
+	for_each_zone(z) {
+		sum += zone_free_pages(z);
+		others += z == zone ? 0 : min_free_allowance(z);
+	}
+	lower_min_free(sum);
+	above = sum - MIN(sum, min_free_pages());
+	set_min_free_gate(zone,
+	                  zone_free_pages(zone) - (above > others ? (above - others) / 2 : 0));
+	if (above < others)
+		for_each_zone(z)
+			set_min_free_gate(z, UINT64_MAX);
+}
+
+/* After frames were taken: remember how low the machine went. */
 void note_min_free(struct zone *zone)
 {
-	struct machine *m = machine();
-	uint64_t sum = 0, seen = atomic_load_explicit(&m->min_free, memory_order_relaxed);
-
-	zone->min_free_seen = MIN(zone->min_free_seen, zone_free_pages(zone));
-	for_each_zone(z)
-		sum += zone_free_pages(z);
-	while (sum < seen &&
-	       !atomic_compare_exchange_weak_explicit(&m->min_free, &seen, sum,
-	                                              memory_order_relaxed, memory_order_relaxed))
-		;
+	if (unlikely(zone_free_pages(zone) < min_free_gate(zone)))
+		note_min_free_slow(zone);
 }
 
 static bool has_flags(const struct page *page, uint32_t flags)

@@ -82,27 +82,49 @@ static const char *check_free_area(const struct zone *zone, unsigned order, uint
 	return NULL;
 }
 
-static const char *check_stack(const struct zone *zone, unsigned type, uint32_t pfn, unsigned count)
+/* It goes by the list's type, or, having been taken from another type's page block, by that. */
+static const char *check_kept(const struct zone *zone, const struct page *page, unsigned order,
+                              unsigned type)
 {
-	for (; count; count--) {
-		const struct page *page;
+	if (page_to_pfn(page).n & ((1u << order) - 1))
+		return "frame: block on a per-CPU list is not aligned to its size";
+	if (page_type(page) != type && page_type(page) != get_pageblock_migratetype(page))
+		return "frame: block on a per-CPU list of another type";
+	for (unsigned i = 0; i < 1u << order; i++)
+		if (!free_page_state(page + i, 0) || page_zone(page + i) != zone)
+			return "frame: frame on a per-CPU list is in use, or of another zone";
+	return NULL;
+}
 
+static const char *check_stack(const struct zone *zone, unsigned order, unsigned type, uint32_t pfn,
+                               unsigned count)
+{
+	const char *broken = NULL;
+
+	for (; count && !broken; count--) {
 		if (pfn == PFN_NONE_N)
 			return "frame: per-CPU list is shorter than its count";
-		page = pfn_to_page(PFN(pfn));
-		if (!free_page_state(page, 0) || page_zone(page) != zone || page_type(page) != type)
-			return "frame: frame on a per-CPU list is in use, or of another zone or type";
-		pfn = page->lru.next;
+		broken = check_kept(zone, pfn_to_page(PFN(pfn)), order, type);
+		pfn = pfn_to_page(PFN(pfn))->lru.next;
 	}
-	return pfn == PFN_NONE_N ? NULL : "frame: per-CPU list is longer than its count";
+	if (!broken && pfn != PFN_NONE_N)
+		broken = "frame: per-CPU list is longer than its count";
+	return broken;
 }
 
 static const char *check_pcp(const struct zone *zone, struct cpu_area *cpu, unsigned type)
 {
-	const struct per_cpu_pages *pcp = zone_pcp(cpu, zone, type);
-	const char *broken = check_stack(zone, type, pcp->first, pcp->count);
+	const char *broken = NULL;
 
-	return broken ? broken : check_stack(zone, type, pcp->cold, pcp->cold_count);
+	for (unsigned i = 0; i < NR_PCP_ORDERS && !broken; i++) {
+		const unsigned order = pcp_order(i);
+		const struct per_cpu_pages *pcp = block_pcp(zone_pcp(cpu, zone, type), order);
+
+		broken = check_stack(zone, order, type, pcp->first, pcp->count);
+		if (!broken)
+			broken = check_stack(zone, order, type, pcp->cold, pcp->cold_count);
+	}
+	return broken;
 }
 
 static const char *check_pcps(const struct zone *zone)

@@ -10,8 +10,8 @@
 #include <quire/migrate.h>
 #include "mm/frame/internal.h"
 
-#define COMPACT_CLUSTER_MAX     32u /* pages isolated in one go: SWAP_CLUSTER_MAX */
-#define COMPACT_MAX_DEFER_SHIFT 6u  /* up to 64 requests are turned away after failures in a row */
+#define COMPACT_CLUSTER_MAX     MIGRATE_BATCH /* pages isolated in one go */
+#define COMPACT_MAX_DEFER_SHIFT 6u /* up to 64 requests are turned away after failures in a row */
 #define COMPACT_WHOLE           MAX_ORDER /* order: no block is wanted, go through all of the zone */
 
 /* Linux 6.1's numbers, which events show. */
@@ -35,10 +35,11 @@ struct compact_control {
 	unsigned highest_zone;
 	enum migrate_mode mode;
 	bool direct;     /* the one who wants it waits meanwhile */
+	bool proactive;  /* until the zone's score is low */
 	bool whole_zone; /* began at the ends */
 	uint32_t migrate_pfn,
 	        free_pfn; /* the scanners: the next frame upwards, the last block downwards */
-	struct page *migratepages[COMPACT_CLUSTER_MAX]; /* isolated, each with a reference */
+	struct migrate_pair migratepages[COMPACT_CLUSTER_MAX]; /* isolated, each with a reference */
 	unsigned nr_migratepages;
 	uint32_t freepages; /* chain by lru.next of nr_freepages frames, out of the buddy */
 	unsigned nr_freepages;
@@ -60,6 +61,13 @@ enum compact_result try_to_compact_pages(const struct alloc_context *ac, enum mi
 
 /* kcompactd.c: the node has no block of the order left. Any context. */
 void wakeup_kcompactd(struct pglist_data *node, unsigned order, unsigned highest_zone);
+
+/* proactive.c: percentages; is it time; do it, true: the score went down. The last two sleep. */
+unsigned fragmentation_score_zone(const struct zone *zone);
+unsigned fragmentation_score_node(const struct pglist_data *node);
+unsigned fragmentation_score_low(void);
+bool should_proactive_compact_node(const struct pglist_data *node);
+bool proactive_compact_node(struct pglist_data *node);
 
 /* fragmentation.c: what a request of the order sees of the zone. */
 struct contig_page_info {

@@ -4,12 +4,15 @@
  *
  * All of it hangs on machine()->careful, which closes the fast paths: while nothing is checked, nothing is paid.
  *
- *   page owner   a record for each frame, made at boot (page_owner=on): who allocated it last, for what, who freed it
+ *   page owner   a record for each frame, made at boot (page_owner=on): who allocated it last, for what, who freed it, and by
+ *                which calls (stackdepot.c)
  *   poison       a free frame is full of POISON_FREE; what was written after it was freed shows when it is next
  *                given out (page_poison=1, or check_poison())
  *   guards       debug_guardpage_minorder=N: when a block is split for a request, the halves of less than 2^N frames stay out of use
  *                until the request's block is freed (buddy.c), so that who writes beyond its end harms nobody; with poison,
  *                it shows when the block is freed
+ *   pagealloc    a frame that is freed loses its kernel address, so that a use after free, a read too, faults at once
+ *                (debug_pagealloc=on); memory that nobody has had yet keeps its addresses
  *   state        a frame that comes from the free lists must look free; one freed twice has a reference too few
  *
  * A report names the frame, its state and its history, and who met it; then the machine stops, for memory can no
@@ -18,6 +21,7 @@
 #include "lib/string.h"
 #include "lib/words.h"
 #include "mm/frame/debug.h"
+#include "mm/frame/stackdepot.h"
 
 static void page_owner_init(void)
 {
@@ -31,6 +35,8 @@ static void page_owner_init(void)
 	}
 	m->page_owner = phys_to_virt(at);
 	__builtin_memset(m->page_owner, 0, (size_t)size);
+	if (!stack_depot_init())
+		port_log("page_owner: no memory for call chains: callers only");
 }
 
 static unsigned guard_minorder(void)
@@ -62,6 +68,15 @@ static bool boot_switch(const char *key)
 	return on;
 }
 
+static bool debug_pagealloc(void)
+{
+	if (!boot_switch("debug_pagealloc"))
+		return false;
+	if (!port_direct_map_splits())
+		port_log("debug_pagealloc: this machine cannot take single frames away: off");
+	return port_direct_map_splits();
+}
+
 /* Boot words: Linux's names and values. They cost memory and time from the first frame on. */
 void page_debug_init(void)
 {
@@ -71,7 +86,8 @@ void page_debug_init(void)
 		page_owner_init();
 	m->poison = boot_switch("page_poison");
 	m->guard_minorder = guard_minorder();
-	m->careful = m->poison || m->page_owner;
+	m->debug_pagealloc = debug_pagealloc();
+	m->careful = m->poison || m->page_owner || m->debug_pagealloc;
 }
 
 static struct page_owner *owner_of(const struct page *page)
@@ -99,20 +115,34 @@ void page_owner_copy(struct page *dst, const struct page *old)
 		*to = *owner_of(old);
 }
 
+/* As a backtrace is logged: the reader of the log names the addresses. */
+static void log_chain(stack_handle_t handle, uintptr_t caller)
+{
+	const uintptr_t *address = &caller;
+	unsigned n = stack_depot_fetch(handle, &address);
+
+	for (unsigned i = 0; i < MAX(n, 1u); i++)
+		port_log("  [<%016lx>]", (unsigned long)address[i]);
+}
+
 static void report_history(const struct page *page)
 {
 	const struct page_owner *owner = owner_of(page);
+	char names[FLAG_NAMES_MAX];
 
 	if (!owner || !owner->ts_ns) {
 		port_log("page history: %s", owner ? "never allocated" : "unknown (page_owner=on)");
 		return;
 	}
-	port_log("page history: allocated via order %u, mask %#x, pid %d, ts %lu ns, by %#lx",
-	         owner->order, owner->gfp, owner->pid, (unsigned long)owner->ts_ns,
-	         (unsigned long)owner->caller);
-	if (owner->free_ts_ns)
-		port_log("page history: last freed by pid %d, ts %lu ns, by %#lx", owner->free_pid,
-		         (unsigned long)owner->free_ts_ns, (unsigned long)owner->free_caller);
+	port_log("page history: allocated via order %u, mask %#x(%s), pid %d, ts %lu ns, by",
+	         owner->order, owner->gfp, gfp_names(names, owner->gfp), owner->pid,
+	         (unsigned long)owner->ts_ns);
+	log_chain(owner->stack, owner->caller);
+	if (!owner->free_ts_ns)
+		return;
+	port_log("page history: last freed by pid %d, ts %lu ns, by", owner->free_pid,
+	         (unsigned long)owner->free_ts_ns);
+	log_chain(owner->free_stack, owner->free_caller);
 }
 
 /* The word means that in a frame that is in use, or on no list: else it is the order of a block, or of a guard. */
@@ -121,9 +151,21 @@ static int32_t mapcount_to_report(const struct page *page)
 	return page_flag(page, PG_buddy) || page_is_guard(page) ? 0 : page_mapcount(page);
 }
 
+void dump_page(const struct page *page, const char *why)
+{
+	char names[FLAG_NAMES_MAX];
+
+	port_log("page: frame %#x: refcount:%d mapcount:%d mapping:%#lx index:%#x",
+	         page_to_pfn(page).n, page_count(page), mapcount_to_report(page),
+	         (unsigned long)page->mapping, page->index);
+	port_log("page: flags: %#x(%s)", page->flags, page_flag_names(names, page));
+	port_log("page dumped because: %s", why);
+	report_history(page);
+}
+
 void bad_page(struct page *page, const char *why, uintptr_t caller)
 {
-	report_history(page);
+	dump_page(page, why);
 	port_panic(
 	        "bad page: frame %#x, %s (by %#lx): flags %#x refcount %d mapcount %d mapping %#lx",
 	        page_to_pfn(page).n, why, (unsigned long)caller, page->flags, page_count(page),
@@ -131,6 +173,23 @@ void bad_page(struct page *page, const char *why, uintptr_t caller)
 }
 
 /* --- poison ---------------------------------------------------------------------------------------- */
+
+void map_frames(struct page *page, unsigned n, bool present)
+{
+	if (unlikely(machine()->debug_pagealloc) && !PageHighMem(page))
+		port_map_direct(page_to_pfn(page), n, present);
+}
+
+bool report_free_frame(const void *addr)
+{
+	struct page *page = virt_to_page(addr);
+
+	if (!machine()->debug_pagealloc || page_to_pfn(page).n >= machine()->max_pfn ||
+	    !pfn_online(page_to_pfn(page).n) || page_count(page))
+		return false;
+	dump_page(page, "touched while free");
+	return true;
+}
 
 /* High memory has no addresses at first: it is filled when highmem_init() has made some. */
 static void poison_page(struct page *page)
@@ -167,8 +226,12 @@ static void check_poisoned(struct page *page, uintptr_t caller)
 
 void check_guard(struct page *page, unsigned order, uintptr_t caller)
 {
-	for (unsigned i = 0; machine()->poison && i < 1u << order; i++)
+	if (!machine()->poison)
+		return;
+	map_frames(page, 1u << order, true);
+	for (unsigned i = 0; i < 1u << order; i++)
 		check_poisoned(page + i, caller);
+	map_frames(page, 1u << order, false);
 }
 
 /* Deferred memory is filled when it comes online. */
@@ -179,8 +242,11 @@ void poison_free_memory(void)
 
 		if (!pfn_online(pfn))
 			continue;
-		if ((!page_flag(page, PG_reserved) && page_is_free(page)) || page_is_guard(page))
-			poison_page(page);
+		if ((page_flag(page, PG_reserved) || !page_is_free(page)) && !page_is_guard(page))
+			continue;
+		map_frames(page, 1, true);
+		poison_page(page);
+		map_frames(page, 1, false);
 	}
 }
 
@@ -201,19 +267,24 @@ static void check_new_page(struct page *page, uintptr_t caller)
 
 void page_allocated(struct page *page, unsigned order, gfp_t gfp, uintptr_t caller)
 {
-	for (unsigned i = 0; i < 1u << order; i++) {
-		struct page_owner *owner = owner_of(page + i);
+	struct page_owner *owner = owner_of(page);
+	struct page_owner now = {.order = order, .gfp = gfp, .caller = caller};
 
+	if (owner) {
+		now.pid = current_pid();
+		now.ts_ns = port_now_ns();
+		now.stack = stack_depot_save(caller);
+	}
+	map_frames(page, 1u << order, true);
+	for (unsigned i = 0; i < 1u << order; i++) {
 		check_new_page(page + i, caller);
-		if (owner)
-			*owner = (struct page_owner){.order = order,
-			                             .gfp = gfp,
-			                             .pid = current_pid(),
-			                             .free_pid = owner->free_pid,
-			                             .ts_ns = port_now_ns(),
-			                             .free_ts_ns = owner->free_ts_ns,
-			                             .caller = caller,
-			                             .free_caller = owner->free_caller};
+		if (!owner)
+			continue;
+		now.free_pid = owner[i].free_pid;
+		now.free_ts_ns = owner[i].free_ts_ns;
+		now.free_caller = owner[i].free_caller;
+		now.free_stack = owner[i].free_stack;
+		owner[i] = now;
 	}
 }
 
@@ -223,9 +294,11 @@ void page_freed(struct page *page, uintptr_t caller)
 
 	if (machine()->poison)
 		poison_page(page);
+	map_frames(page, 1, false);
 	if (!owner)
 		return;
 	owner->free_pid = current_pid();
 	owner->free_ts_ns = port_now_ns();
 	owner->free_caller = caller;
+	owner->free_stack = stack_depot_save(caller);
 }

@@ -10,11 +10,11 @@
  *   buddy.c       free blocks of a zone              (1.5)
  *   mobility.c    page blocks and their types        (1.10)
  *   compaction.c  movable pages make room            (1.10)
- *   kcompactd.c   the same in the background
- *   pcp.c         single frames of a CPU             (1.6)
+ *   kcompactd.c   the same in the background; proactive.c: before anybody asks
+ *   pcp.c         frames and blocks kept by a CPU    (1.6)
  *   alloc.c       which zone, how far into the reserve, what to do when there is none (1.8, 1.9)
  *   page.c        the last reference; PG_locked      (1.1)
- *   debug.c       owners, poison, reports
+ *   debug.c       owners, poison, reports; stackdepot.c: call chains; names.c: flags in words
  *   lru.c         the policy's lists                 (6.6)
  *   account.c     what frames are used for
  *   check.c       invariants; check_nodes.c: of nodes, lists, marks and sections
@@ -65,6 +65,7 @@ struct alloc_context {
 	unsigned nodes;           /* bit i: node i will do */
 	unsigned preferred_nodes; /* these are tried first, unless 0 */
 	bool interleaved;         /* the policy's turn chose the node */
+	struct mempolicy *policy; /* NULL: the running task's */
 };
 
 /*
@@ -108,8 +109,8 @@ void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsi
 void del_page_from_free_list(struct zone *zone, struct page *page);
 void __free_one_page(struct zone *zone, struct page *page, unsigned order);
 struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type);
-/* Up to n single frames as a chain by lru.next, lowest address first. Returns how many; *last ends it. */
-unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned type, uint32_t *first,
+/* Up to n blocks of the order as a chain by lru.next, lowest address first. Returns how many; *last ends it. */
+unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned order, unsigned type, uint32_t *first,
                       struct page **last);
 /* All of a free block, which leaves the buddy; nr_free falls. */
 void take_free_block(struct zone *zone, struct page *page);
@@ -145,12 +146,13 @@ unsigned numa_node_id(void);
 /* Zonelist and nodes for a request of this CPU's task, beginning with nid; nid < 0: as its policy says. */
 void choose_nodes(struct alloc_context *ac, int nid);
 void count_numa_event(const struct alloc_context *ac, struct zone *zone);
+/* A block came from this CPU's list the short way: one hit. */
+void count_short_block(unsigned zone_id, unsigned order);
 
 /* mobility.c */
 void pageblocks_init(void); /* before the first frame is free */
 
 #define PB_TYPE 3u /* enum migratetype */
-#define PB_SKIP 4u /* compaction found nothing to do here */
 
 static inline _Atomic uint8_t *pageblock_of(uint32_t pfn)
 {
@@ -224,6 +226,25 @@ static inline struct per_cpu_pages *zone_pcp(struct cpu_area *cpu, const struct 
 	return &cpu->pcp[PCP_INDEX(zone->id, zone->nid, type)];
 }
 
+#define PAGE_ALLOC_COSTLY_ORDER 3u
+
+static inline bool order_has_pcp(unsigned order)
+{
+	return order <= PAGE_ALLOC_COSTLY_ORDER || order == pageblock_order;
+}
+
+static inline unsigned pcp_order(unsigned i)
+{
+	return i > PAGE_ALLOC_COSTLY_ORDER ? pageblock_order : i;
+}
+
+/* From the list of a zone's single frames to that of its blocks. */
+static inline struct per_cpu_pages *block_pcp(struct per_cpu_pages *pcp, unsigned order)
+{
+	static_assert(NR_PCP_ORDERS == PAGE_ALLOC_COSTLY_ORDER + 2, "and pageblock_order");
+	return pcp + MIN(order, PAGE_ALLOC_COSTLY_ORDER + 1) * NR_PCP_LISTS_OF_ORDER;
+}
+
 static inline void pcp_enter(struct per_cpu_pages *pcp)
 {
 	WRITE_ONCE(pcp->busy, PCP_BUSY);
@@ -258,18 +279,25 @@ static inline struct page *pcp_pop(struct per_cpu_pages *pcp, unsigned count)
 	return page;
 }
 
-/* A frame of this zone by way of this CPU's list; spare: frames that the zone can give before it is low. */
-struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, uint64_t spare);
+/* A block of this zone by way of this CPU's list, if the order has one; spare: frames that the zone can give before it is low. */
+struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, unsigned order, uint64_t spare);
+/* Straight from the zone. */
+struct page *rmqueue_buddy(struct zone *zone, unsigned order, unsigned type);
 void free_unref_page_slow(struct page *page, uintptr_t caller); /* reset already */
 /* n frames of one zone and type; caller: for the frames' history. */
 void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller);
+/* False: there is no list for it. */
+bool free_unref_block_slow(struct page *page, unsigned order);
 bool drain_if_wanted(void);
+void pcp_setup(void);                        /* at boot, before any list */
 void pcp_init(struct cpu_area *cpu);         /* while !cpu->pcp_ready */
 void setup_fast_pcp(struct cpu_area *cpu);   /* this CPU's; interrupts off */
 enum counter zone_counter(unsigned zone_id); /* COUNT_PGALLOC_* */
 
-/* page.c: a block that nobody refers to and that is off the LRU goes to its zone. */
+/* page.c: a block that nobody refers to and that is off the LRU, freed as it was allocated. */
 void free_block(struct page *page, unsigned order, uintptr_t caller);
+/* The same for a part of one, which has no type of its own yet. */
+void free_part(struct page *page, unsigned order, uintptr_t caller);
 
 /* check_nodes.c: part of frame_check(). */
 const char *check_nodes(void);

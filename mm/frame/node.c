@@ -41,7 +41,7 @@ static void zone_init(struct pglist_data *node, unsigned id, uint64_t movable)
 	struct zone *zone = &node->zones[id];
 
 	if (movable && id == ZONE_MOVABLE) {
-		start = movable;
+		start = MAX(movable, node->start.n);
 		stop = end;
 	} else if (movable) {
 		stop = MIN(stop, movable);
@@ -178,6 +178,7 @@ static void nodes_init(void)
 		struct pglist_data *node = &m->node[nid];
 		uint64_t end = nid + 1 < m->nr_nodes ? m->node[nid + 1].start.n : m->max_pfn;
 
+		end = MIN(end, m->max_pfn);
 		node->nid = nid;
 		node->spanned = MAX(end, node->start.n) - node->start.n;
 		wait_queue_init(&node->kcompactd_wait);
@@ -215,12 +216,15 @@ void frame_init(void)
 	m->max_pfn = memblock_end() >> PAGE_SHIFT;
 	m->fail_after = -1;
 	m->sysctl_extfrag_threshold = 500;
+	m->sysctl_compaction_proactiveness = 20;
+	m->sysctl_compact_unevictable_allowed = 1;
 	for (unsigned i = 0; i < PAGE_WAIT_QUEUES; i++)
 		wait_queue_init(&m->page_wait[i]);
 	nodes_init();
 	zones_init();
 	pageblocks_init();
 	page_debug_init();
+	pcp_setup();
 	for (unsigned i = 0; i < m->memblock.nr_memory; i++) {
 		const struct memblock_range *ram = &m->memblock.memory[i];
 
@@ -233,7 +237,7 @@ void frame_init(void)
 	lruvecs_init();
 	init_per_zone_wmark_min();
 	for_each_zone(zone)
-		zone->min_free_seen = zone_free_pages(zone);
+		zone->min_free_gate = UINT64_MAX;
 	m->min_free = m->totalram;
 }
 

@@ -90,6 +90,33 @@ static NOINLINE void put_special_page(struct page *page, uint32_t flags, uintptr
 		free_unref_page_special(page, caller);
 }
 
+/* To this CPU's list of blocks, as a frame goes to its list. False: the order, or the zone, has none. */
+static ALWAYS_INLINE bool free_unref_block(struct page *page, unsigned order)
+{
+	struct per_cpu_pages *pcp;
+	unsigned n;
+
+	if (!order_has_pcp(order))
+		return false;
+	pcp = block_pcp(page_pcp(this_cpu(), page->flags), order);
+	n = pcp_count(pcp);
+	if (unlikely(READ_ONCE(pcp->busy) || n >= pcp->batch))
+		return free_unref_block_slow(page, order);
+	pcp_enter(pcp);
+	pcp_push(pcp, page, pcp_count(pcp));
+	pcp_leave(pcp);
+	return true;
+}
+
+static void free_to_zone(struct page *page, unsigned order)
+{
+	struct zone *zone = page_zone(page);
+	irq_state_t irq = spin_lock_irqsave(&zone->lock);
+
+	__free_one_page(zone, page, order);
+	spin_unlock_irqrestore(&zone->lock, irq);
+}
+
 /*
  * The block's references are gone; it may be compound. The tails of one that is not are as they were when it was
  * allocated, for nothing refers to them by themselves: only a careful machine looks.
@@ -98,8 +125,6 @@ void free_block(struct page *page, unsigned order, uintptr_t caller)
 {
 	const bool careful = machine()->careful;
 	const unsigned n = careful || page_flag(page, PG_head) ? 1u << order : 1;
-	struct zone *zone = page_zone(page);
-	irq_state_t irq;
 
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t flags = page[i].flags;
@@ -113,9 +138,14 @@ void free_block(struct page *page, unsigned order, uintptr_t caller)
 	}
 	count_n(PGFREE, (uint64_t)1 << order);
 	trace_mm_page_free(page_to_pfn(page).n, order);
-	irq = spin_lock_irqsave(&zone->lock);
-	__free_one_page(zone, page, order);
-	spin_unlock_irqrestore(&zone->lock, irq);
+	if (!free_unref_block(page, order))
+		free_to_zone(page, order);
+}
+
+void free_part(struct page *page, unsigned order, uintptr_t caller)
+{
+	set_frame_type(page, get_pageblock_migratetype(page));
+	free_block(page, order, caller);
 }
 
 /*

@@ -6,7 +6,7 @@
  * nodes at the same distance the next one upwards comes first, and one that is already the first choice of others
  * later, so that a full node does not flood one neighbour.
  *
- * Which node: that of the running CPU, unless the task has a policy (set_mempolicy(2)). A CPU's short way
+ * Which node: that of the running CPU, unless the task has a policy (set_mempolicy(2)), or the memory (mbind(2)). A CPU's short way
  * (alloc_pages) leads to lists of its own node only, and is closed while a task with a policy runs, so it needs
  * neither flag nor policy to be looked at.
  *
@@ -34,7 +34,16 @@ unsigned cpu_to_node(unsigned cpu)
 
 unsigned numa_node_id(void)
 {
-	return cpu_to_node(cpu_id());
+	return likely(this_cpu()->pcp_ready) ? this_cpu()->nid : cpu_to_node(cpu_id());
+}
+
+unsigned nodes_with_memory(void)
+{
+	unsigned nodes = 0;
+
+	for_each_zone(zone)
+		nodes |= 1u << zone->nid;
+	return nodes;
 }
 
 /* --- the lists -------------------------------------------------------------------------------- */
@@ -135,15 +144,16 @@ static unsigned apply_policy(struct alloc_context *ac, struct mempolicy *policy)
 
 void choose_nodes(struct alloc_context *ac, int nid)
 {
-	struct mempolicy *policy = in_interrupt() ? NULL : this_cpu()->mempolicy;
+	struct mempolicy *task = in_interrupt() ? NULL : this_cpu()->mempolicy;
+	struct mempolicy *policy = ac->policy ? ac->policy : task;
 	bool here_only = ac->gfp & __GFP_THISNODE;
 	struct zone *const *z;
 
 	ac->nodes = ~0u;
 	if (nid < 0)
 		nid = (int)(policy && !here_only ? apply_policy(ac, policy) : numa_node_id());
-	if (policy && policy->mems && ac->gfp & __GFP_HARDWALL && !(ac->gfp & __GFP_ATOMIC))
-		ac->nodes &= policy->mems;
+	if (task && task->mems && ac->gfp & __GFP_HARDWALL && !(ac->gfp & __GFP_ATOMIC))
+		ac->nodes &= task->mems;
 	ac->zonelist = here_only ? &machine()->node[nid].nofallback[ac->highest_zone]
 	                         : &machine()->node[nid].zonelist[ac->highest_zone];
 	for (z = ac->zonelist->zones; *z && !(ac->nodes >> (*z)->nid & 1); z++)
@@ -169,11 +179,29 @@ static void numa_count(struct zone *zone, enum numa_stat_item item)
 	atomic_fetch_add_explicit(&zone->numa[item], 1, memory_order_relaxed);
 }
 
+/* Of pages that CPUs take from the zones of their own node, each request counts as one: so many are too many. */
+static void discount_pages(unsigned zone_id, uint64_t pages)
+{
+	atomic_fetch_add_explicit(&this_cpu()->slow_pages[zone_id], pages, memory_order_relaxed);
+}
+
+void count_short_block(unsigned zone_id, unsigned order)
+{
+	discount_pages(zone_id, ((uint64_t)1 << order) - 1);
+}
+
+/* A hit in the CPU's own node, as nearly all are, touches nothing that others touch. */
 void count_numa_event(const struct alloc_context *ac, struct zone *zone)
 {
-	atomic_fetch_add_explicit(&this_cpu()->slow_pages[zone->id], (uint64_t)1 << ac->order,
-	                          memory_order_relaxed);
-	numa_count(zone, zone->nid == numa_node_id() ? NUMA_LOCAL : NUMA_OTHER);
+	const bool local = zone->nid == numa_node_id();
+
+	if (likely(local && zone->nid == ac->preferred->nid && !ac->interleaved)) {
+		if (ac->order)
+			count_short_block(zone->id, ac->order);
+		return;
+	}
+	discount_pages(zone->id, (uint64_t)1 << ac->order);
+	numa_count(zone, local ? NUMA_LOCAL : NUMA_OTHER);
 	if (zone->nid != ac->preferred->nid) {
 		numa_count(zone, NUMA_MISS);
 		numa_count(ac->preferred, NUMA_FOREIGN);
@@ -184,8 +212,8 @@ void count_numa_event(const struct alloc_context *ac, struct zone *zone)
 		numa_count(zone, NUMA_INTERLEAVE_HIT);
 }
 
-/* The short way counts pages by kind of zone only; but it leads to the CPU's own node only. */
-static uint64_t short_way(const struct zone *zone)
+/* What is not counted as an event: pages by kind of zone, from the CPU's own node only. */
+static uint64_t local_hits(const struct zone *zone)
 {
 	uint64_t pages = 0;
 
@@ -204,5 +232,5 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item)
 {
 	uint64_t n = atomic_load_explicit(&zone->numa[item], memory_order_relaxed);
 
-	return item == NUMA_HIT || item == NUMA_LOCAL ? n + short_way(zone) : n;
+	return item == NUMA_HIT || item == NUMA_LOCAL ? n + local_hits(zone) : n;
 }

@@ -241,7 +241,7 @@ void kunmap_local_high(const void *addr)
 static void make_tables(vaddr_t start, vaddr_t end)
 {
 	for (vaddr_t va = start; va < end; va = pt_leaf_end(va, end))
-		if (!pt_alloc_space(mmu_kernel_space(), NULL, va))
+		if (!pt_alloc_kernel(va, GFP_KERNEL))
 			port_panic("highmem_init: no memory");
 }
 

@@ -72,9 +72,15 @@ struct vmap_request {
 	vaddr_t start, end; /* somewhere in here */
 	enum vmalloc_kind kind;
 	const void *caller;
-	gfp_t gfp;        /* for the description; with __GFP_DIRECT_RECLAIM */
+	gfp_t gfp;        /* for description and tables, of VMAP_HOW; with __GFP_DIRECT_RECLAIM */
 	gfp_t frames_gfp; /* VMALLOC_ALLOC: for what is mapped */
+	int nid;          /* likewise: the node to begin with; -1: as the task's policy says */
 };
+
+/* The flags that say how to go about it, rather than what to return: all that a caller says counts for tables too. */
+#define VMAP_HOW                                                                            \
+	(__GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_HIGH | __GFP_ATOMIC | __GFP_MEMALLOC | \
+	 __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_RETRY_MAYFAIL | __GFP_NOFAIL | __GFP_NOWARN)
 
 /* A PRIVATE area of n pages and a guard. NULL: no memory or no room. Sleeps. */
 struct vmap_area *vmap_area_alloc(const struct vmap_request *request);

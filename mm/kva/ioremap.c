@@ -92,7 +92,7 @@ static bool map_area(struct vmap_area *area, uint64_t start, unsigned bits)
 		return false;
 	}
 	if (!pt_map_kernel_phys(area->start, PHYS(start), area->pages,
-	                        MMU_READ | MMU_WRITE | area->cache_bits))
+	                        MMU_READ | MMU_WRITE | area->cache_bits, GFP_KERNEL))
 		return true;
 	free_phys(area);
 	return false;

@@ -28,13 +28,15 @@
 
 #define VMALLOC_BATCH 32u /* frames mapped or freed in one go: 256 bytes of stack */
 
-static struct page *alloc_pages_huge(gfp_t gfp)
+static struct page *alloc_pages_huge(const struct vmap_request *r)
 {
 	const gfp_t retry = __GFP_NOFAIL | __GFP_RETRY_MAYFAIL | __GFP_DIRECT_RECLAIM;
 	unsigned order = mmu_shift(PT_HUGE) - PAGE_SHIFT;
 
-	return order < MAX_ORDER ? alloc_pages((gfp & ~retry) | __GFP_COMP | __GFP_NOWARN, order)
-	                         : NULL;
+	if (order >= MAX_ORDER)
+		return NULL;
+	return alloc_pages_node(r->nid, (r->frames_gfp & ~retry) | __GFP_COMP | __GFP_NOWARN,
+	                        order);
 }
 
 /* --- freeing ------------------------------------------------------------------------------------- */
@@ -146,17 +148,17 @@ static bool huge_fits(const struct vmap_area *area)
 }
 
 /* The first large page of an area clears the way for all: the tables go with one flush. */
-static bool populate_huge(struct vmap_area *area, gfp_t gfp, bool *cleared)
+static bool populate_huge(struct vmap_area *area, const struct vmap_request *r, bool *cleared)
 {
 	vaddr_t va = next_address(area);
-	struct page *page = alloc_pages_huge(gfp);
+	struct page *page = alloc_pages_huge(r);
 
 	if (!page)
 		return false;
 	if (!*cleared)
 		pt_drop_kernel_tables(va, area->start + (area->pages << PAGE_SHIFT));
 	*cleared = true;
-	if (pt_map_kernel_huge(va, page_to_phys(page), MMU_READ | MMU_WRITE)) {
+	if (pt_map_kernel_huge(va, page_to_phys(page), MMU_READ | MMU_WRITE, r->gfp)) {
 		put_page(page);
 		return false;
 	}
@@ -165,12 +167,12 @@ static bool populate_huge(struct vmap_area *area, gfp_t gfp, bool *cleared)
 	return true;
 }
 
-static unsigned alloc_batch(struct page **batch, uint64_t want, gfp_t gfp)
+static unsigned alloc_batch(struct page **batch, uint64_t want, const struct vmap_request *r)
 {
 	unsigned n = 0;
 
 	while (n < want && n < VMALLOC_BATCH) {
-		batch[n] = alloc_page(gfp);
+		batch[n] = alloc_pages_node(r->nid, r->frames_gfp, 0);
 		if (!batch[n])
 			break;
 		n++;
@@ -179,16 +181,16 @@ static unsigned alloc_batch(struct page **batch, uint64_t want, gfp_t gfp)
 }
 
 /* Up to a batch of single frames, not beyond the next place for a large page. */
-static bool populate_small(struct vmap_area *area, gfp_t gfp)
+static bool populate_small(struct vmap_area *area, const struct vmap_request *r)
 {
 	struct page *batch[VMALLOC_BATCH];
 	vaddr_t va = next_address(area);
 	vaddr_t end = pt_leaf_end(va, area->start + (area->pages << PAGE_SHIFT));
-	unsigned n = alloc_batch(batch, (end - va) >> PAGE_SHIFT, gfp);
+	unsigned n = alloc_batch(batch, (end - va) >> PAGE_SHIFT, r);
 
 	if (!n)
 		return false;
-	if (pt_map_kernel(va, batch, n, MMU_READ | MMU_WRITE)) {
+	if (pt_map_kernel(va, batch, n, MMU_READ | MMU_WRITE, r->gfp)) {
 		release_pages(batch, n);
 		return false;
 	}
@@ -198,7 +200,7 @@ static bool populate_small(struct vmap_area *area, gfp_t gfp)
 }
 
 /* All frames of the area, mapped. False: out of memory; what was done is in area->frames and is mapped. */
-static bool populate(struct vmap_area *area, gfp_t gfp)
+static bool populate(struct vmap_area *area, const struct vmap_request *r)
 {
 	bool cleared = false, done = true;
 
@@ -207,8 +209,8 @@ static bool populate(struct vmap_area *area, gfp_t gfp)
 	for (unsigned i = 0; i < MAX_NUMNODES; i++)
 		area->on_node[i] = 0;
 	for (unsigned rounds = 1; done && area->nr_mapped < area->pages; rounds++) {
-		done = (huge_fits(area) && populate_huge(area, gfp, &cleared)) ||
-		       populate_small(area, gfp);
+		done = (huge_fits(area) && populate_huge(area, r, &cleared)) ||
+		       populate_small(area, r);
 		if (rounds % 16 == 0)
 			port_cond_resched();
 	}
@@ -224,7 +226,7 @@ static void *try_vmalloc(const struct vmap_request *request)
 
 	if (!area)
 		return NULL;
-	if (likely(populate(area, request->frames_gfp))) {
+	if (likely(populate(area, request))) {
 		vmap_area_publish(area);
 		return (void *)(uintptr_t)area->start;
 	}
@@ -232,7 +234,8 @@ static void *try_vmalloc(const struct vmap_request *request)
 	return NULL;
 }
 
-static void *vmalloc_from(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp, const void *caller)
+static void *vmalloc_from(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp, int nid,
+                          const void *caller)
 {
 	struct vmap_request request = {
 	        .pages = PAGES_OF(size),
@@ -241,8 +244,9 @@ static void *vmalloc_from(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp, co
 	        .end = end,
 	        .kind = VMALLOC_ALLOC,
 	        .caller = caller,
-	        .gfp = gfp,
+	        .gfp = gfp & VMAP_HOW,
 	        .frames_gfp = gfp,
+	        .nid = nid,
 	};
 	void *p;
 
@@ -260,27 +264,48 @@ static void *vmalloc_from(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp, co
 	return p;
 }
 
+/* Anywhere in the range of kernel addresses. */
+static void *vmalloc_anywhere(size_t size, gfp_t gfp, int nid, const void *caller)
+{
+	return vmalloc_from(size, kva_state()->start, kva_state()->end, gfp, nid, caller);
+}
+
 void *vmalloc(size_t size)
 {
-	return vmalloc_from(size, kva_state()->start, kva_state()->end, GFP_KERNEL,
-	                    __builtin_return_address(0));
+	return vmalloc_anywhere(size, GFP_KERNEL, -1, __builtin_return_address(0));
 }
 
 void *vzalloc(size_t size)
 {
-	return vmalloc_from(size, kva_state()->start, kva_state()->end, GFP_KERNEL | __GFP_ZERO,
-	                    __builtin_return_address(0));
+	return vmalloc_anywhere(size, GFP_KERNEL | __GFP_ZERO, -1, __builtin_return_address(0));
 }
 
 void *__vmalloc(size_t size, gfp_t gfp)
 {
-	return vmalloc_from(size, kva_state()->start, kva_state()->end, gfp,
-	                    __builtin_return_address(0));
+	return vmalloc_anywhere(size, gfp, -1, __builtin_return_address(0));
+}
+
+void *vmalloc_node(size_t size, int nid)
+{
+	return vmalloc_anywhere(size, GFP_KERNEL, nid, __builtin_return_address(0));
+}
+
+void *vzalloc_node(size_t size, int nid)
+{
+	return vmalloc_anywhere(size, GFP_KERNEL | __GFP_ZERO, nid, __builtin_return_address(0));
+}
+
+/* A machine with high memory has no DMA32: all its memory lies so low. */
+void *vmalloc_32(size_t size)
+{
+	const gfp_t zone = machine()->config.lowmem_end ? 0 : __GFP_DMA32;
+
+	return vmalloc_anywhere(size, GFP_KERNEL | zone, -1, __builtin_return_address(0));
 }
 
 void *vmalloc_range(size_t size, vaddr_t start, vaddr_t end, gfp_t gfp)
 {
-	return vmalloc_from(size, start, end, gfp, __builtin_return_address(0));
+	return vmalloc_from(size, start, end, gfp, -1, __builtin_return_address(0));
 }
 
 /* --- either -------------------------------------------------------------------------------------- */
@@ -300,8 +325,7 @@ void *kvmalloc(size_t size, gfp_t gfp)
 
 	if (p || size <= PAGE_SIZE || !(gfp & __GFP_DIRECT_RECLAIM))
 		return p;
-	return vmalloc_from(size, kva_state()->start, kva_state()->end, gfp,
-	                    __builtin_return_address(0));
+	return vmalloc_anywhere(size, gfp, -1, __builtin_return_address(0));
 }
 
 void kvfree(void *p)

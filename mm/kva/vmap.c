@@ -33,7 +33,7 @@ void *vmap(struct page **pages, unsigned n, unsigned mmu_bits)
 	area = vmap_area_alloc(&request);
 	if (!area)
 		return NULL;
-	if (pt_map_kernel(area->start, pages, n, mmu_bits)) {
+	if (pt_map_kernel(area->start, pages, n, mmu_bits, GFP_KERNEL)) {
 		vmap_area_free_lazy(area);
 		return NULL;
 	}

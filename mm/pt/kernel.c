@@ -35,11 +35,11 @@ static pfn_t kernel_frame(const struct kernel_frames *f, uint64_t i)
 
 /* --- mapping ------------------------------------------------------------------------------------- */
 
-int pt_map_kernel_huge(vaddr_t va, phys_t phys, unsigned mmu_bits)
+int pt_map_kernel_huge(vaddr_t va, phys_t phys, unsigned mmu_bits, gfp_t gfp)
 {
 	struct mmu_space *space = mmu_kernel_space();
 	pte_t entry = pte_mkhuge(pte_make(phys_to_pfn(phys), mmu_pgprot(mmu_bits | MMU_GLOBAL)));
-	pte_t *slot = pt_alloc_huge_slot(space, va);
+	pte_t *slot = pt_alloc_kernel_huge(va, gfp);
 
 	if (!slot)
 		return -ENOMEM;
@@ -53,10 +53,10 @@ int pt_map_kernel_huge(vaddr_t va, phys_t phys, unsigned mmu_bits)
 
 /* As far as one leaf table reaches. 0 or -ENOMEM. */
 static int map_small(vaddr_t va, vaddr_t end, const struct kernel_frames *frames, uint64_t first,
-                     pgprot_t prot)
+                     pgprot_t prot, gfp_t gfp)
 {
 	struct mmu_space *space = mmu_kernel_space();
-	pte_t *pte = pt_alloc_space(space, NULL, va);
+	pte_t *pte = pt_alloc_kernel(va, gfp);
 
 	if (!pte)
 		return -ENOMEM;
@@ -73,7 +73,8 @@ static bool wants_huge(vaddr_t va, vaddr_t next, const struct kernel_frames *fra
 	       !((frames->phys.a + i * PAGE_SIZE) & (pt_leaf_span() - 1));
 }
 
-static int map_kernel(vaddr_t va, const struct kernel_frames *frames, uint64_t n, unsigned mmu_bits)
+static int map_kernel(vaddr_t va, const struct kernel_frames *frames, uint64_t n, unsigned mmu_bits,
+                      gfp_t gfp)
 {
 	const pgprot_t prot = mmu_pgprot(mmu_bits | MMU_GLOBAL);
 	vaddr_t next, end = va + n * PAGE_SIZE;
@@ -86,9 +87,9 @@ static int map_kernel(vaddr_t va, const struct kernel_frames *frames, uint64_t n
 		if (wants_huge(addr, next, frames, i)) {
 			pt_drop_kernel_tables(addr, next);
 			error = pt_map_kernel_huge(addr, pfn_to_phys(kernel_frame(frames, i)),
-			                           mmu_bits);
+			                           mmu_bits, gfp);
 		} else {
-			error = map_small(addr, next, frames, i, prot);
+			error = map_small(addr, next, frames, i, prot, gfp);
 		}
 		if (error)
 			pt_unmap_kernel(va, i);
@@ -96,18 +97,18 @@ static int map_kernel(vaddr_t va, const struct kernel_frames *frames, uint64_t n
 	return error;
 }
 
-int pt_map_kernel(vaddr_t va, struct page **pages, uint64_t n, unsigned mmu_bits)
+int pt_map_kernel(vaddr_t va, struct page **pages, uint64_t n, unsigned mmu_bits, gfp_t gfp)
 {
 	const struct kernel_frames frames = {.pages = pages};
 
-	return map_kernel(va, &frames, n, mmu_bits);
+	return map_kernel(va, &frames, n, mmu_bits, gfp);
 }
 
-int pt_map_kernel_phys(vaddr_t va, phys_t phys, uint64_t n, unsigned mmu_bits)
+int pt_map_kernel_phys(vaddr_t va, phys_t phys, uint64_t n, unsigned mmu_bits, gfp_t gfp)
 {
 	const struct kernel_frames frames = {.phys = phys};
 
-	return map_kernel(va, &frames, n, mmu_bits);
+	return map_kernel(va, &frames, n, mmu_bits, gfp);
 }
 
 /* --- walking and unmapping ----------------------------------------------------------------------- */

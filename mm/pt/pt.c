@@ -43,10 +43,10 @@ pte_t *pt_lookup(struct mmu_space *space, vaddr_t va)
 	return pt_entries_of(table) + mmu_index(va, PT_LEAF);
 }
 
-/* A new, empty table. Sleeps. */
-static struct page *pt_new_table(void)
+/* A new, empty table. */
+static struct page *pt_new_table(gfp_t gfp)
 {
-	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	struct page *page = alloc_page(gfp | __GFP_ZERO);
 
 	if (!page)
 		return NULL;
@@ -59,7 +59,7 @@ static struct page *pt_new_table(void)
 }
 
 /* One that munmap kept, or a new one. Kept ones are given out under page_table_lock: faults compete for them. */
-static struct page *pt_table_for(struct mm_struct *mm)
+static struct page *pt_table_for(struct mm_struct *mm, gfp_t gfp)
 {
 	struct page *page = NULL;
 
@@ -74,7 +74,7 @@ static struct page *pt_table_for(struct mm_struct *mm)
 	}
 	if (page)
 		return page;
-	page = pt_new_table();
+	page = pt_new_table(gfp);
 	if (page && mm)
 		atomic_fetch_add_explicit(&mm->pgtables_bytes, PAGE_SIZE, memory_order_relaxed);
 	return page;
@@ -103,9 +103,10 @@ static void pt_put_table(struct mm_struct *mm, struct page *page)
 }
 
 /* Hang a table for va under the entry slot of level, unless another was faster. 0 or -ENOMEM. */
-static NOINLINE int pt_grow(struct mm_struct *mm, pte_t *slot, unsigned level, vaddr_t va)
+static NOINLINE int pt_grow(struct mm_struct *mm, pte_t *slot, unsigned level, vaddr_t va,
+                            gfp_t gfp)
 {
-	struct page *page = pt_table_for(mm);
+	struct page *page = pt_table_for(mm, gfp);
 
 	if (!page)
 		return -ENOMEM;
@@ -124,7 +125,7 @@ static NOINLINE int pt_grow(struct mm_struct *mm, pte_t *slot, unsigned level, v
 
 /* The table of level `to` for va, made if missing. 0 or -ENOMEM. */
 static ALWAYS_INLINE int pt_descend(struct mmu_space *space, struct mm_struct *mm, vaddr_t va,
-                                    unsigned to, pfn_t *table)
+                                    unsigned to, gfp_t gfp, pfn_t *table)
 {
 	*table = space->root;
 	for (unsigned level = mmu_levels(); level > to; level--) {
@@ -132,7 +133,7 @@ static ALWAYS_INLINE int pt_descend(struct mmu_space *space, struct mm_struct *m
 		pte_t entry = pte_read(slot);
 
 		if (unlikely(!pte_is_table(entry, level))) {
-			if (pt_grow(mm, slot, level, va))
+			if (pt_grow(mm, slot, level, va, gfp))
 				return -ENOMEM;
 			entry = pte_read(slot);
 		}
@@ -145,18 +146,27 @@ pte_t *pt_alloc_space(struct mmu_space *space, struct mm_struct *mm, vaddr_t va)
 {
 	pfn_t table;
 
-	if (pt_descend(space, mm, va, PT_LEAF, &table))
+	if (pt_descend(space, mm, va, PT_LEAF, GFP_KERNEL, &table))
 		return NULL;
 	if (mm)
 		atomic_store_explicit(&mm->leaf_guess, table.n, memory_order_release);
 	return pt_entries_of(table) + mmu_index(va, PT_LEAF);
 }
 
-pte_t *pt_alloc_huge_slot(struct mmu_space *space, vaddr_t va)
+pte_t *pt_alloc_kernel(vaddr_t va, gfp_t gfp)
 {
 	pfn_t table;
 
-	if (pt_descend(space, NULL, va, PT_HUGE, &table))
+	if (pt_descend(mmu_kernel_space(), NULL, va, PT_LEAF, gfp, &table))
+		return NULL;
+	return pt_entries_of(table) + mmu_index(va, PT_LEAF);
+}
+
+pte_t *pt_alloc_kernel_huge(vaddr_t va, gfp_t gfp)
+{
+	pfn_t table;
+
+	if (pt_descend(mmu_kernel_space(), NULL, va, PT_HUGE, gfp, &table))
 		return NULL;
 	return pt_entries_of(table) + mmu_index(va, PT_HUGE);
 }

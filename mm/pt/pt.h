@@ -30,6 +30,7 @@
 #ifndef MM_PT_PT_H
 #define MM_PT_PT_H
 
+#include <quire/gfp.h>
 #include <quire/mm.h>
 #include <quire/trace.h>
 
@@ -106,8 +107,9 @@ pte_t *pt_lookup(struct mmu_space *space, vaddr_t va);
  */
 pte_t *pt_alloc_space(struct mmu_space *space, struct mm_struct *mm, vaddr_t va);
 
-/* The entry of level PT_HUGE for va, with the tables above it. NULL: no memory. Sleeps. */
-pte_t *pt_alloc_huge_slot(struct mmu_space *space, vaddr_t va);
+/* The same for a kernel address; tables are allocated with gfp. And the entry of level PT_HUGE. */
+pte_t *pt_alloc_kernel(vaddr_t va, gfp_t gfp);
+pte_t *pt_alloc_kernel_huge(vaddr_t va, gfp_t gfp);
 
 /* What a leaf table's descriptor says of the addresses that it covers. Never 0. */
 static inline uint64_t pt_leaf_tag(vaddr_t va)
@@ -252,15 +254,17 @@ void free_pgtables(struct mmu_gather *tlb, vaddr_t start, vaddr_t end, vaddr_t f
 
 /*
  * Kernel addresses: kernel.c. n pages from va, which have no entry yet, with enum mmu_bits; the frames are
- * pages[i], or contiguous from phys, by large pages where both addresses allow. 0, or -ENOMEM with nothing mapped. Sleep.
+ * pages[i], or contiguous from phys, by large pages where both addresses allow; tables are allocated with gfp. 0, or -ENOMEM
+ * with nothing mapped. Sleep.
  */
-MUST_USE int pt_map_kernel(vaddr_t va, struct page **pages, uint64_t n, unsigned mmu_bits);
-MUST_USE int pt_map_kernel_phys(vaddr_t va, phys_t phys, uint64_t n, unsigned mmu_bits);
+MUST_USE int pt_map_kernel(vaddr_t va, struct page **pages, uint64_t n, unsigned mmu_bits,
+                           gfp_t gfp);
+MUST_USE int pt_map_kernel_phys(vaddr_t va, phys_t phys, uint64_t n, unsigned mmu_bits, gfp_t gfp);
 
 /*
  * One large page at va, aligned like it, where neither an entry nor a table is. -ENOMEM: neither is now. Sleeps.
  */
-MUST_USE int pt_map_kernel_huge(vaddr_t va, phys_t phys, unsigned mmu_bits);
+MUST_USE int pt_map_kernel_huge(vaddr_t va, phys_t phys, unsigned mmu_bits, gfp_t gfp);
 
 /* A large page covers pt_leaf_span() bytes; false where the tree is too flat to have any below the root. */
 static inline bool pt_has_huge(void)

@@ -123,6 +123,11 @@ static unsigned with_boot_flags(const char *name, unsigned flags)
 	flags |= slab_debug_flags(o, name);
 	if (o->harden)
 		flags |= SLAB_HARDENED;
+	if (flags & SLAB_POISON && o->ops->no_poison && !slab_state()->said_no_poison) {
+		slab_state()->said_no_poison = true;
+		port_log("%s: writes after free are not found (P): %s", o->ops->name,
+		         o->ops->no_poison);
+	}
 	if (o->stats[0] && (!strcmp(o->stats, "*") || !strcmp(o->stats, name)))
 		flags |= SLAB_STATS;
 	return flags;
@@ -184,7 +189,8 @@ static struct kmem_cache *merge_or_add(struct kmem_cache *new, struct slab_alias
 		*alias = (struct slab_alias){.cache = s, .name = new->name};
 		list_add_tail(&alias->list, &slab_state()->aliases);
 		s->refcount++;
-		s->object_size = MAX(s->object_size, new->object_size);
+		if (new->object_size > s->object_size)
+			s->object_size = new->object_size;
 	} else {
 		list_add_tail(&new->list, &slab_state()->caches);
 	}
@@ -261,25 +267,20 @@ static void count_objects(struct kmem_cache *s, struct slabinfo *info)
 	info->active_objs = info->num_objs > free ? info->num_objs - free : 0;
 }
 
-/* One of several names goes: which of them does not matter, they are the same cache. */
-static bool drop_alias(struct kmem_cache *s)
+/* One of several names goes: which of them does not matter, they are the same cache. Mutex held. */
+static struct slab_alias *drop_alias(struct kmem_cache *s)
 {
 	struct slab_alias *a, *found = NULL;
 
-	mutex_lock(&slab_state()->lock);
-	if (s->refcount > 1) {
-		s->refcount--;
-		list_for_each_entry(a, &slab_state()->aliases, list)
-			if (a->cache == s)
-				found = a;
-		list_del(&found->list);
-	}
-	mutex_unlock(&slab_state()->lock);
-	kfree(found);
-	return found != NULL;
+	s->refcount--;
+	list_for_each_entry(a, &slab_state()->aliases, list)
+		if (a->cache == s)
+			found = a;
+	list_del(&found->list);
+	return found;
 }
 
-/* Nobody uses the cache any more, so what is other CPUs' may be touched from here. */
+/* Mutex held, so that the reaper is not at work: nobody else touches what is other CPUs'. */
 static void empty_cache(struct kmem_cache *s)
 {
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++)
@@ -289,12 +290,11 @@ static void empty_cache(struct kmem_cache *s)
 	s->ops->discard(s);
 }
 
-int kmem_cache_destroy(struct kmem_cache *s)
+/* The last of its names goes. Mutex held. */
+static int end_cache(struct kmem_cache *s)
 {
 	struct slabinfo info = {0};
 
-	if (drop_alias(s))
-		return 0;
 	empty_cache(s);
 	count_objects(s, &info);
 	if (info.active_objs) {
@@ -303,16 +303,32 @@ int kmem_cache_destroy(struct kmem_cache *s)
 		slab_report_leaks(s);
 		return -EBUSY;
 	}
-	mutex_lock(&slab_state()->lock);
 	list_del(&s->list);
-	mutex_unlock(&slab_state()->lock);
-	kmem_cache_free(&slab_state()->cache_cache, s);
 	return 0;
+}
+
+/* All under one hold of the mutex: meanwhile no new cache may become one with this. */
+int kmem_cache_destroy(struct kmem_cache *s)
+{
+	struct slab_alias *alias = NULL;
+	int err = 0;
+
+	mutex_lock(&slab_state()->lock);
+	if (s->refcount > 1)
+		alias = drop_alias(s);
+	else
+		err = end_cache(s);
+	mutex_unlock(&slab_state()->lock);
+	if (alias)
+		kfree(alias);
+	else if (!err)
+		kmem_cache_free(&slab_state()->cache_cache, s);
+	return err;
 }
 
 /* --- giving memory back ------------------------------------------------------------------------------------ */
 
-/* What other CPUs keep stays theirs: an array and some slabs for each at most. */
+/* What other CPUs keep stays theirs, until the reaper comes by: an array and some slabs for each at most. */
 uint64_t kmem_cache_shrink(struct kmem_cache *s)
 {
 	uint64_t before = slab_nr_slabs(s), after;
@@ -333,7 +349,7 @@ uint64_t kmem_cache_shrink_all(void)
 	uint64_t pages = 0, round;
 
 	if (mutex_is_held(&slab_state()->lock))
-		return 0; /* reclaim, for an allocation of somebody who is walking the list */
+		return 0; /* reclaim, for an allocation of a destructor */
 	mutex_lock(&slab_state()->lock);
 	do {
 		round = 0;
@@ -342,6 +358,7 @@ uint64_t kmem_cache_shrink_all(void)
 		pages += round;
 	} while (round);
 	mutex_unlock(&slab_state()->lock);
+	slab_wake_reaper();
 	return pages;
 }
 

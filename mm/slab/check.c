@@ -2,7 +2,7 @@
  * check.c - the invariants of all caches, walked. Quiet machine only.
  *
  * Those of an allocator are its own (slub_check.c, slab.c, slob.c). Common to all: a CPU's array lies between its ends,
- * its first cell is NULL and no other is, no object is in it twice.
+ * its first cell is NULL and no other is, no object is in it twice; that of interrupts is closed.
  */
 #include "mm/slab/internal.h"
 
@@ -10,7 +10,7 @@ static const char *check_array(const struct kmem_cache *s, const struct kmem_cac
 {
 	unsigned n = slab_array_objects(c);
 
-	if (c->array == slab_closed)
+	if (c->array == slab_closed || c == &s->cpu[QUIRE_MAX_CPUS])
 		return c->top == slab_closed && c->full == slab_closed ? NULL
 		                                                       : "slab: a closed array";
 	if (c->full != c->array + s->limit || n > s->limit || *c->array)
@@ -34,7 +34,7 @@ const char *slab_check(void)
 
 	mutex_lock(&slab_state()->lock);
 	list_for_each_entry(s, &slab_state()->caches, list) {
-		for (unsigned i = 0; i < QUIRE_MAX_CPUS && !broken; i++)
+		for (unsigned i = 0; i < ARRAY_SIZE(s->cpu) && !broken; i++)
 			broken = check_array(s, &s->cpu[i]);
 		if (!broken)
 			broken = s->ops->check(s);

@@ -171,23 +171,28 @@ void slab_debug_alloc(struct kmem_cache *s, void *object, void *caller)
 	set_track(s, object, TRACK_ALLOC, caller);
 }
 
-/* SLUB and SLAB know where their objects start; of SLOB's blocks the state must say. */
-static bool object_address(struct kmem_cache *s, const void *object)
+/* SLUB and SLAB know where their objects start; of SLOB's blocks the state behind must say. */
+bool slab_is_object(struct kmem_cache *s, const void *object)
 {
 	struct page *page = slab_page(object);
+	uint64_t mark = slab_live_mark(s), state;
 
-	if ((uintptr_t)object % SLAB_ALIGN || !page_flag(page, PG_slab))
+	if (!page_flag(page, PG_slab) || (uintptr_t)object % SLAB_ALIGN)
 		return false;
-	if (page->slab_cache == slab_state()->slob)
-		return slab_state()->slob != NULL;
-	return page->slab_cache == s && s->ops->is_object(s, page, object);
+	if (page->slab_cache == s)
+		return s->ops->is_object(s, page, object);
+	if (page->slab_cache != slab_state()->slob || !s->meta ||
+	    ((uintptr_t)object & (PAGE_SIZE - 1)) + s->meta + sizeof(state) > PAGE_SIZE)
+		return false;
+	state = slab_meta(s, object)->state;
+	return state == mark || state == ~mark;
 }
 
 bool slab_debug_free(struct kmem_cache *s, void *object, void *caller)
 {
 	struct slab_meta *meta = slab_meta(s, object);
 
-	if (!object_address(s, object)) {
+	if (!slab_is_object(s, object)) {
 		slab_report(s, "Invalid object pointer", object, NULL, 0);
 		return false;
 	}

@@ -16,7 +16,8 @@
  *     kmem_cache_alloc --> *top --> object           kmem_cache_free --> top == full? --> no: *++top = object
  *                           NULL: slab_alloc_slow                         yes: slab_free_slow
  *
- * Interrupts do not touch arrays (nor a CPU's slab), so neither needs protection from them.
+ * Interrupts do not touch arrays (nor a CPU's slab), so neither needs protection from them. Nobody asks whether this is one:
+ * cpu_line() leads it to an array that is always closed.
  *
  * cache.c makes, merges and ends caches; kmalloc.c is memory by size; debug.c and report.c find and name
  * bugs; shrinker.c, reap.c give memory back; options.c reads the boot words; check.c walks the invariants.
@@ -36,7 +37,10 @@
 #define SLAB_INTERNAL  0x20000u /* the allocator's own: must not need another cache */
 #define SLAB_SLOW      (SLAB_DEBUG | SLAB_STATS) /* no arrays */
 
-/* Only its CPU touches it, and never in an interrupt: no lock, no atomic step. */
+/*
+ * Only its CPU touches it, and never in an interrupt: no lock, no atomic step. A line for each CPU, by the alignment of the
+ * cache of caches.
+ */
 struct kmem_cache_cpu {
 	void **top,
 	        **full; /* the array: last object in it, last place; slab_closed if there is none */
@@ -49,9 +53,9 @@ struct kmem_cache_cpu {
 	uint16_t steps; /* slow ones, until there is an array */
 	void **array;   /* NULL: closed. [0] is NULL, objects from [1] on */
 	uintptr_t seen; /* its mark when the reaper came by */
-	char pad[CACHELINE - 7 * sizeof(void *) - 8]; /* a line for each CPU, by the alignment of the cache of caches */
+	char pad[CACHELINE - 7 * sizeof(void *) - 8];
 };
-static_assert(sizeof(struct kmem_cache_cpu) == CACHELINE, "");
+static_assert(sizeof(struct kmem_cache_cpu) == CACHELINE, "cpu_line() is an index");
 
 struct shared_array {
 	unsigned avail, limit;
@@ -69,20 +73,20 @@ struct slab_node {
 	struct page_list full, free;
 	_Atomic(struct shared_array *)
 	        shared; /* NULL: none. Looked at without the lock to see whether one is missing */
-	uint64_t free_objects;       /* in the slabs */
+	uint64_t free_objects; /* in the slabs */
 };
 
 struct slab_ops;
 
 struct kmem_cache {
-	struct kmem_cache_cpu cpu[QUIRE_MAX_CPUS];
+	struct kmem_cache_cpu cpu[QUIRE_MAX_CPUS + 1]; /* by cpu_line(); interrupts': closed */
 
 	/* Immutable. */
 	const struct slab_ops *ops;
-	uint32_t offset;      /* of the link in a free object */
-	uint32_t size;        /* from object to object */
-	uint32_t slab_bytes;  /* PAGE_SIZE << order */
-	uint32_t object_size; /* as asked for; grows when a larger one is merged */
+	uint32_t offset;              /* of the link in a free object */
+	uint32_t size;                /* from object to object */
+	uint32_t slab_bytes;          /* PAGE_SIZE << order */
+	_Atomic uint32_t object_size; /* as asked for; grows when a larger one is merged */
 	uint16_t objects, order;
 	uint16_t limit;    /* of a CPU's array; 0: none */
 	uint16_t red_left; /* bytes before the object */
@@ -111,8 +115,9 @@ struct kmem_cache {
 /* All are for any context that their contract does not narrow. */
 struct slab_ops {
 	const char *name;
-	bool arrays; /* CPUs keep arrays of objects */
-	bool exact;  /* kmalloc's objects are as big as asked for */
+	bool arrays;           /* CPUs keep arrays of objects */
+	bool exact;            /* kmalloc's objects are as big as asked for */
+	const char *no_poison; /* NULL, or why a write after free cannot be found */
 
 	/* Of an object in a page that is several caches'; NULL: none. Or no function. */
 	struct kmem_cache *(*owner)(const void *object);
@@ -141,7 +146,6 @@ extern const struct slab_ops slub_ops, slab_ops, slob_ops;
 
 #define KMALLOC_CLASSES 13 /* 8 16 32 64 96 128 192 256 ... 8192 */
 #define KMALLOC_MAX     8192u
-#define KMALLOC_SMALL   1024u
 enum kmalloc_type { KMALLOC_NORMAL, KMALLOC_RECLAIM, KMALLOC_DMA, KMALLOC_DMA32, NR_KMALLOC_TYPES };
 
 enum slob_fit { SLOB_FIRST, SLOB_NEXT, SLOB_BEST };
@@ -163,14 +167,15 @@ struct slab_state {
 	struct kmem_cache *arrays;     /* of CPUs' arrays; NULL: none yet */
 	struct kmem_cache *slob;       /* SLOB: whose the pages of blocks are; else NULL */
 	bool closing;                  /* quiet machine: no array is opened */
+	bool said_no_poison;           /* once is enough */
 	struct mutex lock;
 	struct list_head caches;  /* (M) in order of creation */
 	struct list_head aliases; /* (M) struct slab_alias */
 	struct kmem_cache *kmalloc[NR_KMALLOC_TYPES][KMALLOC_CLASSES];
-	struct kmem_cache
-	        *kmalloc_small[KMALLOC_SMALL / 8 + 1]; /* normal ones, by (size + 7) / 8 */
 	struct slab_options options;
 	void (*report)(const struct slab_bug *bug);
+	_Atomic(struct thread *) reaper; /* NULL: none */
+	_Atomic bool reap_all;           /* it was woken: all that CPUs keep is wanted */
 
 	spinlock_t slob_lock;                   /* irqsave */
 	struct page_list slob_free[SLOB_LISTS]; /* (slob_lock) pages with a free block */
@@ -194,7 +199,8 @@ extern void *slab_closed[1];
 #define SLAB_SMALL_PAGES \
 	2048u /* on a machine below 8 MB neither arrays nor the reaper's stack pay */
 
-NOINLINE void *slab_alloc_slow(struct kmem_cache *s, size_t size, gfp_t gfp, void *caller);
+/* size: what of the object is wanted; 0: all. */
+NOINLINE void *slab_alloc_slow(struct kmem_cache *s, gfp_t gfp, size_t size, void *caller);
 NOINLINE void slab_free_slow(struct kmem_cache *s, void *object, void *caller);
 void slab_cpu_init(struct kmem_cache *s);
 void slab_flush_cpu(struct kmem_cache *s, struct kmem_cache_cpu *c); /* array and slabs */
@@ -219,6 +225,8 @@ void slab_end_object(struct kmem_cache *s, void *object);  /* dtor */
 void slab_debug_alloc(struct kmem_cache *s, void *object, void *caller);
 bool slab_debug_free(struct kmem_cache *s, void *object, void *caller); /* false: do not */
 uint64_t slab_live_mark(const struct kmem_cache *s);
+/* Of a cache that is debugged, or that has slabs. */
+bool slab_is_object(struct kmem_cache *s, const void *object);
 
 /* --- report.c --- */
 void slab_report(struct kmem_cache *s, const char *what, const void *object, const void *at,
@@ -271,31 +279,68 @@ static inline struct kmem_cache_cpu *slab_cpu(struct kmem_cache *s)
 	return (struct kmem_cache_cpu *)((char *)s->cpu + cpu_line());
 }
 
-/* The fast paths. What only the slow ones need is worked out behind the branch. */
-static ALWAYS_INLINE void *slab_alloc(struct kmem_cache *s, size_t size, gfp_t gfp)
+/*
+ * The fast paths: 7 instructions each, the return included. An address that is the sum of two registers costs nothing,
+ * but compilers that see it twice add first, and then keep what they have loaded in a third: hence HIDE_VAR.
+ */
+static ALWAYS_INLINE struct kmem_cache_cpu *slab_cpu_at(struct kmem_cache *s, size_t line)
 {
-	struct kmem_cache_cpu *c = slab_cpu(s);
-	void *object;
+	return (struct kmem_cache_cpu *)((char *)s->cpu + line);
+}
 
-	if (unlikely(in_interrupt() || !(object = *c->top)))
-		return slab_alloc_slow(s, size ? size : s->object_size, gfp,
-		                       __builtin_return_address(0));
-	c->top--;
-	if (unlikely(gfp & __GFP_ZERO))
-		return __builtin_memset(object, 0, s->object_size);
-	return object;
+/* The cell of the newest object of this CPU's array, which is not in it any more; NULL: there is none. */
+static ALWAYS_INLINE void **slab_pop(struct kmem_cache *s)
+{
+	size_t line = cpu_line();
+	void **top = slab_cpu_at(s, line)->top;
+
+	if (unlikely(!*top))
+		return NULL;
+	HIDE_VAR(line);
+	slab_cpu_at(s, line)->top--;
+	return top;
+}
+
+/* False: it is full. */
+static ALWAYS_INLINE bool slab_push(struct kmem_cache *s, void *object)
+{
+	size_t line = cpu_line();
+	void **top = slab_cpu_at(s, line)->top;
+
+	HIDE_VAR(line);
+	if (unlikely(top == slab_cpu_at(s, line)->full))
+		return false;
+	HIDE_VAR(line);
+	slab_cpu_at(s, line)->top++;
+	top[1] = object;
+	return true;
+}
+
+/* What only the slow ways need is worked out behind the branch. */
+static ALWAYS_INLINE void *slab_alloc(struct kmem_cache *s, gfp_t gfp, size_t size)
+{
+	void **cell = slab_pop(s);
+
+	return likely(cell) ? *cell : slab_alloc_slow(s, gfp, size, __builtin_return_address(0));
+}
+
+static ALWAYS_INLINE void *slab_zalloc(struct kmem_cache *s, gfp_t gfp, size_t size)
+{
+	void **cell = slab_pop(s);
+
+	return likely(cell)
+	               ? __builtin_memset(*cell, 0, s->object_size)
+	               : slab_alloc_slow(s, gfp | __GFP_ZERO, size, __builtin_return_address(0));
 }
 
 static ALWAYS_INLINE void slab_free(struct kmem_cache *s, void *object)
 {
-	struct kmem_cache_cpu *c = slab_cpu(s);
-
-	if (unlikely(in_interrupt() || c->top == c->full)) {
+	if (unlikely(!slab_push(s, object)))
 		slab_free_slow(s, object, __builtin_return_address(0));
-		return;
-	}
-	*++c->top = object;
 }
+
+/* --- reap.c --- */
+void slab_wake_reaper(void); /* any context */
 
 /* New frames for s. Flags, owner and accounts are set; all of its frames say that they are the cache's. */
 struct page *slab_new_pages(struct kmem_cache *s, gfp_t gfp);

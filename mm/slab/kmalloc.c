@@ -11,8 +11,6 @@
 
 #include "lib/string.h"
 
-#define KMALLOC_TYPES (__GFP_DMA | __GFP_DMA32 | __GFP_RECLAIMABLE)
-
 #define NAMES(prefix)                                                                         \
 	{                                                                                     \
 		prefix "8", prefix "16", prefix "32", prefix "64", prefix "96", prefix "128", \
@@ -34,7 +32,7 @@ static const uint16_t kmalloc_sizes[KMALLOC_CLASSES] = {8,   16,  32,   64,   96
                                                         256, 512, 1024, 2048, 4096, 8192};
 
 /* Class by eighths: index (size + 7) / 8, for sizes up to 1024. */
-static const uint8_t small_class[KMALLOC_SMALL / 8 + 1] = {
+static const uint8_t small_class[KMALLOC_CACHES] = {
         [0 ... 1] = 0,   [2] = 1,         [3 ... 4] = 2,   [5 ... 8] = 3,   [9 ... 12] = 4,
         [13 ... 16] = 5, [17 ... 24] = 6, [25 ... 32] = 7, [33 ... 64] = 8, [65 ... 128] = 9,
 };
@@ -74,6 +72,11 @@ static NOINLINE void kfree_large(void *p, void *caller)
 	struct page *page = slab_page(p);
 	unsigned order = large_order(page);
 
+	/* A block of frames that kmalloc gave out is larger than its caches' objects, and freed at its start. */
+	if (unlikely(PAGE_SIZE << order <= KMALLOC_MAX || p != page_address(page))) {
+		slab_bad_free(NULL, p);
+		return;
+	}
 	trace_kfree((uintptr_t)caller, (uintptr_t)p);
 	frame_account(FRAME_SLAB, -((int64_t)1 << order));
 	__free_pages(page, order);
@@ -88,21 +91,28 @@ static enum kmalloc_type kmalloc_type(gfp_t gfp)
 	return gfp & __GFP_RECLAIMABLE ? KMALLOC_RECLAIM : KMALLOC_NORMAL;
 }
 
-static NOINLINE void *kmalloc_special(size_t size, gfp_t gfp, void *caller)
+void *kmalloc_special(size_t size, gfp_t gfp)
 {
 	struct kmem_cache *s;
 
 	if (size > KMALLOC_MAX)
-		return kmalloc_large(size, gfp, caller);
+		return kmalloc_large(size, gfp, __builtin_return_address(0));
 	s = slab_state()->kmalloc[kmalloc_type(gfp)][kmalloc_class(size)];
-	return slab_alloc(s, MAX(size, 1), gfp);
+	size = MAX(size, 1);
+	return gfp & __GFP_ZERO ? slab_zalloc(s, gfp, size) : slab_alloc(s, gfp, size);
 }
 
-void *kmalloc(size_t size, gfp_t gfp)
+/* Small ones in line; the others' caller is found here, for they jump. */
+void *__kmalloc(size_t size, gfp_t gfp)
 {
-	if (unlikely(size > KMALLOC_SMALL || gfp & KMALLOC_TYPES))
-		return kmalloc_special(size, gfp, __builtin_return_address(0));
-	return slab_alloc(slab_state()->kmalloc_small[(size + 7) / 8], MAX(size, 1), gfp);
+	if (unlikely(size > KMALLOC_SMALL))
+		return kmalloc_special(size, gfp);
+	return slab_alloc(machine()->kmalloc_cache[(size + 7) / 8], gfp, MAX(size, 1));
+}
+
+void *kmalloc_trace(struct kmem_cache *s, gfp_t gfp, size_t size)
+{
+	return slab_alloc(s, gfp, size);
 }
 
 void *kcalloc(size_t n, size_t size, gfp_t gfp)
@@ -259,8 +269,8 @@ void slab_init(void)
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++)
 		for (unsigned class = 0; class < KMALLOC_CLASSES; class ++)
 			make_class(state, type, class);
-	for (unsigned i = 0; i < ARRAY_SIZE(state->kmalloc_small); i++)
-		state->kmalloc_small[i] = state->kmalloc[KMALLOC_NORMAL][small_class[i]];
+	for (unsigned i = 0; i < KMALLOC_CACHES; i++)
+		machine()->kmalloc_cache[i] = state->kmalloc[KMALLOC_NORMAL][small_class[i]];
 	if (state->options.ops->arrays)
 		make_arrays(state);
 }

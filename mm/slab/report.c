@@ -70,12 +70,10 @@ static void hand_over(const struct slab_bug *bug)
 	report(bug);
 }
 
-/* The object may be none: only if it lies in a slab of s is anything said about it. */
+/* Only if it is an object of s is anything said about it. */
 void slab_report(struct kmem_cache *s, const char *what, const void *object, const void *at,
                  unsigned expected)
 {
-	const struct page *page = slab_page(object);
-	bool is_object = page_flag(page, PG_slab) && page->slab_cache == s;
 	struct slab_bug bug = {.cache = s->name, .what = what, .object = object, .at = at};
 
 	port_log("BUG %s: %s", s->name, what);
@@ -83,7 +81,7 @@ void slab_report(struct kmem_cache *s, const char *what, const void *object, con
 		port_log("%#lx @offset=%ld. Byte %#x instead of %#x", (unsigned long)(uintptr_t)at,
 		         (long)((const char *)at - (const char *)object), *(const uint8_t *)at,
 		         expected);
-	if (is_object) {
+	if (slab_is_object(s, object)) {
 		log_object(s, object);
 		bug.allocated_by = call_site(s, object, TRACK_ALLOC);
 		bug.freed_by = call_site(s, object, TRACK_FREE);
@@ -91,16 +89,18 @@ void slab_report(struct kmem_cache *s, const char *what, const void *object, con
 	hand_over(&bug);
 }
 
+/* s NULL: kmalloc's, of no cache. */
 NOINLINE void slab_bad_free(struct kmem_cache *s, const void *object)
 {
+	const char *name = s ? s->name : "kmalloc";
 	struct slab_bug bug = {
-	        .cache = s->name, .what = "not one of its objects in use", .object = object};
+	        .cache = name, .what = "not one of its objects in use", .object = object};
 
 	if (!slab_state()->report)
 		port_panic("%s: freed %#lx, which is not one of its objects in use (frame %#x)",
-		           s->name, (unsigned long)(uintptr_t)object,
+		           name, (unsigned long)(uintptr_t)object,
 		           page_to_pfn(virt_to_page(object)).n);
-	port_log("BUG %s: freed %#lx, which is not one of its objects in use", s->name,
+	port_log("BUG %s: freed %#lx, which is not one of its objects in use", name,
 	         (unsigned long)(uintptr_t)object);
 	slab_state()->report(&bug);
 }

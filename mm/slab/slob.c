@@ -519,6 +519,7 @@ static const char *check(struct kmem_cache *s)
 const struct slab_ops slob_ops = {
         .name = "slob",
         .exact = true,
+        .no_poison = "free blocks merge with their neighbours",
         .owner = owner,
         .layout = layout,
         .get = get,

@@ -79,12 +79,24 @@ says 125 'of --set are [0-9]+ bytes too long' run "${many[@]}" -- ls
 for n in 0 9 -1 two 1x; do
 	says 125 '--cpus' "$Q" run --cpus "$n" -- ls
 done
+for nodes in 0 1 5 -2 x 2x 64M 64M, 2: :20 64M,64M: 4M,4M,4M,4M,4M; do
+	says 125 "--numa $nodes" "$Q" run --numa "$nodes" -- ls
+done
+says 125 '3M is no multiple of 4M' "$Q" run --numa 8M,3M -- ls
+says 125 'the kernel boots in the first node' "$Q" run --numa 0,64M -- ls
+says 125 'distance of neighbours is from 11 to 254' "$Q" run --numa 2:10 -- ls
+says 125 'distance of neighbours is from 11 to 91' "$Q" run --numa 4:92 -- ls
+says 125 '99999T is more than a guest can have' "$Q" run --numa 64M,99999T -- ls
+says 125 'more memory than a guest can have' "$Q" run --numa 40G,40G -- ls
+says 125 '--mem 64M is not the sum of --numa, which is 128M: leave it out' "$Q" run --numa 64M,64M --mem 64M -- ls
+says 125 '--mem 8M is too small for 4 nodes: write at least --mem 16M' "$Q" run --mem 8M --numa 4 -- ls
 says 125 '--accel magic is unknown' "$Q" run --accel magic -- ls
 says 125 '--env' "$Q" run --env NAME -- ls
 says 125 '--slab slaab is unknown: write slub, slab or slob' "$Q" run --slab slaab -- ls
 says 125 'needs a value' "$Q" run --slab
 says 125 '--set' "$Q" run --set 'a b=c' -- ls
 says 125 'one CPU' "$Q" run --deterministic --cpus 2 -- ls
+says 125 'write --set numa=fake=3' "$Q" run --deterministic --numa 3 -- ls
 says 125 'leave out --write' "$Q" run --deterministic --write /tmp -- ls
 says 125 '--root /nonexistent: No such file' run --root /nonexistent -- ls
 says 125 'no newc cpio archive' run --root "$K" -- ls

@@ -220,6 +220,20 @@ quire run -- /bin/sh -c 'echo c >/proc/sysrq-trigger' >"$work/out" 2>"$work/err"
 check "a panic is 125" [ $? = 125 ]
 check 'with a symbolic backtrace' grep -Eq '[a-z_]+\+0x[0-9a-f]+' "$work/err"
 
+# --- debug_pagealloc: free frames cannot be reached, and who reaches for one is named
+# (deterministic: the log is a file, and comes whole)
+pagealloc='--deterministic --mem 64M --kernel build/quire-test.elf --set debug_pagealloc=on --set page_owner=on'
+quire run $pagealloc --selftest=pagealloc >"$work/out" 2>"$work/err"
+check "free frames cannot be reached: $(tail -1 "$work/out")" [ $? = 0 ]
+quire run $pagealloc --set test.use_after_free=1 --selftest=a_use_after_free >"$work/out" 2>"$work/err"
+check 'a use after free is a panic' [ $? = 125 ]
+for word in 'use of a free frame in the kernel at' 'touched while free' 'page: flags: .*(node=0|zone=' \
+	'allocated via order 0, mask .*(GFP_KERNEL), pid' 'last freed by pid' 'read_what_was_freed+0x'; do
+	check "its report: $word" grep -q "$word" "$work/out" "$work/err"
+done
+quire run --mem 64M --cpus 2 --set debug_pagealloc=on --set page_poison=1 -- /bin/sh -c 'ls /bin | wc -l' >"$work/out" 2>&1
+check "programs run without free frames: $(tail -1 "$work/out")" grep -qx '[0-9]*' "$work/out"
+
 run 0 'doctor' doctor
 run 0 'help' --help
 # --- a terminal

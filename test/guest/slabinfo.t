@@ -20,3 +20,10 @@ before=$(awk '$1 == "inode_cache" || $1 ~ /tmpfs/ { n += $2 } END { print n + 0 
 for i in $(seq 300); do : >/tmp/more$i; done
 after=$(awk '$1 == "inode_cache" || $1 ~ /tmpfs/ { n += $2 } END { print n + 0 }' /proc/slabinfo)
 [ "$after" -ge $((before + 300)) ] && echo "ok files are counted" || echo "files: $before, then $after"
+kb() { awk -v name="$1:" '$1 == name { print $2 }' /proc/meminfo; }
+ls -l /usr/bin >/dev/null
+least=100
+[ "$(ls -d $s/slob 2>/dev/null)" ] && least=0 # SLOB's pages are nobody's in particular
+r=$(kb SReclaimable) u=$(kb SUnreclaim) all=$(kb Slab)
+[ "$r" -ge $least ] && [ $((all - u - r)) -ge -64 ] && [ $((all - u - r)) -le 64 ] && echo "ok SReclaimable" || echo "SReclaimable $r of $all"
+[ "$(cat $s/dentry/reclaim_account $s/kmalloc-64/reclaim_account | tr '\n' ' ')" = '1 0 ' ] && echo "ok reclaim_account" || echo "reclaim_account"

@@ -26,6 +26,10 @@ takes watermark_scale_factor 10 10
 refuses watermark_scale_factor 0 3001 $rubbish
 takes extfrag_threshold ' 400 ' 400
 refuses extfrag_threshold -1 1001 00000000000000009999 $rubbish
+takes compaction_proactiveness 100 100
+refuses compaction_proactiveness -1 101 $rubbish
+takes compact_unevictable_allowed 0 0
+refuses compact_unevictable_allowed -1 2 $rubbish
 tab=$(printf '\t')
 takes lowmem_reserve_ratio '256 256 32 0 0' "256${tab}256${tab}32${tab}0${tab}0"
 takes lowmem_reserve_ratio '128\n' "128${tab}256${tab}32${tab}0${tab}0"

@@ -34,9 +34,9 @@ static inline unsigned cpu_id(void)
 
 static inline size_t cpu_line(void)
 {
-	uint32_t line;
+	uint64_t line;
 
-	__asm__ volatile("movl %%gs:%c1, %0" : "=r"(line) : "i"(offsetof(struct cpu, line)));
+	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(line) : "i"(offsetof(struct cpu, line)));
 	return line;
 }
 

@@ -243,3 +243,65 @@ UNIT_TEST(kcompactd_helps_who_may_not_wait)
 	CHECK_CALL(check_contents());
 	CHECK_CALL(end(frames));
 }
+
+/* Percentages of the node, whose zones count by their size. */
+UNIT_TEST(the_score_of_a_node)
+{
+	struct pglist_data *node;
+	uint64_t frames, sum = 0;
+
+	CHECK(enter(1, 32 * MB));
+	frames = vm_baseline();
+	node = &machine()->node[0];
+	CHECK_LT(fragmentation_score_node(node), 20);
+	CHECK(!should_proactive_compact_node(node));
+	CHECK_CALL(fragment());
+	CHECK_GT(fragmentation_score_node(node), 30);
+	for (unsigned i = 0; i < MAX_NR_ZONES; i++)
+		if (node->zones[i].present)
+			sum += (unsigned)unusable_free_index(&node->zones[i], 9) / 10 *
+			       node->zones[i].present;
+	CHECK_EQ(fragmentation_score_node(node), sum / (node->present + 1));
+	/* low = 100 - n, but not below 5; high = low + 10, but not above 100 */
+	machine()->sysctl_compaction_proactiveness = 0;
+	CHECK(!should_proactive_compact_node(node));
+	machine()->sysctl_compaction_proactiveness = 100;
+	CHECK_EQ(fragmentation_score_low(), 5);
+	machine()->sysctl_compaction_proactiveness = 80;
+	CHECK_EQ(fragmentation_score_low(), 20);
+	CHECK(should_proactive_compact_node(node));
+	CHECK(proactive_compact_node(node));
+	CHECK(!should_proactive_compact_node(node));
+	CHECK_CALL(check_contents());
+	CHECK_CALL(end(frames));
+}
+
+/* Nobody asks for a block: kcompactd begins by itself when it is told how much that is worth. */
+UNIT_TEST(kcompactd_begins_by_itself)
+{
+	struct pglist_data *node;
+	struct host_task *task;
+	uint64_t frames;
+	unsigned had;
+
+	CHECK(enter(2, 32 * MB));
+	frames = vm_baseline();
+	machine()->sysctl_compaction_proactiveness = 0;
+	CHECK_CALL(fragment());
+	had = blocks_of(9);
+	node = &machine()->node[0];
+	task = host_run_on(own, 1, run_kcompactd, node);
+	while (!atomic_load(&node->kcompactd_running))
+		cpu_relax();
+	WRITE_ONCE(machine()->sysctl_compaction_proactiveness, 100);
+	wakeup_proactive();
+	for (uint64_t until = port_now_ns() + 10000000000ull;
+	     blocks_of(9) < had + 4 && port_now_ns() < until;)
+		cpu_relax();
+	kcompactd_stop(node);
+	host_join(task);
+	CHECK_GE(blocks_of(9), had + 4);
+	CHECK_EQ(counter_read(COUNT_COMPACTSTALL), 0);
+	CHECK_CALL(check_contents());
+	CHECK_CALL(end(frames));
+}

@@ -7,6 +7,7 @@
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
+#include <quire/kva.h>
 
 #define MB (1ull << 20)
 #define GB (1ull << 30)
@@ -280,6 +281,68 @@ UNIT_TEST(policies_of_tasks)
 	CHECK_CALL(check_places(NULL, GFP_HIGHUSER, "000"));
 	/* Who names a node means it. */
 	CHECK_CALL(check_places(&bind, GFP_HIGHUSER | __GFP_THISNODE, "00"));
+	leave();
+}
+
+static void check_area_on(char *p, size_t size, unsigned nid)
+{
+	CHECK(p);
+	for (size_t at = 0; at < size; at += PAGE_SIZE) {
+		struct page *page = vmalloc_to_page(p + at);
+
+		CHECK(page);
+		CHECK_EQ(page_to_nid(page), nid);
+	}
+}
+
+/* Whichever CPU asks; by large pages and by small ones. */
+UNIT_TEST(vmalloc_of_a_node)
+{
+	const size_t small = 40 * PAGE_SIZE, large = 5 * MB;
+	struct hoard h = {0};
+	char *p;
+
+	CHECK(enter(&two));
+	for (unsigned i = 0; i < 4; i++) {
+		host_enter(own, i / 2);
+		p = vmalloc_node(i % 2 ? large : small, i % 2 ? (int)(i / 2) ^ 1 : 1);
+		CHECK_CALL(check_area_on(p, i % 2 ? large : small, i % 2 ? i / 2 ^ 1 : 1));
+		vfree(p);
+	}
+	host_enter(own, 0);
+	p = vzalloc_node(small, 1);
+	CHECK_CALL(check_area_on(p, small, 1));
+	CHECK_EQ(p[small - 1], 0);
+	vfree(p);
+	for (struct page *page;
+	     (page = alloc_pages_node(1, GFP_NOWAIT | __GFP_THISNODE | __GFP_NOWARN, 0));)
+		keep(&h, page);
+	p = vmalloc_node(small, 1); /* there is none: the other one's */
+	CHECK_CALL(check_area_on(p, small, 0));
+	vfree(p);
+	release(&h);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+/* A machine with memory above 4 GB. */
+UNIT_TEST(vmalloc_for_32_bits)
+{
+	struct page *high;
+	char *p;
+
+	CHECK(enter(
+	        &(struct host_config){.ram = 5 * GB, .hole_start = 64 * MB, .hole_end = 4 * GB}));
+	high = alloc_page(GFP_KERNEL);
+	CHECK(high);
+	CHECK_GE(page_to_pfn(high).n, (4 * GB) >> PAGE_SHIFT);
+	p = vmalloc_32(3 * MB);
+	CHECK(p);
+	for (size_t at = 0; at < 3 * MB; at += PAGE_SIZE)
+		CHECK_LT(page_to_pfn(vmalloc_to_page(p + at)).n, (4 * GB) >> PAGE_SHIFT);
+	vfree(p);
+	__free_page(high);
+	CHECK_SOUND(mm_check());
 	leave();
 }
 

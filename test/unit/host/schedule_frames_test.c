@@ -317,6 +317,27 @@ static void reap_now_and_then(unsigned cpu)
 	}
 }
 
+/* Caches of one kind come, join and go, while others use them and the reaper comes by. */
+static void make_and_end_caches(unsigned cpu)
+{
+	for (unsigned n = 0; n < 8; n++) {
+		struct kmem_cache *s = kmem_cache_create("life", 104 - cpu, 0, 0, NULL);
+		void *objects[24];
+
+		CHECK(s);
+		for (unsigned i = 0; i < ARRAY_SIZE(objects); i++) {
+			objects[i] = kmem_cache_alloc(s, GFP_KERNEL);
+			CHECK(objects[i]);
+			sign(objects[i], cpu);
+		}
+		for (unsigned i = 0; i < ARRAY_SIZE(objects); i++) {
+			CHECK_CALL(check_sign(objects[i], cpu));
+			kmem_cache_free(s, objects[i]);
+		}
+		CHECK_EQ(kmem_cache_destroy(s), 0);
+	}
+}
+
 /* A machine of this size has no arrays, unless it is told to. Small ones visit the slabs often. */
 #define ARRAYS "slab_arrays=4"
 
@@ -342,6 +363,17 @@ const struct scenario scenario_shrink = {
         .begin = make_cache,
         .cpu = {shrink_now_and_then, make_only, free_only, trade_objects},
         .end = end_cache};
+
+const struct scenario scenario_caches = {
+        .begin = make_cache,
+        .cpu = {make_and_end_caches, reap_now_and_then, make_and_end_caches, reap_now_and_then},
+        .end = end_cache,
+        .boot_words = ARRAYS};
+
+UNIT_TEST(caches_come_and_go)
+{
+	explore(&scenario_caches, 60);
+}
 
 UNIT_TEST(objects)
 {

@@ -4,6 +4,9 @@
  * One thread is both CPUs in turn, so that what each TLB holds is known exactly.
  */
 #include "host/internal.h"
+#include <quire/errno.h>
+#include <quire/migrate.h>
+#include <quire/trace.h>
 #include "test/unit/mm/space/vm.h"
 
 static struct mm_struct *mm;
@@ -113,4 +116,67 @@ UNIT_TEST(write_back_hears_of_the_next_write)
 	CHECK_EQ(file.store[0], 72);
 	end();
 	address_space_destroy(&file.mapping);
+}
+
+/* The frame at va goes, with a reference of ours, to a new one. */
+static struct migrate_pair pair_of(struct mm_struct *space, vaddr_t va)
+{
+	struct page *old = pfn_to_page(pte_pfn(pte_read(pt_lookup(&space->space, va))));
+
+	get_page(old);
+	return (struct migrate_pair){old, alloc_page(GFP_HIGHUSER_MOVABLE), -EAGAIN};
+}
+
+UNIT_TEST(pages_that_move_are_flushed_at_once)
+{
+	struct migrate_pair pairs[4];
+	uint64_t flushes;
+
+	CHECK(begin());
+	CHECK_EQ(write_as(1, VM_PAGE(2), 3), 0);
+	CHECK_EQ(write_as(1, VM_PAGE(3), 4), 0);
+	be_cpu(0);
+	for (unsigned i = 0; i < 4; i++)
+		pairs[i] = pair_of(mm, VM_PAGE(i));
+	flushes = counter_read(COUNT_TLB_REMOTE_FLUSH);
+	migrate_pages(pairs, 4, MIGRATE_ASYNC);
+	CHECK_EQ(counter_read(COUNT_TLB_REMOTE_FLUSH), flushes + 1);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_EQ(pairs[i].err, 0);
+		CHECK_EQ(read_as(1, VM_PAGE(i)), i + 1);
+	}
+	CHECK_SOUND(space_check(mm));
+	end();
+}
+
+/* More spaces than a batch has room for: those are flushed one by one. */
+UNIT_TEST(a_page_of_many_moves)
+{
+	struct mm_struct *child[MMU_RANGES_MAX + 2];
+	struct migrate_pair pair;
+	uint64_t value;
+
+	CHECK(begin());
+	for (unsigned i = 0; i < ARRAY_SIZE(child); i++) {
+		child[i] = dup_mm(mm);
+		CHECK(!IS_ERR(child[i]));
+		be_cpu(1);
+		CHECK_EQ(host_read(child[i], VM_PAGE(1), &value, 8), 0);
+		be_cpu(0);
+	}
+	pair = pair_of(mm, VM_PAGE(1));
+	migrate_pages(&pair, 1, MIGRATE_ASYNC);
+	CHECK_EQ(pair.err, 0);
+	be_cpu(1);
+	for (unsigned i = ARRAY_SIZE(child); i-- > 0;) { /* the last one's is still in the TLB */
+		CHECK_EQ(host_read(child[i], VM_PAGE(1), &value, 8), 0);
+		CHECK_EQ(value, 2);
+	}
+	be_cpu(0);
+	for (unsigned i = 0; i < ARRAY_SIZE(child); i++) {
+		CHECK_SOUND(space_check(child[i]));
+		mmput(child[i]);
+	}
+	CHECK_SOUND(space_check(mm));
+	end();
 }

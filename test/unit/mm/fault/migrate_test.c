@@ -78,6 +78,24 @@ UNIT_TEST(a_private_page)
 	CHECK_CALL(finish());
 }
 
+/* What mlock() holds moves like any other, unless that is forbidden: it stays in memory in either case. */
+UNIT_TEST(a_locked_page)
+{
+	mm = mm_alloc(VM_TOP);
+	CHECK(mm);
+	vm_map(mm, VM_PAGE(0), 4, RW, ANON);
+	CHECK_EQ(vm_write(mm, VM_PAGE(1), 77), 0);
+	CHECK_EQ(do_mlock(mm, VM_PAGE(0), 4 * PAGE_SIZE, false), 0);
+	CHECK_EQ(move_at(mm, VM_PAGE(1), 0), 0);
+	machine()->sysctl_compact_unevictable_allowed = 0;
+	CHECK_EQ(move_at(mm, VM_PAGE(1), 0), -EBUSY);
+	CHECK_EQ(do_munlock(mm, VM_PAGE(0), 4 * PAGE_SIZE), 0);
+	CHECK_EQ(move_at(mm, VM_PAGE(1), 0), 0);
+	machine()->sysctl_compact_unevictable_allowed = 1;
+	CHECK_EQ(vm_get(mm, VM_PAGE(1)), 77);
+	CHECK_CALL(finish());
+}
+
 /* A page that three map, at different addresses: all see the new frame, and copy it when they write. */
 UNIT_TEST(a_page_of_a_family)
 {

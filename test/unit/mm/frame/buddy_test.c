@@ -151,7 +151,7 @@ UNIT_TEST(bulk_takes_small_blocks_first)
 
 	CHECK(lab_open(&lab));
 	page = __rmqueue(&lab.zone, 2, LAB_TYPE); /* leaves blocks of 4, 8, ... 256 */
-	CHECK_EQ(rmqueue_bulk(&lab.zone, 11, LAB_TYPE, &pfn, &last), 11);
+	CHECK_EQ(rmqueue_bulk(&lab.zone, 11, 0, LAB_TYPE, &pfn, &last), 11);
 	CHECK_EQ(lab.zone.free_orders & 0x1ff, 0x1f1u); /* 4 gone, 7 of 8 gone, 16 ... 256 whole */
 	last->lru.next = PFN_NONE_N;
 	for (unsigned i = 0; i < 11; i++) {
@@ -163,7 +163,7 @@ UNIT_TEST(bulk_takes_small_blocks_first)
 	}
 	CHECK_EQ(pfn, PFN_NONE_N);
 	__free_one_page(&lab.zone, page, 2);
-	CHECK_EQ(rmqueue_bulk(&lab.zone, LAB_PAGES + 9, LAB_TYPE, &pfn, &last), LAB_PAGES);
+	CHECK_EQ(rmqueue_bulk(&lab.zone, LAB_PAGES + 9, 0, LAB_TYPE, &pfn, &last), LAB_PAGES);
 	for (unsigned i = 0; i < LAB_PAGES; i++)
 		__free_one_page(&lab.zone, lab.block + i, 0);
 	CHECK_CALL(lab_close(&lab));

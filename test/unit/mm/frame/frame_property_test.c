@@ -8,9 +8,14 @@
 #define SLOTS     24u
 #define MAX_TAKEN 4096u /* frames at once: the machine's own need comes on top */
 
-enum { ALLOC, ALLOC_COMPOUND, ALLOC_COLD, ALLOC_EXACT, SPLIT, FREE, DRAIN, NR_OPS };
-static const char *const names[] = {"alloc_pages",       "alloc_pages COMP", "alloc_page COLD",
-                                    "alloc_pages_exact", "split_page",       "free",
+enum { ALLOC, ALLOC_MOVABLE, ALLOC_COMPOUND, ALLOC_COLD, ALLOC_EXACT, SPLIT, FREE, DRAIN, NR_OPS };
+static const char *const names[] = {"alloc_pages",
+                                    "alloc_pages MOVABLE",
+                                    "alloc_pages COMP",
+                                    "alloc_pages COLD",
+                                    "alloc_pages_exact",
+                                    "split_page",
+                                    "free",
                                     "drain_local_pages"};
 
 static struct taken {
@@ -91,10 +96,12 @@ static const char *apply(const struct op *op)
 	switch (op->kind) {
 	case ALLOC:
 		return take_block(t, GFP_KERNEL, op->arg % MAX_ORDER);
+	case ALLOC_MOVABLE:
+		return take_block(t, GFP_KERNEL | __GFP_MOVABLE, op->arg % 4);
 	case ALLOC_COMPOUND:
 		return take_block(t, GFP_KERNEL | __GFP_COMP, op->arg % MAX_ORDER);
 	case ALLOC_COLD:
-		return take_block(t, GFP_KERNEL | __GFP_COLD, 0);
+		return take_block(t, GFP_KERNEL | __GFP_COLD, op->arg % 4);
 	case ALLOC_EXACT:
 		return take_exact(t, 1 + op->arg % 300);
 	default:

@@ -3,6 +3,7 @@
  * hook through which it asks for memory to be freed. Nodes (HARDWALL, THISNODE): host/nodes_test.c; warnings:
  * host/gfp_log_test.c; COMP, ZERO, HIGH and the reserves: alloc_test.c.
  */
+#include "mm/frame/compaction.h"
 #include "mm/frame/internal.h"
 #include "test/unit/unit.h"
 
@@ -119,6 +120,35 @@ static struct page *asking(gfp_t gfp, unsigned order, unsigned n, unsigned from)
 	return alloc_pages(gfp | __GFP_NOWARN, order);
 }
 
+static struct page *own, *refused;
+
+static uint64_t allocating(gfp_t gfp UNUSED, unsigned order UNUSED)
+{
+	seen.calls++;
+	own = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+	refused = alloc_page(GFP_KERNEL | __GFP_NOMEMALLOC | __GFP_NOWARN);
+	return 0;
+}
+
+/* Whoever frees memory takes from the reserve what that needs, and is not asked to free memory for it. */
+UNIT_TEST(reclaim_enters_the_reserve)
+{
+	tight();
+	reclaim_hook = NULL;
+	give(UINT64_MAX);
+	for (struct page *page;
+	     (page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN));)
+		keep(page);
+	reclaim_hook = allocating;
+	CHECK_EQ(alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN), NULL);
+	CHECK_EQ(seen.calls, 1);
+	CHECK_EQ(refused, NULL);
+	CHECK(own);
+	keep(own);
+	CHECK_EQ(*port_memalloc(), false);
+	CHECK_CALL(relax());
+}
+
 /* What reclaim brings is given to who waited for it, as soon as the marks allow. */
 UNIT_TEST(waiting_helps)
 {
@@ -150,6 +180,104 @@ UNIT_TEST(how_often)
 	CHECK_GE(seen.calls, 50);
 	keep(page);
 	CHECK_CALL(relax());
+}
+
+/* Though frames do come: too few for a block at first. */
+UNIT_TEST(noretry)
+{
+	struct page *page;
+	unsigned calls;
+
+	tight();
+	page = asking(GFP_KERNEL | __GFP_NORETRY, 3, 1, 1);
+	calls = seen.calls;
+	if (page)
+		__free_pages(page, 3);
+	CHECK_CALL(relax());
+	CHECK_EQ(page, NULL);
+	CHECK_EQ(calls, 1);
+}
+
+/* Half of memory is free and no two frames that are neighbours (but a frame and its guard), and none can be moved. */
+static void scatter(void)
+{
+	uint32_t *link = &seen.first, pfn;
+
+	tight();
+	reclaim_hook = NULL;
+	while ((pfn = *link) != PFN_NONE_N) {
+		struct page *page = pfn_to_page(PFN(pfn));
+
+		if (pfn >> machine()->guard_minorder & 1) {
+			link = &page->lru.next;
+			continue;
+		}
+		*link = page->lru.next;
+		seen.count--;
+		__free_page(page);
+	}
+	drain_all_pages();
+}
+
+static void forget_failures(unsigned order)
+{
+	for_each_zone(zone)
+		compaction_defer_reset(zone, order, true);
+}
+
+/* How often compaction was tried for a block that cannot be had. */
+static uint64_t tries(gfp_t gfp, unsigned order)
+{
+	uint64_t before = counter_read(COUNT_COMPACTSTALL);
+	struct page *page;
+
+	forget_failures(order);
+	page = alloc_pages(gfp | __GFP_NOWARN, order);
+	forget_failures(order);
+	if (page)
+		__free_pages(page, order);
+	return page ? 99 : counter_read(COUNT_COMPACTSTALL) - before;
+}
+
+/* Who may not wait does not compact; __GFP_NORETRY does, but does not wait for pages to be let go. */
+UNIT_TEST(who_compacts)
+{
+	static const gfp_t gfp[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_KERNEL | __GFP_NORETRY, GFP_KERNEL};
+	static const unsigned want[] = {0, 0, 1, 2};
+	uint64_t got[ARRAY_SIZE(gfp)];
+
+	scatter();
+	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
+		got[i] = tries(gfp[i], 2);
+	CHECK_CALL(relax());
+	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
+		CHECK_EQ(got[i], want[i]);
+}
+
+static unsigned kcompactd_told(gfp_t gfp, unsigned order)
+{
+	struct pglist_data *node = &machine()->node[0];
+	bool running = atomic_exchange(&node->kcompactd_running, true);
+	unsigned told, before = atomic_exchange(&node->kcompactd_max_order, 0);
+
+	(void)tries(gfp, order);
+	told = atomic_exchange(&node->kcompactd_max_order, before);
+	atomic_store(&node->kcompactd_running, running);
+	return told;
+}
+
+/* __GFP_KSWAPD_RECLAIM: the daemon is told of what was missing. */
+UNIT_TEST(who_wakes_the_daemon)
+{
+	static const gfp_t gfp[] = {GFP_NOWAIT, 0, __GFP_DIRECT_RECLAIM, GFP_KERNEL};
+	unsigned got[ARRAY_SIZE(gfp)];
+
+	scatter();
+	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
+		got[i] = kcompactd_told(gfp[i], 3);
+	CHECK_CALL(relax());
+	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
+		CHECK_EQ(got[i], gfp[i] & __GFP_KSWAPD_RECLAIM ? 3 : 0);
 }
 
 /* A costly order is not waited for, though frames do come; with __GFP_REPEAT it is. */
@@ -210,6 +338,27 @@ UNIT_TEST(cold)
 	for (unsigned i = batch + 1; i < ARRAY_SIZE(pages); i++)
 		__free_page(pages[i]);
 	CHECK_SOUND(frame_check());
+}
+
+/* __GFP_RECLAIMABLE, __GFP_MOVABLE: in whose company the frame is, and so where it goes when it is free. */
+UNIT_TEST(company)
+{
+	static const gfp_t gfp[] = {
+	        [MIGRATE_UNMOVABLE] = GFP_KERNEL,
+	        [MIGRATE_MOVABLE] = GFP_KERNEL | __GFP_MOVABLE,
+	        [MIGRATE_RECLAIMABLE] = GFP_KERNEL | __GFP_RECLAIMABLE,
+	};
+
+	if (machine()->page_group_by_mobility_disabled)
+		return;
+	for (unsigned type = 0; type < ARRAY_SIZE(gfp); type++)
+		for (unsigned order = 0; order < 4; order++) {
+			struct page *page = alloc_pages(gfp[type], order);
+
+			CHECK(page);
+			CHECK_EQ(get_pageblock_migratetype(page), type);
+			__free_pages(page, order);
+		}
 }
 
 /* Zone modifiers, in all combinations: which zone is the highest that will do. */

@@ -57,6 +57,28 @@ static void lab_close(struct lab *lab)
 	CHECK_SOUND(frame_check());
 }
 
+/* Two blocks of eight are free, one in each movable page block. A kernel's list has what its request needs, and not the other. */
+UNIT_TEST(lists_are_not_filled_from_other_types)
+{
+	static struct page *taken[LAB_PAGES / 8];
+	struct page *last;
+	struct lab lab;
+	uint32_t pfn;
+
+	CHECK(lab_open(&lab));
+	for (unsigned i = 0; i < LAB_PAGES / 8; i++)
+		CHECK((taken[i] = __rmqueue(&lab.zone, 3, MIGRATE_MOVABLE)));
+	__free_one_page(&lab.zone, lab.block + 8, 3);
+	__free_one_page(&lab.zone, lab.block + LAB_PAGES - 16, 3);
+	CHECK_EQ(rmqueue_bulk(&lab.zone, 2, 3, MIGRATE_UNMOVABLE, &pfn, &last), 1);
+	CHECK_EQ(page_to_pfn(last).n, pfn);
+	CHECK_EQ(zone_free(&lab.zone), 8);
+	CHECK_EQ(rmqueue_bulk(&lab.zone, 2, 3, MIGRATE_MOVABLE, &pfn, &last), 1);
+	for (unsigned i = 0; i < LAB_PAGES / 8; i++)
+		__free_one_page(&lab.zone, lab.block + 8 * i, 3);
+	CHECK_CALL(lab_close(&lab));
+}
+
 /* The first kernel object takes a whole page block: the next ones go into it, and movable pages do not. */
 UNIT_TEST(first_claims_all)
 {
@@ -226,7 +248,7 @@ static void model_bulk(struct lab *lab, struct model *m, unsigned n, unsigned ty
 	struct page *last;
 	uint32_t pfn;
 
-	got = rmqueue_bulk(&lab->zone, n, type, &pfn, &last);
+	got = rmqueue_bulk(&lab->zone, n, 0, type, &pfn, &last);
 	CHECK_EQ(got, want);
 	for (unsigned i = 0; i < got; i++) {
 		struct page *page = pfn_to_page(PFN(pfn));

@@ -119,6 +119,52 @@ UNIT_TEST(bulk_is_all_or_nothing)
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 
+/* --- interrupts ----------------------------------------------------------------------------------------------- */
+
+static struct kmem_cache *hit;
+static _Atomic unsigned interrupts, wrong;
+
+/* On each CPU, in an interrupt on all but the caller's. */
+static void use_in_interrupt(UNUSED void *arg)
+{
+	struct kmem_cache_cpu *own = &hit->cpu[cpu_id()];
+	void **top = own->top, *object;
+
+	if (!in_interrupt()) {
+		wrong += cpu_line() != cpu_id() * CACHELINE;
+		return;
+	}
+	interrupts++;
+	wrong += cpu_line() != CPU_LINE_INTERRUPT;
+	object = kmem_cache_alloc(hit, GFP_ATOMIC);
+	wrong += !object;
+	if (object)
+		kmem_cache_free(hit, object);
+	wrong += kmem_cache_alloc_bulk(hit, GFP_ATOMIC, 1, &object) != 1;
+	kmem_cache_free_bulk(hit, 1, &object);
+	wrong += own->top != top || slab_array_objects(slab_cpu(hit)) != 0;
+}
+
+UNIT_TEST(interrupts_find_a_closed_array)
+{
+	static void *objects[40];
+
+	hit = kmem_cache_create("test-irq", 64, 0, SLAB_NO_MERGE, NULL);
+	CHECK(hit);
+	interrupts = wrong = 0;
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(objects); i++)
+			CHECK(objects[i] = kmem_cache_alloc(hit, GFP_KERNEL));
+		port_call_cpus(((uint64_t)1 << machine()->nr_cpus) - 1, use_in_interrupt, NULL);
+		for (unsigned i = 0; i < ARRAY_SIZE(objects); i++)
+			kmem_cache_free(hit, objects[i]);
+	}
+	CHECK_EQ(interrupts, 3 * (machine()->nr_cpus - 1));
+	CHECK_EQ(wrong, 0);
+	CHECK_SOUND(slab_check());
+	CHECK_EQ(kmem_cache_destroy(hit), 0);
+}
+
 /* --- zones ------------------------------------------------------------------------------------------------------ */
 
 UNIT_TEST(kmalloc_for_devices)
@@ -146,16 +192,44 @@ UNIT_TEST(kmalloc_for_devices)
 
 UNIT_TEST(kmalloc_up_to_4_mb)
 {
-	for (size_t size = 1; size <= 4 << 20; size = size * 2 + 1) {
-		uint8_t *p = kmalloc(size, GFP_KERNEL | __GFP_NOWARN);
+	for (unsigned shift = 1; shift <= 22; shift++) {
+		for (size_t size = (1u << shift) - 1; size <= 1u << shift; size++) {
+			uint8_t *p = kmalloc(size, GFP_KERNEL);
 
-		if (!p && size > 64 << 10)
-			continue; /* memory is in pieces: another test's matter */
-		CHECK(p);
-		CHECK_GE(ksize(p), size);
-		p[0] = p[size - 1] = 1;
-		kfree(p);
+			CHECK(p);
+			CHECK_GE(ksize(p), size);
+			p[0] = p[size - 1] = 1;
+			kfree(p);
+		}
 	}
+	CHECK_EQ(kmalloc((4 << 20) + 1, GFP_KERNEL | __GFP_NOWARN), NULL);
+}
+
+/* --- what can be won back --------------------------------------------------------------------------------------- */
+
+UNIT_TEST(reclaimable_slabs_are_counted)
+{
+	struct kmem_cache *s =
+	        kmem_cache_create("test-rcl", 1000, 0, SLAB_NO_MERGE | SLAB_RECLAIM_ACCOUNT, NULL);
+	struct kmem_cache *other = kmem_cache_create("test-unrcl", 1000, 0, SLAB_NO_MERGE, NULL);
+	uint64_t all = frame_kind_pages(FRAME_SLAB),
+	         some = frame_kind_pages(FRAME_SLAB_RECLAIMABLE);
+	void *p, *q;
+
+	CHECK(s && other);
+	CHECK(p = kmem_cache_alloc(s, GFP_KERNEL));
+	CHECK(q = kmem_cache_alloc(other, GFP_KERNEL));
+	if (!is("slob")) { /* whose pages are nobody's in particular */
+		CHECK_EQ(frame_kind_pages(FRAME_SLAB_RECLAIMABLE) - some, 1u << s->order);
+		CHECK_EQ(frame_kind_pages(FRAME_SLAB) - all, 2u << s->order);
+		CHECK(slab_page_reclaimable(virt_to_page(p)));
+	}
+	CHECK(!slab_page_reclaimable(virt_to_page(q)));
+	kmem_cache_free(s, p);
+	kmem_cache_free(other, q);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+	CHECK_EQ(kmem_cache_destroy(other), 0);
+	CHECK_EQ(frame_kind_pages(FRAME_SLAB_RECLAIMABLE), some);
 }
 
 /* --- where objects lie --------------------------------------------------------------------------------------------- */
@@ -223,6 +297,42 @@ UNIT_TEST(what_is_not_used_goes_back_with_time)
 	slab_reap();
 	CHECK_EQ(slab_find("test-reap", &info), 0);
 	CHECK_LE(info.num_slabs, 1);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+}
+
+static unsigned kept(const struct kmem_cache *s, unsigned cpu)
+{
+	return slab_array_objects(&s->cpu[cpu]) + (s->cpu[cpu].page != NULL) +
+	       s->cpu[cpu].nr_partial;
+}
+
+/* Another CPU used a cache and then has nothing to do any more: what it keeps goes back all the same. */
+UNIT_TEST(what_an_idle_cpu_keeps_goes_back)
+{
+	uint64_t all = ((uint64_t)1 << machine()->nr_cpus) - 1;
+	struct kmem_cache *s = kmem_cache_create("test-idle", 512, 0, SLAB_NO_MERGE, NULL);
+	unsigned last = machine()->nr_cpus - 1;
+	void *p[100];
+
+	CHECK(s);
+	for (unsigned round = 0; round < 2; round++) {
+		port_set_cpus((uint64_t)1 << last);
+		CHECK_EQ(cpu_id(), last);
+		for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+			CHECK(p[i] = kmem_cache_alloc(s, GFP_KERNEL));
+		for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+			kmem_cache_free(s, p[i]);
+		port_set_cpus(1);
+		CHECK(is("slob") || s->flags & SLAB_SLOW || kept(s, last) > 0);
+		/* At once when asked for; else it was used since the last time. */
+		slab_reap_cpus(round == 1);
+		CHECK(is("slob") || s->flags & SLAB_SLOW || round == 1 || kept(s, last) > 0);
+		if (round == 0)
+			slab_reap_cpus(false);
+		CHECK_EQ(kept(s, last), 0);
+		CHECK_EQ(slab_nr_slabs(s), 0);
+	}
+	port_set_cpus(all);
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 

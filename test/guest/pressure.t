@@ -1,0 +1,3 @@
+# options: --mem 32M --cpus 4
+# guest only
+"$USER_BIN/pressure"

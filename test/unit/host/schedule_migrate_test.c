@@ -1,0 +1,191 @@
+/*
+ * schedule_migrate_test.c - pages move in batches, under many schedules, while their space is changed: between the moment an entry
+ * goes and the flush of the batch, other CPUs still have translations.
+ */
+#include "host/internal.h"
+#include <quire/errno.h>
+#include <quire/migrate.h>
+#include "test/unit/host/explore.h"
+#include "test/unit/mm/space/vm.h"
+
+#define PAGES       6u
+#define MOST_ROUNDS 2000u
+
+static struct mm_struct *mm;
+static _Atomic bool over,
+        taken[PAGES]; /* since a call has come back that took writing, or the page, away */
+
+static void make_space(void)
+{
+	mm = mm_alloc(VM_TOP);
+	CHECK(mm);
+	atomic_store(&over, false);
+	CHECK_EQ(vm_map(mm, VM_PAGE(0), PAGES, RW, ANON), (int64_t)VM_PAGE(0));
+	for (unsigned i = 0; i < PAGES; i++) {
+		atomic_store(&taken[i], false);
+		CHECK_EQ(vm_write(mm, VM_PAGE(i), i + 1), 0);
+	}
+}
+
+static void end_space(void)
+{
+	CHECK_SOUND(space_check(mm));
+	mmput(mm);
+}
+
+/* All that can be moved, as compaction isolates it. */
+static unsigned collect(struct migrate_pair pairs[MIGRATE_BATCH])
+{
+	unsigned n = 0;
+
+	for (uint32_t pfn = 1; pfn < machine()->max_pfn && n < MIGRATE_BATCH; pfn++) {
+		struct page *page = pfn_to_page(PFN(pfn)), *dst;
+
+		if (!page_flag(page, PG_lru) || !get_page_unless_zero(page))
+			continue;
+		dst = alloc_page(GFP_HIGHUSER_MOVABLE);
+		if (dst && page_flag(page, PG_lru)) {
+			pairs[n++] = (struct migrate_pair){page, dst, -EAGAIN};
+			continue;
+		}
+		put_page(page);
+		if (dst)
+			put_page(dst);
+	}
+	return n;
+}
+
+static void move_until_over(UNUSED unsigned cpu)
+{
+	struct migrate_pair pairs[MIGRATE_BATCH];
+
+	for (unsigned round = 0; round < MOST_ROUNDS && (!round || !atomic_load(&over)); round++) {
+		const unsigned n = collect(pairs);
+
+		migrate_pages(pairs, n, round % 3 ? MIGRATE_ASYNC : MIGRATE_SYNC);
+		for (unsigned i = 0; i < n; i++) {
+			if (!pairs[i].err)
+				continue;
+			put_page(pairs[i].old);
+			put_page(pairs[i].dst);
+		}
+	}
+}
+
+/* --- the right to write is taken away -------------------------------------------------------------------------------- */
+
+static void seal(UNUSED unsigned cpu)
+{
+	for (unsigned i = 0; i < PAGES; i++) {
+		CHECK_EQ(do_mprotect(mm, VM_PAGE(i), PAGE_SIZE, PROT_READ), 0);
+		atomic_store(&taken[i], true);
+		host_point();
+	}
+	atomic_store(&over, true);
+}
+
+static void write_until_over(unsigned cpu)
+{
+	for (unsigned round = 0; round < MOST_ROUNDS && !atomic_load(&over); round++) {
+		const unsigned i = explore_random(cpu, PAGES);
+		const bool sealed = atomic_load(&taken[i]);
+		const uint64_t value = i + 1;
+
+		if (!host_write(mm, VM_PAGE(i), &value, 8))
+			CHECK_MSG(!sealed, "page %u is written after mprotect() took that away", i);
+	}
+}
+
+const struct scenario scenario_move_protect = {
+        .begin = make_space,
+        .cpu = {seal, write_until_over, move_until_over, write_until_over},
+        .end = end_space};
+
+UNIT_TEST(moving_and_protecting)
+{
+	explore(&scenario_move_protect, 60);
+}
+
+/* --- pages are thrown away -------------------------------------------------------------------------------------------- */
+
+static void throw_away(UNUSED unsigned cpu)
+{
+	for (unsigned i = 0; i < PAGES; i++) {
+		CHECK_EQ(do_madvise(mm, VM_PAGE(i), PAGE_SIZE, MADV_DONTNEED), 0);
+		atomic_store(&taken[i], true);
+		host_point();
+	}
+	atomic_store(&over, true);
+}
+
+static void read_until_over(unsigned cpu)
+{
+	uint64_t value;
+
+	for (unsigned round = 0; round < MOST_ROUNDS && !atomic_load(&over); round++) {
+		const unsigned i = explore_random(cpu, PAGES);
+		const bool gone = atomic_load(&taken[i]);
+
+		CHECK_EQ(host_read(mm, VM_PAGE(i), &value, 8), 0);
+		CHECK_MSG(value == (gone ? 0 : i + 1) || value == 0,
+		          "page %u shows %#llx after it was thrown away", i, (long long)value);
+	}
+}
+
+const struct scenario scenario_move_discard = {
+        .begin = make_space,
+        .cpu = {throw_away, read_until_over, move_until_over, read_until_over},
+        .end = end_space};
+
+UNIT_TEST(moving_and_throwing_away)
+{
+	explore(&scenario_move_discard, 60);
+}
+
+/* --- the program writes, forks, and ends --------------------------------------------------------------------------------- */
+
+static void fork_and_exit(UNUSED unsigned cpu)
+{
+	for (unsigned n = 0; n < 8; n++) {
+		struct mm_struct *copy = dup_mm(mm);
+		uint64_t before, after;
+
+		CHECK(!IS_ERR(copy));
+		if (n % 2) {
+			mmput(copy);
+			continue;
+		}
+		CHECK_EQ(host_read(copy, VM_PAGE(n / 2), &before, 8), 0);
+		for (unsigned i = 0; i < 8; i++)
+			host_point();
+		CHECK_EQ(host_read(copy, VM_PAGE(n / 2), &after, 8), 0);
+		CHECK_MSG(before == after, "a child sees what its parent wrote after the fork");
+		mmput(copy);
+	}
+	atomic_store(&over, true);
+}
+
+static void count_up(unsigned cpu)
+{
+	const vaddr_t at = 8 * (cpu + 1);
+	uint64_t last[PAGES] = {0}, value;
+
+	for (unsigned round = 1; round < MOST_ROUNDS && !atomic_load(&over); round++) {
+		const unsigned i = explore_random(cpu, PAGES);
+
+		CHECK_EQ(host_read(mm, VM_PAGE(i) + at, &value, 8), 0);
+		CHECK_EQ(value, last[i]);
+		last[i] = round;
+		CHECK_EQ(host_write(mm, VM_PAGE(i) + at, &last[i], 8), 0);
+		CHECK_EQ(host_write(mm, VM_PAGE(i), &last[i], 8), 0);
+	}
+}
+
+const struct scenario scenario_move_fork = {.begin = make_space,
+                                            .cpu = {fork_and_exit, count_up, move_until_over, NULL},
+                                            .end = end_space};
+
+UNIT_TEST(moving_and_forking)
+{
+	explore(&scenario_move_fork, 60);
+}

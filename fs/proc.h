@@ -119,16 +119,13 @@ MUST_USE int proc_create_files(struct dentry *dir, const struct proc_file *files
 MUST_USE int proc_meminfo_init(struct dentry *root); /* meminfo, vmstat, ... proc_meminfo.c */
 MUST_USE int proc_zones_init(struct dentry *root);   /* buddyinfo, zoneinfo, ... proc_zones.c */
 MUST_USE int proc_frames_init(struct dentry *root);  /* pagetypeinfo, ... proc_frames.c */
-MUST_USE int proc_compaction_init(struct dentry *vm);
 MUST_USE int sysfs_extfrag_init(struct dentry *debug);
 MUST_USE int sysfs_page_owner_init(struct dentry *debug); /* proc_owner.c */
 MUST_USE int proc_sysrq_init(struct dentry *root);        /* sysrq-trigger. proc_sysrq.c */
 MUST_USE int proc_system_init(struct dentry *root);       /* stat, uptime, ... proc_system.c */
 MUST_USE int proc_cpuinfo_init(struct dentry *root);      /* proc_cpuinfo.c */
 MUST_USE int proc_sys_init(struct dentry *root);          /* sys/: proc_sys.c */
-
-MUST_USE int
-proc_watermark_init(struct dentry *vm); /* sys/vm/min_free_kbytes, ... proc_watermark.c */
+MUST_USE int proc_vm_init(struct dentry *vm);             /* of sys/vm/: proc_vm.c */
 
 /* Pages by what only their descriptors tell: a walk over mem_map, racy as every gauge. */
 struct page_census {

@@ -1,9 +1,13 @@
 /*
- * proc_frames.c - frames one by one and block by block: /proc/{pagetypeinfo,kpageflags,kpagecount}, /sys/kernel/debug/extfrag, and
- * what can be asked of compaction in /proc/sys/vm.
+ * proc_frames.c - frames one by one and block by block: /proc/{pagetypeinfo,kpageflags,kpagecount}, /sys/kernel/debug/extfrag.
  *
  * kpageflags and kpagecount are arrays of 64-bit words by frame number, as Linux's (its Documentation/admin-guide/mm/pagemap.rst;
  * the bits' numbers are part of its interface). Descriptors are read without a lock, as there: a word is true of a moment.
+ *
+ * pagetypeinfo has a row and a column for each type of page block that there is. A Linux has three more: CMA and Isolate, where it is
+ * configured with them, for contiguous memory of devices and for memory that is being taken out, neither of which is
+ * here; and HighAtomic, always: page blocks set aside for requests of higher order that may not wait. That mechanism is
+ * not built; such requests have the deeper marks only (watermark.c). A row of zeros would say that it were.
  */
 #include "fs/proc.h"
 #include "lib/format.h"
@@ -220,99 +224,6 @@ int proc_frames_init(struct dentry *root)
 		err = make_file(root, "kpageflags", 0400, &kpageflags_fops, NULL);
 	if (!err)
 		err = make_file(root, "kpagecount", 0400, &kpagecount_fops, NULL);
-	return err;
-}
-
-/* --- sys/vm ----------------------------------------------------------------------------------- */
-
-/* A number that was written, at most max; -EINVAL, -EFAULT. */
-static int64_t take_number(struct kiocb *iocb, struct iov_iter *from, uint64_t max, uint64_t *value)
-{
-	size_t all = iov_iter_count(from), n = MIN(all, 15u);
-	char buf[16] = "";
-	const char *end;
-
-	if (copy_from_iter(buf, n, from) != n)
-		return -EFAULT;
-	if (parse_u64(buf, 10, &end, value) || (*end && *end != '\n') || *value > max)
-		return -EINVAL;
-	iocb->ki_pos += (int64_t)all;
-	return (int64_t)all;
-}
-
-/* Any number will do for Linux before 6.5; 1 is what its documentation says. */
-static int64_t compact_memory_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	uint64_t value;
-	int64_t n = take_number(iocb, from, UINT32_MAX, &value);
-
-	if (n > 0)
-		compact_memory();
-	return n;
-}
-
-/* Numbers from 0 to max. */
-struct compaction_number {
-	const char *name;
-	unsigned *(*value)(void);
-	unsigned max;
-	void (*changed)(void);
-};
-
-static unsigned *extfrag_threshold(void)
-{
-	return &machine()->sysctl_extfrag_threshold;
-}
-
-static unsigned *proactiveness(void)
-{
-	return &machine()->sysctl_compaction_proactiveness;
-}
-
-static unsigned *unevictable_allowed(void)
-{
-	return &machine()->sysctl_compact_unevictable_allowed;
-}
-
-static const struct compaction_number numbers[] = {
-        {"extfrag_threshold", extfrag_threshold, 1000, NULL},
-        {"compaction_proactiveness", proactiveness, 100, wakeup_proactive},
-        {"compact_unevictable_allowed", unevictable_allowed, 1, NULL},
-};
-
-static int64_t number_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	const struct compaction_number *number = iocb->ki_filp->f_inode->i_private;
-	uint64_t value;
-	int64_t n = take_number(iocb, from, number->max, &value);
-
-	if (n <= 0)
-		return n;
-	WRITE_ONCE(*number->value(), (unsigned)value);
-	if (number->changed)
-		number->changed();
-	return n;
-}
-
-static int64_t number_read(struct kiocb *iocb, struct iov_iter *to)
-{
-	const struct compaction_number *number = iocb->ki_filp->f_inode->i_private;
-	char text[16];
-	size_t n = format(text, sizeof(text), "%u\n", READ_ONCE(*number->value()));
-
-	return simple_read_from_buffer(to, &iocb->ki_pos, text, n);
-}
-
-static const struct file_operations compact_memory_fops = {.write_iter = compact_memory_write};
-static const struct file_operations number_fops = {.read_iter = number_read,
-                                                   .write_iter = number_write};
-
-int proc_compaction_init(struct dentry *vm)
-{
-	int err = make_file(vm, "compact_memory", 0200, &compact_memory_fops, NULL);
-
-	for (unsigned i = 0; i < ARRAY_SIZE(numbers) && !err; i++)
-		err = make_file(vm, numbers[i].name, 0644, &number_fops, &numbers[i]);
 	return err;
 }
 

@@ -8,10 +8,6 @@
 
 #include "kernel/random.h"
 #include "kernel/utsname.h"
-#include "lib/format.h"
-#include "lib/string.h"
-#include <quire/check.h>
-#include <quire/machine.h>
 
 /* --- constants -------------------------------------------------------------------------------- */
 
@@ -84,71 +80,6 @@ static int boot_id_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* --- things to write -------------------------------------------------------------------------- */
-
-/* The decimal number in [least, most] that is written, all of it. 0 or a negative errno. */
-static int number_written(struct iov_iter *from, uint64_t least, uint64_t most, uint64_t *value)
-{
-	size_t n = MIN(iov_iter_count(from), 15u);
-	char buf[16] = "";
-	const char *end;
-
-	if (copy_from_iter(buf, n, from) != n)
-		return -EFAULT;
-	if (parse_u64(buf, 10, &end, value) || (*end && *end != '\n'))
-		return -EINVAL;
-	return *value < least || *value > most ? -EINVAL : 0;
-}
-
-static int64_t drop_caches_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	size_t all = iov_iter_count(from);
-	uint64_t what;
-	int err = number_written(from, 1, 3, &what);
-
-	if (err)
-		return err;
-	if (what & 1)
-		(void)fs_drop_pagecache();
-	if (what & 2)
-		(void)fs_drop_slab();
-	iocb->ki_pos += (int64_t)all;
-	return (int64_t)all;
-}
-
-static const struct file_operations drop_caches_fops = {.write_iter = drop_caches_write};
-
-/*
- * fail-nth: N written makes the N-th allocation from now on fail, 0 none. Reading says how many are still to come up to it; 0: it
- * has failed, or none is to. As Linux's file of a task, but for the whole machine, so it wants a machine with one CPU,
- * on which nobody else is inside mm/ while this call runs. Neither call allocates.
- */
-static int64_t fail_nth_write(struct kiocb *iocb, struct iov_iter *from)
-{
-	size_t all = iov_iter_count(from);
-	uint64_t nth;
-	int err = number_written(from, 0, INT32_MAX, &nth);
-
-	if (err)
-		return err;
-	if (machine()->nr_cpus > 1)
-		return -EBUSY;
-	(void)fault_inject_once((int64_t)nth - 1);
-	iocb->ki_pos += (int64_t)all;
-	return (int64_t)all;
-}
-
-static int64_t fail_nth_read(struct kiocb *iocb, struct iov_iter *to)
-{
-	char text[24];
-	size_t n = format(text, sizeof(text), "%lld\n", (long long)fault_inject_left() + 1);
-
-	return simple_read_from_buffer(to, &iocb->ki_pos, text, n);
-}
-
-static const struct file_operations fail_nth_fops = {.read_iter = fail_nth_read,
-                                                     .write_iter = fail_nth_write};
-
 /* --- the tree --------------------------------------------------------------------------------- */
 
 static int make_dir(struct dentry *parent, const char *name, const struct proc_file *files,
@@ -191,23 +122,10 @@ static int make_vm(struct dentry *sys)
 	        {"max_map_count", max_map_count_show, 0},
 	        {"mmap_min_addr", mmap_min_addr_show, 0},
 	};
-	struct dentry *dir, *d;
+	struct dentry *dir;
 	int err = make_dir(sys, "vm", vm, ARRAY_SIZE(vm), &dir);
 
-	if (err)
-		return err;
-	err = proc_watermark_init(dir);
-	if (err)
-		return err;
-	d = simple_create(dir, "drop_caches", 0200, &drop_caches_fops, NULL);
-	if (!d)
-		return -ENOMEM;
-	d->d_inode->i_op = &proc_file_iops;
-	d = simple_create(dir, "fail-nth", 0600, &fail_nth_fops, NULL);
-	if (!d)
-		return -ENOMEM;
-	d->d_inode->i_op = &proc_file_iops;
-	return proc_compaction_init(dir);
+	return err ? err : proc_vm_init(dir);
 }
 
 int proc_sys_init(struct dentry *root)

@@ -3,6 +3,7 @@
  * links.
  */
 #include "fs/proc.h"
+#include "lib/intvec.h"
 
 #include "kernel/signal.h"
 #include "lib/string.h"
@@ -190,33 +191,32 @@ static int64_t get_written(struct iov_iter *from, char *buf, size_t size)
 	return (int64_t)n;
 }
 
-static int parse_int(const char *s, int64_t limit, int *value)
+/* As Linux spells it: white space around it, and perhaps a plus. */
+static int parse_adj(const char *s, int32_t *value)
 {
-	bool negative = *s == '-';
-	const char *end;
-	uint64_t v;
+	size_t used, n;
+	int err;
 
-	if (*s == '-' || *s == '+')
+	s += strspn(s, " \t\n");
+	if (s[0] == '+' && s[1] >= '0' && s[1] <= '9')
 		s++;
-	if (parse_u64(s, 0, &end, &v) || (*end && !(*end == '\n' && !end[1])))
-		return -EINVAL;
-	if (v > (uint64_t)limit)
-		return -EINVAL;
-	*value = negative ? -(int)v : (int)v;
-	return 0;
+	n = strlen(s);
+	err = parse_intvec(s, n, -1000, 1000, value, 1, &used);
+	return err < 0 || used < n ? -EINVAL : 0;
 }
 
 static int64_t oom_score_adj_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct task_struct *task = proc_task(iocb->ki_filp->f_inode);
 	char buf[16];
+	int32_t value;
 	int64_t n;
-	int value, err;
+	int err;
 
 	if (!task)
 		return -ESRCH;
 	n = get_written(from, buf, sizeof(buf));
-	err = n < 0 ? (int)n : parse_int(buf, 1000, &value);
+	err = n < 0 ? (int)n : parse_adj(buf, &value);
 	if (!err && !task->signal)
 		err = -EINVAL;
 	if (!err) {

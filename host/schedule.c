@@ -61,6 +61,7 @@ struct schedule {
 };
 
 __attribute__((weak)) bool host_sees_accesses = false;
+__attribute__((weak)) void (*host_access_hook)(const volatile void *at, bool stores);
 
 /* The schedule that runs in this process, for messages. */
 static struct schedule *running;

@@ -36,6 +36,9 @@ uint64_t schedule_now(const struct schedule *s); /* virtual ns: steps, and jumps
 /* True in a build where each access to shared memory is a point: host/instrument/points.c. */
 extern bool host_sees_accesses;
 
+/* In such a build, while it is not NULL: called before each access; stores: it may change what is there. */
+extern void (*host_access_hook)(const volatile void *at, bool stores);
+
 /* Where the running schedule stands, for messages: "schedule 17, step 480, CPU 2"; "" if there is none. */
 const char *schedule_place(void);
 

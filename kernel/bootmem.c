@@ -43,9 +43,7 @@ static void numa_param(struct frame_config *c)
 		arch_numa_config(c);
 		return;
 	}
-	if (n > MAX_NUMNODES)
-		port_log("boot: numa=%s: %d nodes are the most", text, MAX_NUMNODES);
-	c->nr_nodes = (unsigned)MIN(n, MAX_NUMNODES);
+	c->nr_nodes = (unsigned)MIN(n, UINT32_MAX);
 	c->numa_fake = true;
 }
 

@@ -39,3 +39,26 @@ int64_t word_value(const char *words, const char *key, char *buf, size_t size)
 	}
 	return (int64_t)len;
 }
+
+/* As strcmp() == 0; letters of `word` are small ones. */
+static bool same_word(const char *text, const char *word)
+{
+	for (; *word; text++, word++)
+		if (*text != *word && !(*text >= 'A' && *text <= 'Z' && (*text | 0x20) == *word))
+			return false;
+	return !*text;
+}
+
+int parse_bool(const char *text, bool *value)
+{
+	static const char *const words[][2] = {{"0", "1"},    {"off", "on"}, {"n", "y"},
+	                                       {"no", "yes"}, {"f", "t"},    {"false", "true"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		for (unsigned on = 0; on < 2; on++)
+			if (same_word(text, words[i][on])) {
+				*value = on;
+				return 0;
+			}
+	return -EINVAL;
+}

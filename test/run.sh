@@ -36,6 +36,8 @@ suite 'unit tests, hosted, under ASan and UBSan' timeout 900 "$B/unit"
 for slab in slab slob; do
 	suite "unit tests, hosted, slab=$slab" timeout 900 "$B/unit" --boot slab=$slab
 done
+suite 'unit tests of frames, hosted, with every check of frames' timeout 900 "$B/unit" \
+	--boot 'page_owner=on page_poison=1 debug_guardpage_minorder=1' mm/frame
 suite 'frames, hosted, every CPU keeping blocks of all orders' timeout 900 "$B/unit" --boot pcp_blocks=3 mm/frame
 suite 'unit tests, hosted, all objects debugged' timeout 900 "$B/unit" --boot slub_debug=FZPU
 for slab in slab slob; do

@@ -21,13 +21,35 @@ static inline bool shared(const volatile void *at)
 	       a - (uintptr_t)h->mem_map < h->mem_map_size || a - (uintptr_t)h < sizeof(*h);
 }
 
-static inline void access_point(const volatile void *at)
+void (*host_access_hook)(const volatile void *at, bool stores);
+
+/* What the hook itself does is not seen. */
+static void see(const volatile void *at, bool stores)
 {
+	void (*hook)(const volatile void *, bool) = host_access_hook;
+
+	host_access_hook = NULL;
+	hook(at, stores);
+	host_access_hook = hook;
+}
+
+static inline void access_point(const volatile void *at, bool stores)
+{
+	if (host_access_hook)
+		see(at, stores);
 	if (host.watch & HOST_WATCH_SCHEDULE && shared(at))
 		schedule_access(this_host()->schedule);
 }
 
-static inline void atomic_point(void)
+static inline void atomic_point(const volatile void *at, bool stores)
+{
+	if (host_access_hook)
+		see(at, stores);
+	if (host.watch & HOST_WATCH_SCHEDULE)
+		schedule_point(this_host()->schedule);
+}
+
+static inline void fence_point(void)
 {
 	if (host.watch & HOST_WATCH_SCHEDULE)
 		schedule_point(this_host()->schedule);
@@ -49,46 +71,48 @@ void __tsan_func_exit(void)
 }
 
 /* clang-format off */
-#define ACCESS(name)                        \
+#define ACCESS(name, stores)                \
 	void __tsan_##name(void *at);       \
 	void __tsan_##name(void *at)        \
 	{                                   \
-		access_point(at);           \
+		access_point(at, stores);   \
 	}
-#define ACCESSES(n)                                                                            \
-	ACCESS(read##n) ACCESS(write##n) ACCESS(unaligned_read##n) ACCESS(unaligned_write##n)  \
-	ACCESS(volatile_read##n) ACCESS(volatile_write##n)                                     \
-	ACCESS(unaligned_volatile_read##n) ACCESS(unaligned_volatile_write##n)                 \
-	ACCESS(read_write##n) ACCESS(unaligned_read_write##n)
+#define ACCESSES(n)                                                                  \
+	ACCESS(read##n, false) ACCESS(write##n, true)                                \
+	ACCESS(unaligned_read##n, false) ACCESS(unaligned_write##n, true)            \
+	ACCESS(volatile_read##n, false) ACCESS(volatile_write##n, true)              \
+	ACCESS(unaligned_volatile_read##n, false)                                    \
+	ACCESS(unaligned_volatile_write##n, true)                                    \
+	ACCESS(read_write##n, true) ACCESS(unaligned_read_write##n, true)
 ACCESSES(1) ACCESSES(2) ACCESSES(4) ACCESSES(8) ACCESSES(16)
 
-#define RANGE(name)                                   \
+#define RANGE(name, stores)                           \
 	void __tsan_##name(void *at, size_t n);       \
 	void __tsan_##name(void *at, UNUSED size_t n) \
 	{                                             \
-		access_point(at);                     \
+		access_point(at, stores);             \
 	}
-RANGE(read_range) RANGE(write_range)
+RANGE(read_range, false) RANGE(write_range, true)
 
 /* clang's, for the copies and fills of the source. */
 void *__tsan_memcpy(void *to, const void *from, size_t n);
 void *__tsan_memcpy(void *to, const void *from, size_t n)
 {
-	access_point(to);
+	access_point(to, true);
 	return memcpy(to, from, n);
 }
 
 void *__tsan_memmove(void *to, const void *from, size_t n);
 void *__tsan_memmove(void *to, const void *from, size_t n)
 {
-	access_point(to);
+	access_point(to, true);
 	return memmove(to, from, n);
 }
 
 void *__tsan_memset(void *at, int value, size_t n);
 void *__tsan_memset(void *at, int value, size_t n)
 {
-	access_point(at);
+	access_point(at, true);
 	return memset(at, value, n);
 }
 
@@ -98,7 +122,7 @@ void *__tsan_memset(void *at, int value, size_t n)
 	uint##bits##_t __tsan_atomic##bits##_##name(volatile void *at, uint##bits##_t v,        \
 						    UNUSED int order)                           \
 	{                                                                                       \
-		atomic_point();                                                                 \
+		atomic_point(at, true);                                                         \
 		return __atomic_##name((volatile uint##bits##_t *)at, v, __ATOMIC_SEQ_CST);     \
 	}
 #define EXCHANGE(bits, kind)                                                                        \
@@ -107,7 +131,7 @@ void *__tsan_memset(void *at, int value, size_t n)
 	int __tsan_atomic##bits##_compare_exchange_##kind(volatile void *at, void *old,             \
 		uint##bits##_t v, UNUSED int order, UNUSED int failure)                             \
 	{                                                                                           \
-		atomic_point();                                                                     \
+		atomic_point(at, true);                                                             \
 		return __atomic_compare_exchange_n((volatile uint##bits##_t *)at,                   \
 			(uint##bits##_t *)old, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);       \
 	}
@@ -118,7 +142,7 @@ void *__tsan_memset(void *at, int value, size_t n)
 	uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(volatile void *at,                \
 		uint##bits##_t old, uint##bits##_t v, UNUSED int order, UNUSED int failure)         \
 	{                                                                                           \
-		atomic_point();                                                                     \
+		atomic_point(at, true);                                                             \
 		__atomic_compare_exchange_n((volatile uint##bits##_t *)at, &old, v, false,          \
 			__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                        \
 		return old;                                                                         \
@@ -127,20 +151,20 @@ void *__tsan_memset(void *at, int value, size_t n)
 	uint##bits##_t __tsan_atomic##bits##_load(const volatile void *at, int order);              \
 	uint##bits##_t __tsan_atomic##bits##_load(const volatile void *at, UNUSED int order)        \
 	{                                                                                           \
-		atomic_point();                                                                     \
+		atomic_point(at, false);                                                            \
 		return __atomic_load_n((const volatile uint##bits##_t *)at, __ATOMIC_SEQ_CST);      \
 	}                                                                                           \
 	void __tsan_atomic##bits##_store(volatile void *at, uint##bits##_t v, int order);           \
 	void __tsan_atomic##bits##_store(volatile void *at, uint##bits##_t v, UNUSED int order)     \
 	{                                                                                           \
-		atomic_point();                                                                     \
+		atomic_point(at, true);                                                             \
 		__atomic_store_n((volatile uint##bits##_t *)at, v, __ATOMIC_SEQ_CST);               \
 	}                                                                                           \
 	uint##bits##_t __tsan_atomic##bits##_exchange(volatile void *at, uint##bits##_t v, int order); \
 	uint##bits##_t __tsan_atomic##bits##_exchange(volatile void *at, uint##bits##_t v,          \
 						      UNUSED int order)                             \
 	{                                                                                           \
-		atomic_point();                                                                     \
+		atomic_point(at, true);                                                             \
 		return __atomic_exchange_n((volatile uint##bits##_t *)at, v, __ATOMIC_SEQ_CST);     \
 	}                                                                                           \
 	MODIFY(bits, fetch_add) MODIFY(bits, fetch_sub) MODIFY(bits, fetch_and) MODIFY(bits, fetch_or) \
@@ -152,11 +176,11 @@ ATOMIC(8) ATOMIC(16) ATOMIC(32) ATOMIC(64)
         void __tsan_atomic_thread_fence(int order);
 void __tsan_atomic_thread_fence(UNUSED int order)
 {
-	atomic_point();
+	fence_point();
 }
 
 void __tsan_atomic_signal_fence(int order);
 void __tsan_atomic_signal_fence(UNUSED int order)
 {
-	atomic_point();
+	fence_point();
 }

@@ -54,6 +54,7 @@ struct CACHE_ALIGNED zone {
 	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
 	_Atomic uint64_t
 	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
+	uint64_t nr_guard;     /* (Z) frames out of use as guards; neither free nor used */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
 	_Atomic uint64_t
@@ -243,6 +244,9 @@ void split_page(struct page *page, unsigned order);
 /* Frames free now, per-CPU lists included, on the whole machine / managed in all. Approximate while running. */
 uint64_t nr_free_pages(void);
 uint64_t totalram_pages(void);
+
+/* Frames that nobody has: nr_free_pages(), and the guards beside what is in use or on a per-CPU list, if there are any. */
+uint64_t nr_unused_pages(void);
 
 /* Fewest free frames seen since boot, sampled whenever the buddy gives frames out; per-CPU lists count as used. */
 uint64_t min_free_pages(void);

@@ -53,6 +53,15 @@ uint64_t nr_free_pages(void)
 	return pages;
 }
 
+uint64_t nr_unused_pages(void)
+{
+	uint64_t pages = nr_free_pages();
+
+	for_each_zone(zone)
+		pages += READ_ONCE(zone->nr_guard);
+	return pages;
+}
+
 uint64_t totalram_pages(void)
 {
 	return machine()->totalram;

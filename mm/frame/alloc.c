@@ -64,13 +64,13 @@ static void prep_block(struct page *page, gfp_t gfp, unsigned order, unsigned co
 		prep_compound_page(page, order);
 }
 
-/* Frames that a list may take beyond the one asked for: what lies above the low mark. */
+/* Frames that a list may take beyond the one asked for: what lies above the low mark. Each may cost its guards. */
 static uint64_t zone_spare(const struct zone *zone, const struct alloc_context *ac)
 {
 	uint64_t floor = zone->watermark[WMARK_LOW] + zone->lowmem_reserve[ac->highest_zone];
 	uint64_t free = zone_free(zone);
 
-	return free > floor ? free - floor : 0;
+	return free > floor ? (free - floor) >> machine()->guard_minorder : 0;
 }
 
 /* Is the zone above the mark, with what can come online? */

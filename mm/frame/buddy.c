@@ -100,12 +100,13 @@ void take_free_block(struct zone *zone, struct page *page)
 	add_free(zone, -((int64_t)1 << order));
 }
 
-/* Half of a block that is split stays out of use, and does not count as free. */
+/* Half of a block that is split stays out of use. As on Linux it does not count as free: no mark may rely on it. */
 static void set_page_guard(struct zone *zone, struct page *page, unsigned order)
 {
 	page->order = order;
 	__page_set_flags(page, PAGE_FLAGS_GUARD);
 	add_free(zone, -((int64_t)1 << order));
+	WRITE_ONCE(zone->nr_guard, zone->nr_guard + (1u << order));
 }
 
 /* Its buddy has become free. */
@@ -115,6 +116,7 @@ static NOINLINE void clear_page_guard(struct zone *zone, struct page *page, unsi
 	__page_clear_flags(page, PAGE_FLAGS_GUARD);
 	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
 	add_free(zone, (int64_t)1 << order);
+	WRITE_ONCE(zone->nr_guard, zone->nr_guard - (1u << order));
 }
 
 /* The buddy of the block at pfn, if it is in the zone and free, or a guard, with that order. */
@@ -323,17 +325,33 @@ void note_min_free(struct zone *zone)
 		note_min_free_slow(zone);
 }
 
-bool page_is_free(const struct page *page)
+static bool has_flags(const struct page *page, uint32_t flags)
+{
+	return (atomic_load_explicit(&page->flags, memory_order_relaxed) & flags) == flags;
+}
+
+/* Is the frame part of a block whose head has these flags and its order? */
+static bool within(const struct page *page, uint32_t flags, unsigned max_order)
 {
 	const uint32_t pfn = page_to_pfn(page).n;
 
 	if (page_count(page))
 		return false;
-	for (unsigned order = 0; order < MAX_ORDER; order++) {
+	for (unsigned order = 0; order < max_order; order++) {
 		const struct page *head = pfn_to_page(PFN(ALIGN_DOWN(pfn, 1u << order)));
 
-		if (page_flag(head, PG_buddy))
+		if (has_flags(head, flags))
 			return READ_ONCE(head->order) >= order;
 	}
 	return false;
+}
+
+bool page_is_free(const struct page *page)
+{
+	return within(page, PAGE_FLAG(buddy), MAX_ORDER);
+}
+
+bool page_is_guard(const struct page *page)
+{
+	return within(page, PAGE_FLAGS_GUARD, machine()->guard_minorder);
 }

@@ -1,7 +1,7 @@
 /*
  * check.c - the invariants of mm/frame, walked. Quiet machine only.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/debug.h"
 
 static bool free_page_state(const struct page *page, uint32_t allowed)
 {
@@ -141,6 +141,16 @@ static const char *check_pcps(const struct zone *zone)
 	return broken;
 }
 
+static const char *check_guards(const struct zone *zone)
+{
+	uint64_t pages = 0;
+
+	for (uint64_t pfn = zone->start.n;
+	     machine()->guard_minorder && pfn < zone->start.n + zone->spanned; pfn++)
+		pages += pfn_online(pfn) && page_is_guard(pfn_to_page(PFN((uint32_t)pfn)));
+	return pages == zone->nr_guard ? NULL : "frame: nr_guard is not the sum of the guards";
+}
+
 static const char *check_zone(const struct zone *zone)
 {
 	uint64_t pages = 0;
@@ -150,11 +160,14 @@ static const char *check_zone(const struct zone *zone)
 		broken = check_free_area(zone, order, &pages);
 	if (!broken)
 		broken = check_pcps(zone);
+	if (!broken)
+		broken = check_guards(zone);
 	if (!broken && pages != zone_free(zone))
 		broken = "frame: nr_free is not the sum of the free blocks";
 	if (!broken && (zone->managed > zone->present || zone->present > zone->spanned))
 		broken = "frame: managed <= present <= spanned";
-	if (!broken && zone_free_pages(zone) + zone_pcp_pages(zone) > zone->managed)
+	if (!broken &&
+	    zone_free_pages(zone) + zone_pcp_pages(zone) + zone->nr_guard > zone->managed)
 		broken = "frame: more frames free than managed";
 	return broken;
 }

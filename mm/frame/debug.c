@@ -19,6 +19,7 @@
  * longer be trusted.
  */
 #include "lib/string.h"
+#include "lib/words.h"
 #include "mm/frame/debug.h"
 #include "mm/frame/stackdepot.h"
 
@@ -41,23 +42,35 @@ static void page_owner_init(void)
 static unsigned guard_minorder(void)
 {
 	char text[8];
+	int64_t len = port_boot_param("debug_guardpage_minorder", text, sizeof(text));
 	const char *end;
 	uint64_t n;
 
-	if (port_boot_param("debug_guardpage_minorder", text, sizeof(text)) < 0)
+	if (len < 0)
 		return 0;
-	if (parse_u64(text, 10, &end, &n) || *end || n > MAX_ORDER / 2) {
-		port_log("debug_guardpage_minorder=%s is not 0 to %d: off", text, MAX_ORDER / 2);
+	if (len >= (int64_t)sizeof(text) || parse_u64(text, 10, &end, &n) || *end ||
+	    n > MAX_ORDER / 2) {
+		port_log("boot: debug_guardpage_minorder=%s is not 0 to %d: off", text,
+		         MAX_ORDER / 2);
 		return 0;
 	}
 	return (unsigned)n;
 }
 
-static bool debug_pagealloc(void)
+static bool boot_switch(const char *key)
 {
 	char text[8];
+	int64_t len = port_boot_param(key, text, sizeof(text));
+	bool on = false;
 
-	if (port_boot_param("debug_pagealloc", text, sizeof(text)) < 0 || strcmp(text, "on"))
+	if (len >= 0 && (len >= (int64_t)sizeof(text) || parse_bool(text, &on)))
+		port_log("boot: %s=%s is not on or off: off", key, text);
+	return on;
+}
+
+static bool debug_pagealloc(void)
+{
+	if (!boot_switch("debug_pagealloc"))
 		return false;
 	if (!port_direct_map_splits())
 		port_log("debug_pagealloc: this machine cannot take single frames away: off");
@@ -68,12 +81,10 @@ static bool debug_pagealloc(void)
 void page_debug_init(void)
 {
 	struct machine *m = machine();
-	char text[8];
 
-	if (port_boot_param("page_owner", text, sizeof(text)) > 0 && !strcmp(text, "on"))
+	if (boot_switch("page_owner"))
 		page_owner_init();
-	m->poison = port_boot_param("page_poison", text, sizeof(text)) > 0 &&
-	            (!strcmp(text, "1") || !strcmp(text, "on"));
+	m->poison = boot_switch("page_poison");
 	m->guard_minorder = guard_minorder();
 	m->debug_pagealloc = debug_pagealloc();
 	m->careful = m->poison || m->page_owner || m->debug_pagealloc;
@@ -134,12 +145,18 @@ static void report_history(const struct page *page)
 	log_chain(owner->free_stack, owner->free_caller);
 }
 
+/* The word means that in a frame that is in use, or on no list: else it is the order of a block, or of a guard. */
+static int32_t mapcount_to_report(const struct page *page)
+{
+	return page_flag(page, PG_buddy) || page_is_guard(page) ? 0 : page_mapcount(page);
+}
+
 void dump_page(const struct page *page, const char *why)
 {
 	char names[FLAG_NAMES_MAX];
 
 	port_log("page: frame %#x: refcount:%d mapcount:%d mapping:%#lx index:%#x",
-	         page_to_pfn(page).n, page_count(page), page_mapcount(page),
+	         page_to_pfn(page).n, page_count(page), mapcount_to_report(page),
 	         (unsigned long)page->mapping, page->index);
 	port_log("page: flags: %#x(%s)", page->flags, page_flag_names(names, page));
 	port_log("page dumped because: %s", why);
@@ -152,7 +169,7 @@ void bad_page(struct page *page, const char *why, uintptr_t caller)
 	port_panic(
 	        "bad page: frame %#x, %s (by %#lx): flags %#x refcount %d mapcount %d mapping %#lx",
 	        page_to_pfn(page).n, why, (unsigned long)caller, page->flags, page_count(page),
-	        page_mapcount(page), (unsigned long)page->mapping);
+	        mapcount_to_report(page), (unsigned long)page->mapping);
 }
 
 /* --- poison ---------------------------------------------------------------------------------------- */
@@ -223,7 +240,9 @@ void poison_free_memory(void)
 	for (uint64_t pfn = 0; pfn < machine()->max_pfn; pfn++) {
 		struct page *page = pfn_to_page(PFN((uint32_t)pfn));
 
-		if (!pfn_online(pfn) || page_flag(page, PG_reserved) || !page_is_free(page))
+		if (!pfn_online(pfn))
+			continue;
+		if ((page_flag(page, PG_reserved) || !page_is_free(page)) && !page_is_guard(page))
 			continue;
 		map_frames(page, 1, true);
 		poison_page(page);

@@ -20,6 +20,9 @@ NORETURN NOINLINE void bad_page(struct page *page, const char *why, uintptr_t ca
 void page_allocated(struct page *page, unsigned order, gfp_t gfp, uintptr_t caller);
 void page_freed(struct page *page, uintptr_t caller);
 
+/* Out of use beside a block that somebody has (buddy.c)? Approximate without (Z). */
+bool page_is_guard(const struct page *page);
+
 /* Free frames get a kernel address, or lose it; nothing unless machine()->debug_pagealloc. */
 void map_frames(struct page *page, unsigned n, bool present);
 

@@ -44,17 +44,22 @@ static uint64_t pages_wanted(uint64_t bytes, unsigned percent, uint64_t total)
 	return percent ? total * percent / 100 : bytes >> PAGE_SHIFT;
 }
 
-/* Pages that must stay for everybody; 0: nothing was asked for. */
+/* Pages that must stay for everybody; 0: no zone was asked for, or none can be made: Linux does without it, too. */
 static uint64_t required_kernelcore(uint64_t total)
 {
 	const struct frame_config *c = &machine()->config;
 	uint64_t kernel = pages_wanted(c->kernelcore, c->kernelcore_percent, total);
 	uint64_t movable = pages_wanted(c->movablecore, c->movablecore_percent, total);
+	const bool asked =
+	        c->kernelcore || c->movablecore || c->kernelcore_percent || c->movablecore_percent;
 
 	if (movable) {
 		movable = MIN(ALIGN_UP(movable, BLOCK_PAGES), total);
 		kernel = MAX(kernel, total - movable);
 	}
+	if (asked && (!kernel || kernel >= total))
+		port_log("boot: kernelcore, movablecore: nothing would be left %s: ignored",
+		         kernel ? "to be movable" : "for the kernel");
 	return kernel < total ? kernel : 0;
 }
 

@@ -152,6 +152,8 @@ static void fake_nodes(unsigned n)
 	uint64_t part = ALIGN_DOWN(ram_pages() / n, BLOCK_PAGES);
 
 	m->nr_nodes = part ? n : 1;
+	if (!part)
+		port_log("boot: too little memory for %u nodes: it stays one", n);
 	for (unsigned nid = 0; nid < m->nr_nodes; nid++)
 		m->node[nid].start = PFN(frame_after(nid * part));
 }
@@ -162,6 +164,8 @@ static void nodes_init(void)
 	const struct frame_config *c = &m->config;
 	unsigned n = MIN(MAX(c->nr_nodes, 1), MAX_NUMNODES);
 
+	if (c->nr_nodes > MAX_NUMNODES)
+		port_log("boot: %u nodes: %d are the most", c->nr_nodes, MAX_NUMNODES);
 	if (c->numa_fake) {
 		fake_nodes(n);
 	} else {

@@ -42,14 +42,14 @@ static ALWAYS_INLINE bool plain(uint32_t flags)
 	return likely(!(flags & PAGE_FLAGS_SPECIAL)) && !trace_enabled();
 }
 
-/* Nobody refers to the frame, and it is off the LRU: to this CPU's list. */
-static ALWAYS_INLINE void free_unref_page(struct page *page, uint32_t flags)
+/* Nobody refers to the frame, and it is off the LRU: to this CPU's list. caller: of who put it, for reports. */
+static ALWAYS_INLINE void free_unref_page(struct page *page, uint32_t flags, uintptr_t caller)
 {
 	struct per_cpu_pages *pcp = page_pcp(this_cpu(), flags);
 	unsigned n = pcp_count(pcp);
 
 	if (unlikely(!plain(flags) || READ_ONCE(pcp->busy) || n >= pcp->batch)) {
-		free_unref_page_special(page, CALLER);
+		free_unref_page_special(page, caller);
 		return;
 	}
 	reset_page(page, flags);
@@ -59,16 +59,16 @@ static ALWAYS_INLINE void free_unref_page(struct page *page, uint32_t flags)
 	pcp_leave(pcp);
 }
 
-static NOINLINE void put_lru_page(struct page *page, uint32_t flags)
+static NOINLINE void put_lru_page(struct page *page, uint32_t flags, uintptr_t caller)
 {
 	struct lruvec *lruvec = page_lruvec(page);
 
 	if (unlikely(in_interrupt()))
-		bad_page(page, "last reference to a page on a list gone in an interrupt", CALLER);
+		bad_page(page, "last reference to a page on a list gone in an interrupt", caller);
 	spin_lock(&lruvec->lock);
 	page_leaves_lru(lruvec, page);
 	spin_unlock(&lruvec->lock);
-	free_unref_page(page, flags);
+	free_unref_page(page, flags, caller);
 }
 
 void __put_page(struct page *page)
@@ -76,9 +76,18 @@ void __put_page(struct page *page)
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
 	if (flags & PAGE_FLAG(lru))
-		put_lru_page(page, flags);
+		put_lru_page(page, flags, CALLER);
 	else
-		free_unref_page(page, flags);
+		free_unref_page(page, flags, CALLER);
+}
+
+/* As __put_page(), of a page that cannot go the way of others in a run. */
+static NOINLINE void put_special_page(struct page *page, uint32_t flags, uintptr_t caller)
+{
+	if (flags & PAGE_FLAG(lru))
+		put_lru_page(page, flags, caller);
+	else
+		free_unref_page_special(page, caller);
 }
 
 /* To this CPU's list of blocks, as a frame goes to its list. False: the order, or the zone, has none. */
@@ -230,7 +239,7 @@ void release_pages(struct page **pages, unsigned n)
 		flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 		if (unlikely(flags & (PAGE_FLAGS_SPECIAL | PAGE_FLAG(unevictable)))) {
 			end_run(&run);
-			__put_page(page);
+			put_special_page(page, flags, CALLER);
 		} else {
 			add_to_run(&run, page, flags);
 		}

@@ -8,12 +8,9 @@
  *      |###|              min/2  __GFP_HIGH;  3/8 min: with __GFP_ATOMIC too
  *      ||                 0      __GFP_MEMALLOC: whoever frees more than it takes
  *
- *
- * As Linux 6.1: min_free_kbytes = sqrt(16 * KB of memory), shared out by zone size; low, high and promo
- * lie a quarter of min above each other, or watermark_scale_factor/10000 of the zone if that is more. That root
- * grows too slowly downwards: 2 MB of memory would keep 181 KB, 9%. So its choice is no more than 1/32 of memory, which
- * is the smaller only below 16 MB; what somebody writes to min_free_kbytes is taken as it is. High memory keeps little:
- * those who may enter a reserve have no use for frames without addresses.
+ * As Linux 6.1, but for machines below 16 MB: min_free_kbytes = sqrt(16 * KB of memory), shared out by zone size; low, high
+ * and promo lie a quarter of min above each other, or watermark_scale_factor/10000 of the zone if that is more. High memory
+ * keeps little: those who may enter a reserve have no use for frames without addresses.
  *
  * lowmem_reserve: a request that could have had NORMAL memory leaves managed(NORMAL)/256 frames of
  * DMA32 (lowmem_reserve_ratio), and so on, to those who cannot do with any other.
@@ -33,6 +30,12 @@ static uint64_t int_sqrt(uint64_t x)
 	return root;
 }
 
+/*
+ * Linux's choice: the root, within 128 KB and 256 MB. Linux does not run in a few megabytes; this kernel does, and there the lower
+ * limit and the root, which shrinks too slowly, would keep a tenth of memory from programs: with 2 MB a program of 800 KB that runs
+ * so is killed. Hence not more than 1/32 of memory, which is the smaller below 16 MB only. What somebody writes to
+ * min_free_kbytes is taken as it is.
+ */
 static uint64_t default_min_free_kbytes(uint64_t lowmem_kbytes)
 {
 	uint64_t kbytes = int_sqrt(lowmem_kbytes * 16);

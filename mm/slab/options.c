@@ -78,6 +78,21 @@ static bool boot_switch(const char *key)
 	return boot_word(key, value, sizeof(value)) && strcmp(value, "0") != 0;
 }
 
+/* One complaint for the word: each cache that is made reads it again. */
+static void check_letters(const char *debug)
+{
+	for (const char *block = debug; *block;) {
+		size_t known = strspn(block, "FZPU-"), n = strcspn(block, ";");
+
+		if (block[known] && !strchr(",;", block[known])) {
+			port_log("slub_debug=%s: '%c' is unknown: write F, Z, P, U or -", debug,
+			         block[known]);
+			return;
+		}
+		block += n + (block[n] == ';');
+	}
+}
+
 void slab_read_options(struct slab_options *o)
 {
 	choose_allocator(o);
@@ -88,6 +103,7 @@ void slab_read_options(struct slab_options *o)
 	(void)boot_word("slab_stats", o->stats, sizeof(o->stats));
 	if (boot_word("slub_debug", o->debug, sizeof(o->debug)) && !o->debug[0])
 		strscpy(o->debug, "FZPU", sizeof(o->debug));
+	check_letters(o->debug);
 }
 
 /* --- slub_debug ---------------------------------------------------------------------------------------------- */
@@ -110,10 +126,8 @@ static unsigned debug_letters(const char *s, size_t n)
 		case 'U':
 			flags |= SLAB_STORE_USER;
 			break;
-		case '-':
+		default: /* -, or check_letters() has complained */
 			break;
-		default:
-			port_log("slub_debug: '%c' is unknown: write F, Z, P, U or -", s[i]);
 		}
 	}
 	return flags;

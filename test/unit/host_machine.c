@@ -20,7 +20,7 @@ static uint64_t frames_to_account(void)
 	vm_unmap_aliases();
 	slab_flush_all();
 	kmem_cache_shrink_all();
-	return nr_free_pages() + frame_kind_pages(FRAME_PAGETABLE);
+	return nr_unused_pages() + frame_kind_pages(FRAME_PAGETABLE);
 }
 
 static bool wants_machine(const struct unit_test *test)

@@ -123,6 +123,24 @@ UNIT_TEST(who_writes_into_a_guard)
 	}
 	host_panic_hook = NULL;
 	CHECK(strstr(said, "written to while free"));
+	CHECK(strstr(said, "mapcount 0"));
 	host_destroy(own);
 	host_enter(outer, 0);
+}
+
+/* Poison that is switched on later fills the guards that there are, too: nothing was written to them. */
+UNIT_TEST(poison_on_while_there_are_guards)
+{
+	static struct page *taken[FRAMES];
+
+	CHECK(enter("debug_guardpage_minorder=3"));
+	for (unsigned i = 0; i < FRAMES; i++)
+		CHECK((taken[i] = alloc_pages(GFP_KERNEL, i % 3)));
+	CHECK_GT(nr_unused_pages(), nr_free_pages());
+	check_poison(true);
+	for (unsigned i = 0; i < FRAMES; i++)
+		__free_pages(taken[i], i % 3);
+	drain_all_pages();
+	check_poison(false);
+	leave();
 }

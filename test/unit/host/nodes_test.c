@@ -119,6 +119,40 @@ UNIT_TEST(zonelists_go_by_distance)
 	leave();
 }
 
+static bool has_order(unsigned nid, const uint8_t order[4])
+{
+	struct zone *const *z = machine()->node[nid].zonelist[ZONE_NORMAL].zones;
+	unsigned i = 0;
+
+	for (; *z && i < 4; z++)
+		if ((*z)->nid == order[i])
+			i += !z[1] || z[1]->nid != order[i];
+		else
+			return false;
+	return i == 4;
+}
+
+/*
+ * Two pairs far from each other: a pair does not fall back on the same distant node. The table, and the lists that come of it, are those
+ * of Linux's commit 54d032ced983.
+ */
+UNIT_TEST(no_node_is_everybodys_second)
+{
+	static const uint8_t order[4][4] = {{0, 1, 2, 3}, {1, 0, 3, 2}, {2, 3, 0, 1}, {3, 2, 1, 0}};
+
+	CHECK(enter(&(struct host_config){.ram = 128 * MB,
+	                                  .cpus = 4,
+	                                  .frames = {.nr_nodes = 4,
+	                                             .numa_fake = true,
+	                                             .node_distance = {{10, 12, 32, 32},
+	                                                               {12, 10, 32, 32},
+	                                                               {32, 32, 10, 12},
+	                                                               {32, 32, 12, 10}}}}));
+	for (unsigned nid = 0; nid < 4; nid++)
+		CHECK_MSG(has_order(nid, order[nid]), "node %u", nid);
+	leave();
+}
+
 /* --- who gets what ---------------------------------------------------------------------------- */
 
 UNIT_TEST(a_cpu_allocates_near_itself)

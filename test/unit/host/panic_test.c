@@ -98,6 +98,66 @@ static void free_locked_page(void)
 	release_pages(&page, 1);
 }
 
+static void lock_it(struct page *page, bool listed)
+{
+	if (listed)
+		lru_cache_add(page);
+	lock_page(page);
+}
+
+static NOINLINE void put_as_culprit(struct page *page)
+{
+	put_page(page);
+	atomic_signal_fence(memory_order_seq_cst); /* no tail call */
+}
+
+static NOINLINE void release_as_culprit(struct page *page)
+{
+	release_pages(&page, 1);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void put_locked(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	lock_it(page, false);
+	put_as_culprit(page);
+}
+
+static void put_locked_on_a_list(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	lock_it(page, true);
+	put_as_culprit(page);
+}
+
+static void release_locked_on_a_list(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	lock_it(page, true);
+	release_as_culprit(page);
+}
+
+/* The report's "by" is an address in the function that was at fault, whatever ways through mm/frame the page went. */
+static bool names(void (*fn)(void), void (*culprit)(struct page *page))
+{
+	const char *by = strstr(panic_of(fn), "(by 0x");
+	uint64_t address = 0;
+
+	return by && !parse_u64(by + 4, 0, NULL, &address) && address > (uintptr_t)culprit &&
+	       address < (uintptr_t)culprit + 400;
+}
+
+UNIT_TEST(reports_name_the_culprit)
+{
+	CHECK(names(put_locked, put_as_culprit));
+	CHECK(names(put_locked_on_a_list, put_as_culprit));
+	CHECK(names(release_locked_on_a_list, release_as_culprit));
+}
+
 static void free_block_on_a_list(void)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 1);

@@ -11,6 +11,7 @@
 
 #include <setjmp.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct zone *zone(enum zone_type type)
 {
@@ -174,6 +175,60 @@ UNIT_TEST(addresses_come_round)
 		__free_page(pages[i]);
 	}
 	CHECK_SOUND(highmem_check());
+}
+
+/* Does the machine still translate the address? The process's own pages stand for its TLB: only a flush takes them away. */
+static bool reaches(const void *at)
+{
+	int fd[2];
+	bool got;
+
+	if (pipe(fd))
+		return false;
+	got = write(fd[1], at, 1) == 1;
+	close(fd[0]);
+	close(fd[1]);
+	return got;
+}
+
+/* An address that nobody has is flushed before somebody else gets it: all of a round at once, and not before. */
+UNIT_TEST(kmap_flushes_once_a_round)
+{
+	static struct page *pages[LAST_PKMAP + 1];
+	const void *at = NULL, *last = NULL;
+	uint64_t flushes;
+	unsigned n = 0;
+
+	while (n < ARRAY_SIZE(pages) && at >= last) {
+		CHECK(pages[n] = high_page());
+		flushes = counter_read(COUNT_TLB_LOCAL_FLUSH_ALL);
+		last = at;
+		at = kmap(pages[n]);
+		kunmap(pages[n++]);
+		CHECK(reaches(at));
+		if (at >= last)
+			CHECK_EQ(counter_read(COUNT_TLB_LOCAL_FLUSH_ALL), flushes);
+	}
+	CHECK(at < last);
+	CHECK_EQ(counter_read(COUNT_TLB_LOCAL_FLUSH_ALL), flushes + 1);
+	CHECK(!reaches(last));
+	CHECK_SOUND(highmem_check());
+	while (n)
+		__free_page(pages[--n]);
+}
+
+UNIT_TEST(kmap_local_leaves_nothing)
+{
+	struct page *a = high_page(), *b = high_page();
+	const void *outer = kmap_local_page(a), *inner = kmap_local_page(b);
+
+	CHECK(reaches(outer) && reaches(inner));
+	kunmap_local(inner);
+	CHECK(reaches(outer) && !reaches(inner));
+	kunmap_local(outer);
+	CHECK(!reaches(outer));
+	__free_page(a);
+	__free_page(b);
 }
 
 static struct page *held[LAST_PKMAP + 1];

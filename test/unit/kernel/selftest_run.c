@@ -23,8 +23,8 @@ static uint64_t frames_to_account(void)
 	kmem_cache_shrink_all();
 	drain_all_pages();
 	/* Stacks of threads that ended wait in a cache (kernel/stack.c). */
-	return nr_free_pages() + frame_kind_pages(FRAME_PAGETABLE) + frame_kind_pages(FRAME_SLAB) +
-	       frame_kind_pages(FRAME_KSTACK);
+	return nr_unused_pages() + frame_kind_pages(FRAME_PAGETABLE) +
+	       frame_kind_pages(FRAME_SLAB) + frame_kind_pages(FRAME_KSTACK);
 }
 
 void unit_print(const char *text)

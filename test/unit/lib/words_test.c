@@ -31,3 +31,24 @@ UNIT_TEST(words_cut)
 	CHECK_STR(buf, "va");
 	CHECK_EQ(word_value("key=value", "key", NULL, 0), 5);
 }
+
+UNIT_TEST(switches)
+{
+	static const char *const on[] = {"1", "on", "ON", "y", "Yes", "t", "true"};
+	static const char *const off[] = {"0", "off", "Off", "n", "NO", "f", "false"};
+	static const char *const neither[] = {"", "2", "maybe", "o", "onn", "of", "1 ", "P"};
+	bool value;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(on); i++) {
+		value = false;
+		CHECK_EQ(parse_bool(on[i], &value), 0);
+		CHECK(value);
+		CHECK_EQ(parse_bool(off[i], &value), 0);
+		CHECK(!value);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(neither); i++) {
+		value = true;
+		CHECK_EQ(parse_bool(neither[i], &value), -EINVAL);
+		CHECK(value);
+	}
+}

@@ -69,6 +69,12 @@ UNIT_TEST(a_private_page)
 	before = frame_at(mm, VM_PAGE(1));
 	CHECK_EQ(move_at(mm, VM_PAGE(1), 1), -EBUSY);
 	CHECK_EQ(frame_at(mm, VM_PAGE(1)), before);
+	/* It is being written to disk. */
+	set_page_writeback(before);
+	CHECK_EQ(move_at(mm, VM_PAGE(1), 0), -EBUSY);
+	end_page_writeback(before);
+	CHECK_EQ(frame_at(mm, VM_PAGE(1)), before);
+	CHECK_EQ(move_at(mm, VM_PAGE(1), 0), 0);
 	CHECK_CALL(finish());
 }
 

@@ -40,7 +40,7 @@ static struct hoard hoard_init(void)
 
 UNIT_TEST(every_order_comes_and_goes)
 {
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 
 	for (unsigned order = 0; order < MAX_ORDER; order++) {
 		struct page *page = alloc_pages(GFP_KERNEL, order);
@@ -49,9 +49,9 @@ UNIT_TEST(every_order_comes_and_goes)
 		CHECK_EQ(page_to_pfn(page).n & ((1u << order) - 1), 0);
 		CHECK_EQ(page_count(page), 1);
 		CHECK_EQ(page_mapcount(page), 0);
-		CHECK_EQ(nr_free_pages(), free - (1u << order));
+		CHECK_EQ(nr_unused_pages(), free - (1u << order));
 		__free_pages(page, order);
-		CHECK_EQ(nr_free_pages(), free);
+		CHECK_EQ(nr_unused_pages(), free);
 	}
 	CHECK_EQ(alloc_pages(GFP_KERNEL | __GFP_NOWARN, MAX_ORDER), NULL);
 	CHECK_SOUND(frame_check());
@@ -116,19 +116,19 @@ UNIT_TEST(compound_pages_count_in_their_head)
 /* Lecture 003's request, given back what it does not need: 65 of 128, so blocks of 1, 2, 4, 8, 16, 32 return. */
 UNIT_TEST(exact_65_and_33)
 {
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 	void *p = alloc_pages_exact(65 * PAGE_SIZE, GFP_KERNEL);
 
 	CHECK(p);
-	CHECK_EQ(nr_free_pages(), free - 65);
+	CHECK_EQ(nr_unused_pages(), free - 65);
 	CHECK_SOUND(frame_check());
 	memset(p, 1, 65 * PAGE_SIZE);
 	free_pages_exact(p, 65 * PAGE_SIZE);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(frame_check());
 	p = alloc_pages_exact(33 * PAGE_SIZE, GFP_KERNEL);
 	CHECK(p);
-	CHECK_EQ(nr_free_pages(), free - 33);
+	CHECK_EQ(nr_unused_pages(), free - 33);
 	free_pages_exact(p, 33 * PAGE_SIZE);
 	CHECK_EQ(alloc_pages_exact(0, GFP_KERNEL), NULL);
 	CHECK_EQ(alloc_pages_exact((PAGE_SIZE << (MAX_ORDER - 1)) + 1, GFP_KERNEL), NULL);
@@ -136,14 +136,14 @@ UNIT_TEST(exact_65_and_33)
 
 UNIT_TEST(split_pages_are_single)
 {
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 	struct page *page = alloc_pages(GFP_KERNEL, 3);
 
 	CHECK(page);
 	split_page(page, 3);
 	for (unsigned i = 0; i < 8; i++)
 		put_page(page + i);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(frame_check());
 }
 
@@ -169,7 +169,7 @@ UNIT_TEST(reserves_are_for_those_who_may)
 {
 	static const gfp_t deeper[] = {GFP_NOWAIT, GFP_NOWAIT | __GFP_HIGH, GFP_ATOMIC,
 	                               GFP_NOWAIT | __GFP_MEMALLOC};
-	uint64_t free = nr_free_pages(), min = 0, left;
+	uint64_t free = nr_unused_pages(), min = 0, left;
 	struct hoard h = hoard_init();
 
 	for_each_zone(zone)
@@ -190,10 +190,10 @@ UNIT_TEST(reserves_are_for_those_who_may)
 	CHECK_EQ(alloc_page(GFP_ATOMIC | __GFP_NOWARN), NULL);
 	CHECK_SOUND(frame_check());
 	hoard_free(&h);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	drain_local_pages();
 	CHECK_SOUND(frame_check());
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 }
 
 static unsigned hook_calls;
@@ -262,7 +262,7 @@ UNIT_TEST(slow_path_asks_reclaim)
 {
 	uint64_t (*saved)(gfp_t, unsigned) = reclaim_hook;
 	struct hoard h = hoard_init();
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 
 	reclaim_hook = NULL;
 	hoard_all(&h, GFP_ATOMIC | __GFP_MEMALLOC);
@@ -272,7 +272,7 @@ UNIT_TEST(slow_path_asks_reclaim)
 	check_nofail(&h);
 	hoard_free(&h);
 	reclaim_hook = saved;
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 }
 
 UNIT_TEST(cold_frames_come_from_the_cold_end)
@@ -418,7 +418,7 @@ UNIT_TEST(random_blocks_do_not_overlap)
 	                              GFP_KERNEL | __GFP_COMP,
 	                              GFP_KERNEL | __GFP_COLD,
 	                              GFP_DMA};
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 	struct random *r = unit_random();
 
 	for (unsigned n = 0; n < 30000; n++) {
@@ -439,6 +439,6 @@ UNIT_TEST(random_blocks_do_not_overlap)
 	for (unsigned i = 0; i < SLOTS; i++)
 		if (slots[i].page)
 			CHECK_CALL(drop(i));
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(frame_check());
 }

@@ -1,7 +1,7 @@
 /*
  * buddy_test.c - the buddy system on a zone of its own, made of one large block.
  */
-#include "mm/frame/internal.h"
+#include "mm/frame/debug.h"
 #include "lib/bitmap.h"
 #include "test/unit/unit.h"
 
@@ -12,11 +12,14 @@
 struct lab {
 	struct zone zone;
 	struct page *block;
+	unsigned
+	        guard_minorder; /* the machine's: the lab has none but in the test that is about them */
 };
 
 static bool lab_open(struct lab *lab)
 {
-	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER)};
+	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER),
+	                    .guard_minorder = machine()->guard_minorder};
 	if (!lab->block)
 		return false;
 	lab->block->_refcount = 0;
@@ -25,6 +28,7 @@ static bool lab_open(struct lab *lab)
 	free_area_init(&lab->zone);
 	set_pageblock_migratetype(lab->zone.start.n, LAB_TYPE);
 	free_range_to_buddy(&lab->zone, lab->zone.start, PFN(lab->zone.start.n + LAB_PAGES));
+	machine()->guard_minorder = 0;
 	return true;
 }
 
@@ -34,6 +38,8 @@ static void lab_close(struct lab *lab)
 	CHECK_EQ(lab->zone.free_area[LAB_ORDER].nr_free, 1);
 	CHECK_EQ(lab->zone.free_orders, 1u << LAB_ORDER);
 	CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
+	CHECK_EQ(lab->zone.nr_guard, 0);
+	machine()->guard_minorder = lab->guard_minorder;
 	CHECK_EQ(__rmqueue(&lab->zone, LAB_ORDER, LAB_TYPE), lab->block);
 	lab->block->_refcount = 1;
 	__free_pages(lab->block, LAB_ORDER);
@@ -227,5 +233,60 @@ UNIT_TEST(random_against_bitmap)
 			while (m.live)
 				CHECK_CALL(model_free(&lab, &m, 0));
 	}
+	CHECK_CALL(lab_close(&lab));
+}
+
+/* --- with guards: the model's other half of each split below the order stays out of use ------------ */
+
+static unsigned guards_in(const struct lab *lab)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LAB_PAGES; i++)
+		n += page_is_guard(lab->block + i);
+	return n;
+}
+
+/* Nothing that is given out is a guard, and each frame is free, in use or a guard. */
+static void guarded_alloc(struct lab *lab, struct model *m, unsigned order)
+{
+	struct page *page = __rmqueue(&lab->zone, order, LAB_TYPE);
+	unsigned at;
+
+	if (!page)
+		return;
+	CHECK(model_has(m, order));
+	at = (unsigned)(page - lab->block);
+	CHECK_EQ(bitmap_weight_range(m->used, at, 1u << order), 0);
+	for (unsigned i = 0; i < 1u << order; i++)
+		CHECK(!page_is_guard(page + i));
+	bitmap_set(m->used, at, 1u << order);
+	m->order[at] = (uint8_t)(order + 1);
+	m->live++;
+}
+
+UNIT_TEST(guards_are_neither_free_nor_used)
+{
+	struct random *r = unit_random();
+	static struct model m;
+	unsigned guards = 0;
+	struct lab lab;
+
+	m = (struct model){0};
+	CHECK(lab_open(&lab));
+	machine()->guard_minorder = 3;
+	for (unsigned i = 0; i < 4000; i++) {
+		if (!m.live || random_below(r, 100) < 55)
+			CHECK_CALL(guarded_alloc(&lab, &m, (unsigned)random_below(r, 5)));
+		else
+			CHECK_CALL(model_free(&lab, &m, (unsigned)random_below(r, LAB_PAGES)));
+		CHECK_EQ(zone_free(&lab.zone) + lab.zone.nr_guard,
+		         LAB_PAGES - bitmap_weight(m.used, LAB_PAGES));
+		CHECK_EQ(lab.zone.nr_guard, guards_in(&lab));
+		guards = MAX(guards, (unsigned)lab.zone.nr_guard);
+	}
+	CHECK_GT(guards, LAB_PAGES / 8);
+	while (m.live)
+		CHECK_CALL(model_free(&lab, &m, 0));
 	CHECK_CALL(lab_close(&lab));
 }

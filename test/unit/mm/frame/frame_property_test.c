@@ -111,14 +111,14 @@ static const char *apply(const struct op *op)
 
 static const char *check(uint64_t before)
 {
-	if (nr_free_pages() + frames != before)
+	if (nr_unused_pages() + frames != before)
 		return "frames are lost or found";
 	return frame_check();
 }
 
 static const char *run(const struct op *op, size_t n)
 {
-	const uint64_t before = nr_free_pages();
+	const uint64_t before = nr_unused_pages();
 	const char *broken = NULL, *end = NULL;
 
 	memset(taken, 0, sizeof(taken));

@@ -11,12 +11,14 @@
 struct lab {
 	struct zone zone;
 	struct page *block;
-	uint8_t type[BLOCKS]; /* of the page blocks, before */
+	uint8_t type[BLOCKS];    /* of the page blocks, before */
+	unsigned guard_minorder; /* the machine's: the lab has none */
 };
 
 static bool lab_open(struct lab *lab)
 {
-	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER)};
+	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER),
+	                    .guard_minorder = machine()->guard_minorder};
 	if (!lab->block)
 		return false;
 	lab->block->_refcount = 0;
@@ -30,6 +32,7 @@ static bool lab_open(struct lab *lab)
 		set_pageblock_migratetype(pfn, MIGRATE_MOVABLE);
 	}
 	free_range_to_buddy(&lab->zone, lab->zone.start, PFN(lab->zone.start.n + LAB_PAGES));
+	machine()->guard_minorder = 0;
 	return true;
 }
 
@@ -45,6 +48,7 @@ static void lab_close(struct lab *lab)
 	CHECK_EQ(lab->zone.free_orders, 1u << LAB_ORDER);
 	CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
 	CHECK_EQ(block_type(lab, 0), block_type(lab, 1));
+	machine()->guard_minorder = lab->guard_minorder;
 	take_free_block(&lab->zone, lab->block);
 	for (unsigned i = 0; i < BLOCKS; i++)
 		set_pageblock_migratetype(lab->zone.start.n + i * pageblock_nr_pages, lab->type[i]);
@@ -123,6 +127,66 @@ UNIT_TEST(a_full_block_keeps_its_type)
 		__free_one_page(&lab.zone, user[i], 0);
 	}
 	__free_one_page(&lab.zone, kernel, 0);
+	CHECK_CALL(lab_close(&lab));
+}
+
+/* The table of whom a type takes from first; and who may take more than it needs. */
+UNIT_TEST(whom_a_type_takes_from)
+{
+	static const uint8_t first[MIGRATE_TYPES][2] = {
+	        [MIGRATE_UNMOVABLE] = {MIGRATE_RECLAIMABLE, MIGRATE_MOVABLE},
+	        [MIGRATE_MOVABLE] = {MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE},
+	        [MIGRATE_RECLAIMABLE] = {MIGRATE_UNMOVABLE, MIGRATE_MOVABLE},
+	};
+	static struct zone zone;
+
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++) {
+		for (unsigned other = 0; other < MIGRATE_TYPES; other++)
+			zone.type_orders[other] = 1u << 3;
+		CHECK_EQ(find_suitable_fallback(&zone, 3, type, false), first[type][0]);
+		zone.type_orders[first[type][0]] =
+		        1u << 2 | 1u << 4; /* not of the order asked for */
+		CHECK_EQ(find_suitable_fallback(&zone, 3, type, false), first[type][1]);
+		zone.type_orders[first[type][1]] = 0;
+		CHECK_EQ(find_suitable_fallback(&zone, 3, type, false), MIGRATE_TYPES);
+	}
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+		zone.type_orders[type] = ~0u;
+	CHECK_EQ(find_suitable_fallback(&zone, 0, MIGRATE_UNMOVABLE, true), MIGRATE_RECLAIMABLE);
+	CHECK_EQ(find_suitable_fallback(&zone, 0, MIGRATE_RECLAIMABLE, true), MIGRATE_UNMOVABLE);
+	/* Mixing in movable pages does no lasting harm: a block for each is not worth it. */
+	CHECK_EQ(find_suitable_fallback(&zone, 0, MIGRATE_MOVABLE, true), MIGRATE_TYPES);
+	CHECK_EQ(find_suitable_fallback(&zone, pageblock_order / 2 - 1, MIGRATE_MOVABLE, true),
+	         MIGRATE_TYPES);
+	CHECK_EQ(find_suitable_fallback(&zone, pageblock_order / 2, MIGRATE_MOVABLE, true),
+	         MIGRATE_RECLAIMABLE);
+}
+
+/* A movable request that finds only small blocks takes the smallest that will do, and that alone. */
+UNIT_TEST(movable_takes_the_smallest)
+{
+	struct page *kernel[2], *user;
+	struct lab lab;
+
+	CHECK(lab_open(&lab));
+	kernel[0] = __rmqueue(&lab.zone, pageblock_order, MIGRATE_UNMOVABLE);
+	kernel[1] = __rmqueue(&lab.zone, pageblock_order, MIGRATE_UNMOVABLE);
+	CHECK(kernel[0] && kernel[1]);
+	__free_one_page(&lab.zone, kernel[1] + 64,
+	                3); /* 8 frames, and 2, of a block that is in use */
+	__free_one_page(&lab.zone, kernel[1] + 128, 1);
+	user = __rmqueue(&lab.zone, 0, MIGRATE_MOVABLE);
+	CHECK_EQ(user, kernel[1] + 128);
+	CHECK_EQ(lab.zone.type_orders[MIGRATE_UNMOVABLE], 1u << 3);
+	CHECK_EQ(lab.zone.type_orders[MIGRATE_MOVABLE], 1u);
+	CHECK_EQ(block_type(&lab, (unsigned)(kernel[1] - lab.block) >> pageblock_order),
+	         MIGRATE_UNMOVABLE);
+	__free_one_page(&lab.zone, user, 0);
+	__free_range(&lab.zone, page_to_pfn(kernel[1]).n, page_to_pfn(kernel[1]).n + 64);
+	__free_range(&lab.zone, page_to_pfn(kernel[1]).n + 72, page_to_pfn(kernel[1]).n + 128);
+	__free_range(&lab.zone, page_to_pfn(kernel[1]).n + 130,
+	             page_to_pfn(kernel[1]).n + pageblock_nr_pages);
+	__free_one_page(&lab.zone, kernel[0], pageblock_order);
 	CHECK_CALL(lab_close(&lab));
 }
 

@@ -30,7 +30,7 @@ UNIT_TEST(references)
 
 UNIT_TEST(last_put_leaves_the_lru)
 {
-	uint64_t free = nr_free_pages(), anon = lru_pages(LRU_INACTIVE_ANON);
+	uint64_t free = nr_unused_pages(), anon = lru_pages(LRU_INACTIVE_ANON);
 	struct page *page = new_anon();
 
 	CHECK(page);
@@ -39,7 +39,7 @@ UNIT_TEST(last_put_leaves_the_lru)
 	CHECK_SOUND(lru_check());
 	put_page(page);
 	CHECK_EQ(lru_pages(LRU_INACTIVE_ANON), anon);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(lru_check());
 	CHECK_SOUND(frame_check());
 }
@@ -47,7 +47,7 @@ UNIT_TEST(last_put_leaves_the_lru)
 UNIT_TEST(release_pages_frees_those_without_users)
 {
 	struct page *pages[40];
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
 		pages[i] = new_anon();
@@ -57,12 +57,12 @@ UNIT_TEST(release_pages_frees_those_without_users)
 	}
 	get_page(pages[7]);
 	release_pages(pages, ARRAY_SIZE(pages));
-	CHECK_EQ(nr_free_pages(), free - 1);
+	CHECK_EQ(nr_unused_pages(), free - 1);
 	CHECK_SOUND(lru_check());
 	for_each_zone(zone)
 		CHECK_GE(zone->managed, zone_free(zone));
 	put_page(pages[7]);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	drain_local_pages();
 	CHECK_SOUND(frame_check());
 }
@@ -83,7 +83,7 @@ static void release_many(void)
 {
 	static struct page *pages[500];
 	const struct per_cpu_pages *pcp;
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
 		pages[i] = new_anon();
@@ -94,7 +94,7 @@ static void release_many(void)
 	release_pages(pages, ARRAY_SIZE(pages));
 	CHECK_LE(pcp->count, 2 * pcp->batch);
 	CHECK_LE(pcp->cold_count, 2 * pcp->batch);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	drain_local_pages();
 	CHECK_SOUND(frame_check());
 	CHECK_SOUND(lru_check());
@@ -219,14 +219,14 @@ UNIT_TEST(page_lock_is_slept_for)
 /* A scanner has a reference to the first frame of a block for a moment, while its owner frees it. */
 UNIT_TEST(a_block_freed_under_a_look)
 {
-	uint64_t free = nr_free_pages();
+	uint64_t free = nr_unused_pages();
 	struct page *page = alloc_pages(GFP_KERNEL, 3);
 
 	CHECK(page);
 	CHECK(get_page_unless_zero(page));
 	__free_pages(page, 3);
-	CHECK_EQ(nr_free_pages(), free - 1);
+	CHECK_EQ(nr_unused_pages(), free - 1);
 	put_page(page);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(frame_check());
 }

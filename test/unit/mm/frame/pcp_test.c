@@ -58,7 +58,7 @@ static void each_order(void (*check)(struct per_cpu_pages *pcp, unsigned order))
 /* Freed last, taken first; and while it is kept it is free for the machine, but not for its zone. */
 static void check_hot(struct per_cpu_pages *pcp, unsigned order)
 {
-	const uint64_t free = nr_free_pages();
+	const uint64_t free = nr_unused_pages();
 	struct page *page = alloc_pages(GFP_KERNEL, order);
 	uint64_t before, in_zone;
 	struct zone *zone;
@@ -70,7 +70,7 @@ static void check_hot(struct per_cpu_pages *pcp, unsigned order)
 	__free_pages(page, order);
 	CHECK_EQ(kept(), before + (1u << order));
 	CHECK_EQ(zone_free_pages(zone), in_zone);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	CHECK(!page_is_free(page));
 	CHECK_EQ(pcp->first, page_to_pfn(page).n);
 	CHECK_SOUND(frame_check());
@@ -107,11 +107,11 @@ static void check_bounds(struct per_cpu_pages *pcp, unsigned order)
 
 UNIT_TEST(bounded_and_drained)
 {
-	const uint64_t free = nr_free_pages();
+	const uint64_t free = nr_unused_pages();
 
 	drain_local_pages();
 	each_order(check_bounds);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 }
 
 /* __GFP_COLD: the block that was free longest. */
@@ -174,7 +174,7 @@ UNIT_TEST(types_stay_apart)
 /* An interrupt on top of the owner: neither waits, the list stays as it is. */
 static void check_busy(struct per_cpu_pages *pcp, unsigned order)
 {
-	const uint64_t free = nr_free_pages();
+	const uint64_t free = nr_unused_pages();
 	struct page *page, *kept_one = alloc_pages(GFP_KERNEL, order);
 	unsigned count;
 
@@ -194,7 +194,7 @@ static void check_busy(struct per_cpu_pages *pcp, unsigned order)
 	pcp->busy &= (uint8_t)~PCP_BUSY;
 	CHECK(drain_if_wanted());
 	CHECK_EQ(pcp->count, 0);
-	CHECK_EQ(nr_free_pages(), free);
+	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(frame_check());
 }
 

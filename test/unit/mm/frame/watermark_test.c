@@ -101,3 +101,68 @@ UNIT_TEST(lowmem_reserve_follows_its_ratio)
 	}
 	restore_tunables(&saved);
 }
+
+/* The zone that an ordinary request of this CPU is served from; nothing is on the CPU's lists, and no zone can grow. */
+static struct zone *own_zone(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct zone *zone = page ? page_zone(page) : NULL;
+
+	if (page)
+		__free_page(page);
+	drain_local_pages();
+	for_each_zone(z)
+		while (grow_zone(z))
+			;
+	return zone;
+}
+
+/* As if all but `spare` of the zone's free frames lay below its low mark. */
+static void leave_to_spare(struct zone *zone, int64_t spare)
+{
+	zone->watermark[WMARK_LOW] =
+	        (uint64_t)((int64_t)zone_free(zone) - spare) - zone->lowmem_reserve[ZONE_NORMAL];
+}
+
+/* A list is filled with what the zone can spare, not with what lies below its mark. */
+UNIT_TEST(lists_take_what_can_be_spared)
+{
+	struct zone *zone = own_zone();
+	struct page *page;
+
+	CHECK(zone);
+	for (unsigned want = 1; want < 4; want++) {
+		drain_local_pages();
+		leave_to_spare(zone, (int64_t)want << machine()->guard_minorder);
+		page = alloc_page(GFP_KERNEL);
+		CHECK(page && page_zone(page) == zone);
+		CHECK_EQ(zone_pcp_pages_of(zone, cpu_id()), want - 1);
+		__free_page(page);
+	}
+	setup_per_zone_wmarks();
+}
+
+/* Below its low mark a zone is left alone as long as another one will do; when none does, min counts. */
+UNIT_TEST(low_marks_send_to_the_next_zone)
+{
+	struct zone *zone = own_zone();
+	uint64_t stalls = counter_read(COUNT_ALLOCSTALL);
+	struct page *page;
+
+	CHECK(zone);
+	leave_to_spare(zone, -1);
+	page = alloc_page(GFP_KERNEL);
+	CHECK(page);
+	CHECK_NE(page_zone(page), zone);
+	CHECK_EQ(counter_read(COUNT_ALLOCSTALL), stalls);
+	__free_page(page);
+	drain_local_pages();
+	for_each_zone(z)
+		leave_to_spare(z, -1);
+	page = alloc_page(GFP_KERNEL);
+	CHECK(page);
+	CHECK_EQ(page_zone(page), zone);
+	CHECK_EQ(counter_read(COUNT_ALLOCSTALL), stalls + 1);
+	__free_page(page);
+	setup_per_zone_wmarks();
+}

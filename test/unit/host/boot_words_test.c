@@ -1,0 +1,121 @@
+/*
+ * boot_words_test.c - a value that a boot word does not understand is named in one line, and then it is as if the word were absent.
+ */
+#include "host/host.h"
+#include "host/internal.h"
+#include "test/unit/unit.h"
+
+#include <string.h>
+
+#define MB (1ull << 20)
+
+static const char *expected;
+static unsigned heard, others;
+
+static void listen(const char *line)
+{
+	if (expected && strstr(line, expected))
+		heard++;
+	else
+		others++;
+}
+
+/* A machine that is made with the configuration says `line`, once, and nothing else; NULL: nothing at all. */
+static struct host_machine *starts(const struct host_config *config, const char *line)
+{
+	struct host_machine *own;
+
+	expected = line;
+	heard = others = 0;
+	host_log_hook = listen;
+	own = host_create(config);
+	host_log_hook = NULL;
+	return own;
+}
+
+static struct host_machine *outer, *own;
+
+static bool refuses(const char *words, const char *line)
+{
+	outer = host_of(machine());
+	own = starts(&(struct host_config){.ram = 32 * MB, .boot_words = words}, line);
+	return own && heard == (line != NULL) && !others;
+}
+
+static void leave(void)
+{
+	host_destroy(own);
+	host_enter(outer, 0);
+}
+
+UNIT_TEST(switches_of_frame_debugging)
+{
+	static const char *const bad[][2] = {
+	        {"page_owner=maybe", "page_owner=maybe is not on or off"},
+	        {"page_owner", "page_owner= is not on or off"},
+	        {"page_owner=ononononon", "is not on or off"},
+	        {"page_poison=2", "page_poison=2 is not on or off"},
+	        {"debug_guardpage_minorder=6", "debug_guardpage_minorder=6 is not 0 to 5"},
+	        {"debug_guardpage_minorder=0000000001", "is not 0 to 5"},
+	        {"debug_guardpage_minorder=x", "debug_guardpage_minorder=x is not 0 to 5"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		CHECK(refuses(bad[i][0], bad[i][1]));
+		CHECK(!machine()->careful);
+		CHECK(!machine()->page_owner);
+		CHECK_EQ(machine()->guard_minorder, 0);
+		leave();
+	}
+	CHECK(refuses("page_owner=off page_poison=0 debug_guardpage_minorder=0", NULL));
+	CHECK(!machine()->careful);
+	leave();
+	CHECK(refuses("page_owner=1 page_poison=on debug_guardpage_minorder=5", NULL));
+	CHECK(machine()->poison);
+	CHECK(machine()->page_owner);
+	CHECK_EQ(machine()->guard_minorder, 5);
+	leave();
+}
+
+/* However many caches read it. */
+UNIT_TEST(letters_of_slub_debug)
+{
+	CHECK(refuses("slub_debug=XYZ", "slub_debug=XYZ: 'X' is unknown"));
+	leave();
+	CHECK(refuses("slub_debug=FZ,dentry;PQ,kmalloc-*", "'Q' is unknown"));
+	leave();
+	CHECK(refuses("slub_debug=FZPU,dentry,filp;-", NULL));
+	leave();
+}
+
+static bool shape(struct frame_config frames, const char *line)
+{
+	outer = host_of(machine());
+	own = starts(&(struct host_config){.ram = 64 * MB, .frames = frames}, line);
+	return own && heard == (line != NULL) && !others;
+}
+
+UNIT_TEST(more_nodes_than_there_can_be)
+{
+	CHECK(shape((struct frame_config){.nr_nodes = 99, .numa_fake = true},
+	            "99 nodes: 4 are the most"));
+	CHECK_EQ(machine()->nr_nodes, 4);
+	leave();
+	CHECK(shape((struct frame_config){.nr_nodes = 4, .numa_fake = true}, NULL));
+	leave();
+}
+
+UNIT_TEST(zones_that_would_leave_nothing)
+{
+	const struct frame_config byte = {.kernelcore = 1}, whole = {.movablecore_percent = 100},
+	                          all = {.kernelcore = 64 * MB}, half = {.movablecore_percent = 50};
+
+	CHECK(shape(byte, "nothing would be left for the kernel"));
+	leave();
+	CHECK(shape(whole, "nothing would be left for the kernel"));
+	leave();
+	CHECK(shape(all, "nothing would be left to be movable"));
+	leave();
+	CHECK(shape(half, NULL));
+	leave();
+}

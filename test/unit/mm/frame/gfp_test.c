@@ -136,7 +136,8 @@ UNIT_TEST(reclaim_enters_the_reserve)
 	tight();
 	reclaim_hook = NULL;
 	give(UINT64_MAX);
-	for (struct page *page; (page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN));)
+	for (struct page *page;
+	     (page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN));)
 		keep(page);
 	reclaim_hook = allocating;
 	CHECK_EQ(alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN), NULL);
@@ -179,6 +180,25 @@ UNIT_TEST(how_often)
 	CHECK_GE(seen.calls, 50);
 	keep(page);
 	CHECK_CALL(relax());
+}
+
+static uint64_t pretending(gfp_t gfp UNUSED, unsigned order UNUSED)
+{
+	return ++seen.calls < 200;
+}
+
+/* A large block does not come of some frames, however often: so many rounds, whatever they win. */
+UNIT_TEST(large_blocks_are_given_up)
+{
+	struct page *page;
+
+	tight();
+	reclaim_hook = pretending;
+	page = alloc_pages(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
+	                   PAGE_ALLOC_COSTLY_ORDER + 1);
+	CHECK_CALL(relax());
+	CHECK_EQ(page, NULL);
+	CHECK_LT(seen.calls, 40);
 }
 
 /* Though frames do come: too few for a block at first. */

@@ -3,31 +3,30 @@
  */
 #include "mm/fault/fault.h"
 
-/*
- * With MPOL_MF_STRICT alone nothing lies elsewhere; and there are no holes. A policy that goes (DEFAULT) may go where
- * there are some, but somewhere there must be an area.
- */
-static int check_pages(struct mm_struct *mm, vaddr_t start, vaddr_t end,
-                       const struct mempolicy *policy, unsigned flags)
+/* No holes, and with MPOL_MF_STRICT alone nothing that lies elsewhere, which comes first if it is before the hole. */
+static int check_pages(struct mm_struct *mm, vaddr_t start, vaddr_t end, unsigned nodes,
+                       unsigned flags)
 {
-	const bool holes = policy->mode == MPOL_DEFAULT;
-	const struct vm_area_struct *vma = find_vma_intersection(mm, start, end);
-	int err = vma ? 0 : -EFAULT;
+	const struct vm_area_struct *vma = find_vma(mm, start);
+	int err = 0;
 
 	for (; !err && start < end; vma = vma->vm_next) {
-		if (!vma || vma->vm_start > start) {
-			if (!holes)
-				return -EFAULT;
-			if (!vma || vma->vm_start >= end)
-				break;
-			start = vma->vm_start;
-		}
+		if (!vma || vma->vm_start > start)
+			return -EFAULT;
 		if (flags == MPOL_MF_STRICT)
-			err = misplaced_pages(vma, start, MIN(end, vma->vm_end),
-			                      (unsigned)policy->asked, 0);
+			err = misplaced_pages(vma, start, MIN(end, vma->vm_end), nodes, 0);
 		start = vma->vm_end;
 	}
 	return err;
+}
+
+/* A policy that goes (DEFAULT) goes where there are holes too; but somewhere there must be an area. */
+static int may_bind(struct mm_struct *mm, vaddr_t start, vaddr_t end,
+                    const struct mempolicy *policy, unsigned flags)
+{
+	if (policy->mode == MPOL_DEFAULT)
+		return find_vma_intersection(mm, start, end) ? 0 : -EFAULT;
+	return check_pages(mm, start, end, (unsigned)policy->asked, flags);
 }
 
 static int set_policy(struct mm_struct *mm, vaddr_t start, vaddr_t end, uint64_t packed)
@@ -65,7 +64,7 @@ static int mbind_locked(struct mm_struct *mm, vaddr_t start, vaddr_t end,
                         const struct mempolicy *policy, unsigned flags)
 {
 	const unsigned nodes = (unsigned)policy->asked; /* as Linux: none, where none was named */
-	int err = check_pages(mm, start, end, policy, flags);
+	int err = may_bind(mm, start, end, policy, flags);
 
 	if (!err)
 		err = set_policy(mm, start, end, vma_pack_policy(policy));

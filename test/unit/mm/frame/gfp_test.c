@@ -130,15 +130,22 @@ static uint64_t allocating(gfp_t gfp UNUSED, unsigned order UNUSED)
 	return 0;
 }
 
+static void take_down_to_the_marks(gfp_t gfp)
+{
+	struct page *page;
+
+	while ((page = alloc_page(gfp | __GFP_NORETRY | __GFP_NOWARN)))
+		keep(page);
+}
+
 /* Whoever frees memory takes from the reserve what that needs, and is not asked to free memory for it. */
 UNIT_TEST(reclaim_enters_the_reserve)
 {
 	tight();
 	reclaim_hook = NULL;
 	give(UINT64_MAX);
-	for (struct page *page;
-	     (page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN));)
-		keep(page);
+	take_down_to_the_marks(GFP_HIGHUSER_MOVABLE);
+	take_down_to_the_marks(GFP_KERNEL); /* what is kept from those who can have high memory */
 	reclaim_hook = allocating;
 	CHECK_EQ(alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN), NULL);
 	CHECK_EQ(seen.calls, 1);

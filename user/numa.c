@@ -38,13 +38,14 @@ static long bind_range(void *at, unsigned long len, int mode, unsigned long *mas
 	return syscall(SYS_mbind, at, len, mode, mask, maxnode, flags);
 }
 
-#define SAY(expr)                                                                           \
-	do {                                                                                \
-		long r_ = (expr);                                                           \
-		if (r_ < 0)                                                                 \
-			printf("%-60s error %d\n", #expr, errno);                           \
-		else                                                                        \
-			printf("%-60s %ld mode %#x nodes %#lx\n", #expr, r_, mode, out[0]); \
+#define SAY(expr)                                                                             \
+	do {                                                                                  \
+		long r_ = (expr);                                                             \
+		if (r_ < 0)                                                                   \
+			printf("%-60s error %d\n", #expr, errno);                             \
+		else                                                                          \
+			printf("%-60s %ld mode %#x nodes %#lx, then %#lx\n", #expr, r_, mode, \
+			       out[0], out[1]);                                               \
 	} while (0)
 
 static void errors(void)

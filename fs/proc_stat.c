@@ -338,31 +338,13 @@ static void show_status_caps(struct seq_file *m, struct task_struct *task)
 	seq_printf(m, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", task->no_new_privs);
 }
 
-/* "0-1,3" */
-static void show_mask_list(struct seq_file *m, uint64_t mask)
-{
-	const char *sep = "";
-
-	for (unsigned i = 0; i < 64; i++) {
-		unsigned last = i;
-
-		if (!(mask >> i & 1))
-			continue;
-		while (last < 63 && mask >> (last + 1) & 1)
-			last++;
-		seq_printf(m, last > i ? "%s%u-%u" : "%s%u", sep, i, last);
-		sep = ",";
-		i = last;
-	}
-}
-
 static void show_status_mems(struct seq_file *m, struct task_struct *task)
 {
 	unsigned mems = READ_ONCE(task->mempolicy.mems);
 
 	mems = mems ? mems : nodes_with_memory();
 	seq_printf(m, "Mems_allowed:\t00000000,%08x\nMems_allowed_list:\t", mems);
-	show_mask_list(m, mems);
+	seq_mask_list(m, mems);
 	seq_putc(m, '\n');
 }
 
@@ -371,8 +353,10 @@ static void show_status_cpus(struct seq_file *m, struct task_struct *task)
 	uint64_t all = (1ull << machine()->nr_cpus) - 1;
 	uint64_t mask = READ_ONCE(task->cpus_allowed) & all;
 
-	seq_printf(m, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", mask);
-	show_mask_list(m, mask);
+	seq_puts(m, "Cpus_allowed:\t");
+	seq_mask(m, mask, machine()->nr_cpus);
+	seq_puts(m, "\nCpus_allowed_list:\t");
+	seq_mask_list(m, mask);
 	seq_putc(m, '\n');
 	show_status_mems(m, task);
 	seq_printf(m, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",

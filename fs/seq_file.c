@@ -2,7 +2,8 @@
  * seq_file.c - files of text that are made when they are read.
  *
  * show() may hold locks that reclaim takes, so nothing is allocated below it: what does not fit into the buffer is left out, and
- * when show() has returned the buffer is doubled and show() is called again.
+ * when show() has returned the buffer is doubled and show() is called again. A reader who is told of an error may read again: the
+ * text goes on where it was.
  */
 #include "fs/internal.h"
 #include <quire/kva.h>
@@ -80,6 +81,28 @@ void seq_printf(struct seq_file *m, const char *fmt, ...)
 	va_end(args);
 }
 
+void seq_mask(struct seq_file *m, uint64_t mask, unsigned bits)
+{
+	seq_printf(m, "%0*lx", (int)DIV_ROUND_UP(bits, 4), mask);
+}
+
+void seq_mask_list(struct seq_file *m, uint64_t mask)
+{
+	const char *comma = "";
+
+	for (unsigned i = 0; i < 64; i++) {
+		unsigned last = i;
+
+		if (!(mask >> i & 1))
+			continue;
+		while (last < 63 && mask >> (last + 1) & 1)
+			last++;
+		seq_printf(m, last > i ? "%s%u-%u" : "%s%u", comma, i, last);
+		comma = ",";
+		i = last;
+	}
+}
+
 /* The path is made at the end of the buffer and moves to its place, which is never beyond what is still to be read. */
 void seq_escape_path(struct seq_file *m, struct dentry *dentry)
 {
@@ -119,11 +142,12 @@ static int seq_show(struct seq_file *m)
 		m->overflow = false;
 		m->more = false;
 		err = m->size ? m->show(m, m->private) : 0;
-		if (err || (m->size && !m->overflow))
-			return err;
+		if (!err && m->size && !m->overflow)
+			return 0;
 		m->count = count;
 		m->cursor = cursor;
-		err = seq_grow(m);
+		m->more = true;
+		err = err ? err : seq_grow(m);
 		if (err)
 			return err;
 	}

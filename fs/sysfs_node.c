@@ -16,22 +16,9 @@ static const struct pglist_data *node_of(const void *number)
 	return &machine()->node[*(const unsigned *)number];
 }
 
-/* Bits of a mask as a list with ranges: 0-2,5. */
 static int show_list(struct seq_file *m, uint64_t mask)
 {
-	const char *comma = "";
-
-	for (unsigned i = 0; i < 64; i++) {
-		unsigned end = i;
-
-		if (!(mask >> i & 1))
-			continue;
-		while (end < 63 && mask >> (end + 1) & 1)
-			end++;
-		seq_printf(m, end > i ? "%s%u-%u" : "%s%u", comma, i, end);
-		comma = ",";
-		i = end;
-	}
+	seq_mask_list(m, mask);
 	seq_putc(m, '\n');
 	return 0;
 }
@@ -83,7 +70,8 @@ static int has_normal_memory_show(struct seq_file *m, void *unused UNUSED)
 
 static int cpumap_show(struct seq_file *m, void *number)
 {
-	seq_printf(m, "%lx\n", cpus_of(node_of(number)->nid));
+	seq_mask(m, cpus_of(node_of(number)->nid), machine()->nr_cpus);
+	seq_putc(m, '\n');
 	return 0;
 }
 
@@ -158,7 +146,7 @@ static int meminfo_show(struct seq_file *m, void *number)
 {
 	/* Kinds of pages that this kernel has not. */
 	static const char *const none[] = {
-	        "SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:", "KReclaimable:"};
+	        "SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:"};
 	const struct pglist_data *node = node_of(number);
 	uint64_t managed, free;
 	unsigned nid = node->nid;
@@ -181,6 +169,7 @@ static int meminfo_show(struct seq_file *m, void *number)
 	node_kb(m, nid, "PageTables:", c.table);
 	for (unsigned i = 0; i < ARRAY_SIZE(none); i++)
 		node_kb(m, nid, none[i], 0);
+	node_kb(m, nid, "KReclaimable:", c.slab_reclaimable);
 	node_kb(m, nid, "Slab:", c.slab);
 	node_kb(m, nid, "SReclaimable:", c.slab_reclaimable);
 	node_kb(m, nid, "SUnreclaim:", c.slab - c.slab_reclaimable);

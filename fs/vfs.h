@@ -597,6 +597,9 @@ void seq_write(struct seq_file *m, const void *data, size_t n);
 void seq_puts(struct seq_file *m, const char *s);
 void seq_putc(struct seq_file *m, char c);
 PRINTF(2, 3) void seq_printf(struct seq_file *m, const char *format, ...);
+void seq_mask(struct seq_file *m, uint64_t mask,
+              unsigned bits);                          /* so many bits, in hexadecimal: 07 of 8 */
+void seq_mask_list(struct seq_file *m, uint64_t mask); /* 0-2,5 */
 void seq_escape_path(struct seq_file *m,
                      struct dentry *dentry); /* space, tab, newline, backslash in octal */
 

@@ -2,8 +2,10 @@
  * mempolicy.c - set_mempolicy(2), mbind(2), get_mempolicy(2): on which nodes memory shall lie.
  *
  * A task's policy is inherited by its children; while the task runs its CPU knows of it
- * (cpu_set_mempolicy, mm/frame/zonelist.c). An area of its memory may have another one (mm/fault/mempolicy.c). Node masks of programs are as Linux takes them: maxnode counts one bit more
- * than it means, and bits of nodes that do not exist are ignored up to the number that Linux could have.
+ * (cpu_set_mempolicy, mm/frame/zonelist.c). An area of its memory may have another one (mm/fault/mempolicy.c). Node masks of
+ * programs are as Linux takes them: maxnode counts one bit more than it means, and bits of nodes that do not exist are
+ * ignored up to the number that Linux could have. Of several things that are wrong with a call the first that Linux looks
+ * at is answered: the mode, the mask, the range, and last whether mode and nodes go together.
  */
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
@@ -49,8 +51,9 @@ static int put_nodes(vaddr_t mask, uint64_t maxnode, uint64_t nodes)
 
 	if (bytes > PAGE_SIZE)
 		return -EINVAL;
-	for (uint64_t at = 0; at < bytes; at += 8)
-		if (put_user_u64(mask + at, at ? 0 : nodes))
+	for (uint64_t at = bytes; at;
+	     at -= 8) /* the end first: nothing is written where it does not fit */
+		if (put_user_u64(mask + at - 8, at > 8 ? 0 : nodes))
 			return -EFAULT;
 	return 0;
 }
@@ -74,21 +77,32 @@ static unsigned relative_nodes(uint64_t nodes, unsigned there)
 	return result;
 }
 
+/* Such a mode there is, with flags that it may have. */
+static int check_mode(int mode)
+{
+	const unsigned flags = (unsigned)mode & MPOL_MODE_FLAGS;
+
+	mode &= ~MPOL_MODE_FLAGS;
+	if (mode < 0 || mode >= MPOL_MAX || (flags & MPOL_PLACING) == MPOL_PLACING ||
+	    (flags & MPOL_F_NUMA_BALANCING && mode != MPOL_BIND))
+		return -EINVAL;
+	return 0;
+}
+
+/* mode: as check_mode() wants it. */
 static int make_policy(struct mempolicy *policy, int mode, uint64_t nodes)
 {
 	const unsigned flags = (unsigned)mode & MPOL_MODE_FLAGS, there = nodes_with_memory();
 	const unsigned placing = flags & MPOL_PLACING;
 
 	mode &= ~MPOL_MODE_FLAGS;
-	if (mode < 0 || mode >= MPOL_MAX || placing == MPOL_PLACING ||
-	    (flags & MPOL_F_NUMA_BALANCING && mode != MPOL_BIND))
-		return -EINVAL;
+	*policy = (struct mempolicy){0};
+	if (mode == MPOL_DEFAULT)
+		return nodes ? -EINVAL : 0;
 	*policy =
 	        (struct mempolicy){.mode = (uint8_t)mode, .flags = (uint16_t)flags, .asked = nodes};
 	if (mode == MPOL_PREFERRED && !nodes)
 		policy->mode = MPOL_LOCAL;
-	if (mode == MPOL_DEFAULT)
-		return nodes ? -EINVAL : 0;
 	if (policy->mode == MPOL_LOCAL)
 		return nodes || placing ? -EINVAL : 0;
 	policy->nodes = (uint8_t)(flags & MPOL_F_RELATIVE_NODES ? relative_nodes(nodes, there)
@@ -101,8 +115,10 @@ SYSCALL3(set_mempolicy, int, mode, vaddr_t, mask, uint64_t, maxnode)
 {
 	struct mempolicy policy;
 	uint64_t nodes;
-	int err = get_nodes(&nodes, mask, maxnode);
+	int err = check_mode(mode);
 
+	if (!err)
+		err = get_nodes(&nodes, mask, maxnode);
 	if (!err)
 		err = make_policy(&policy, mode, nodes);
 	if (err)
@@ -118,18 +134,24 @@ SYSCALL6(mbind, vaddr_t, start, uint64_t, len, int, mode, vaddr_t, mask, uint64_
 {
 	struct mempolicy policy;
 	uint64_t nodes;
-	int err = get_nodes(&nodes, mask, maxnode);
+	vaddr_t end;
+	int err = check_mode(mode);
 
+	if (!err)
+		err = get_nodes(&nodes, mask, maxnode);
 	if (err)
 		return err;
 	if (flags & ~(MPOL_MF_STRICT | MPOL_MF_MOVE | MPOL_MF_MOVE_ALL))
 		return -EINVAL;
 	if (flags & MPOL_MF_MOVE_ALL && !capable(CAP_SYS_NICE))
 		return -EPERM;
+	err = mbind_range(start, len, &end);
+	if (err || start == end)
+		return err;
 	err = make_policy(&policy, mode, nodes);
-	if (!err && nodes >> MPOL_ASKED_BITS)
+	if (!err && policy.flags & MPOL_PLACING && nodes >> MPOL_ASKED_BITS)
 		err = -EINVAL; /* an area keeps no more of them */
-	return err ? err : do_mbind(current->mm, start, len, &policy, flags);
+	return err ? err : do_mbind(current->mm, start, end, &policy, flags);
 }
 
 /* The node of the page at addr, which is made if it is not there. */

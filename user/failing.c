@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/param.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
@@ -362,6 +363,42 @@ static void proc_files(void)
 	shut(fd);
 }
 
+/* Text in small pieces, as if there were no errors; 0: it could not be opened. */
+static size_t read_on(const char *path, char *to, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	size_t got = 0;
+	ssize_t n;
+
+	while (fd >= 0 && ((n = read(fd, to + got, MIN(size - got, 1000ul))) > 0 ||
+	                   (n < 0 && errno == ENOMEM)))
+		got += n > 0 ? (size_t)n : 0;
+	shut(fd);
+	return got;
+}
+
+static int count_of(const char *text, size_t len, const char *what)
+{
+	int n = 0;
+
+	for (const char *at = text;
+	     (at = memmem(at, len - (size_t)(at - text), what, strlen(what))); at++)
+		n++;
+	return n;
+}
+
+/* A read that failed may be tried again, and nothing is missing. */
+static void proc_reads_tried_again(void)
+{
+	static char maps[1 << 14], smaps[1 << 16];
+	size_t n = read_on("/proc/self/maps", maps, sizeof(maps));
+	size_t m = read_on("/proc/self/smaps", smaps, sizeof(smaps));
+
+	if (n && m && count_of(maps, n, "\n") != count_of(smaps, m, "VmFlags:"))
+		printf("smaps ends early: %d areas of %d\n", count_of(smaps, m, "VmFlags:"),
+		       count_of(maps, n, "\n"));
+}
+
 static void places(void)
 {
 	struct statfs st;
@@ -452,6 +489,7 @@ static const struct scenario scenarios[] = {
         {"descriptors", descriptors},
         {"locks", locks},
         {"proc", proc_files},
+        {"proc_reads_tried_again", proc_reads_tried_again},
         {"places", places},
         {"mounts", mounts},
         {"shared_files", shared_files},

@@ -38,13 +38,14 @@ static long bind_range(void *at, unsigned long len, int mode, unsigned long *mas
 	return syscall(SYS_mbind, at, len, mode, mask, maxnode, flags);
 }
 
-#define SAY(expr)                                                                           \
-	do {                                                                                \
-		long r_ = (expr);                                                           \
-		if (r_ < 0)                                                                 \
-			printf("%-60s error %d\n", #expr, errno);                           \
-		else                                                                        \
-			printf("%-60s %ld mode %#x nodes %#lx\n", #expr, r_, mode, out[0]); \
+#define SAY(expr)                                                                             \
+	do {                                                                                  \
+		long r_ = (expr);                                                             \
+		if (r_ < 0)                                                                   \
+			printf("%-60s error %d\n", #expr, errno);                             \
+		else                                                                          \
+			printf("%-60s %ld mode %#x nodes %#lx, then %#lx\n", #expr, r_, mode, \
+			       out[0], out[1]);                                               \
 	} while (0)
 
 static void errors(void)
@@ -60,12 +61,17 @@ static void errors(void)
 	SAY(set(99, one, 64));
 	SAY(set(DEFAULT, NULL, 0));
 	SAY(set(DEFAULT, one, 64));
+	SAY(set(DEFAULT | STATIC, none, 64));
+	SAY(get(&mode, out, 1024, NULL, 0));
 	SAY(set(BIND, NULL, 0));
 	SAY(set(BIND, none, 64));
 	SAY(set(BIND, one, 0));
 	SAY(set(BIND, one, 1)); /* no bits at all */
 	SAY(set(BIND, (unsigned long *)8, 64));
+	SAY(set(99, (unsigned long *)8, 64));
 	SAY(set(BIND | STATIC | RELATIVE, one, 64));
+	SAY(set(BIND | STATIC | RELATIVE, (unsigned long *)8, 64));
+	SAY(set(BIND, one, -1ul));
 	SAY(set(LOCAL, one, 64));
 	SAY(set(BIND, one, 1ul << 20));
 	SAY(set(INTERLEAVE, far, 1200));
@@ -82,6 +88,9 @@ static void errors(void)
 	SAY(get(&mode, out, 1024, NULL, F_MEMS | F_NODE));
 	SAY(get(&mode, out, 1024, NULL, 64));
 	SAY(get((int *)8, NULL, 0, NULL, 0));
+	SAY(get(&mode, (unsigned long *)8, 64, NULL, 0));
+	SAY(get(&mode, out, 1, NULL, 0));
+	SAY(get(&mode, out, 40000, NULL, 0));
 	SAY(set(PREFERRED, none, 64));
 	SAY(get(&mode, out, 1024, NULL, 0));
 	SAY(set(PREFERRED | STATIC, one, 64));
@@ -96,7 +105,7 @@ static void errors(void)
 /* mbind(2) on one node: what it refuses, what areas remember, and where they part and join. */
 static void ranges(void)
 {
-	unsigned long none[20] = {0}, one[20] = {1}, out[20] = {0};
+	unsigned long none[20] = {0}, one[20] = {1}, all[20] = {-1ul}, two[20] = {2}, out[20] = {0};
 	char *p = mmap(NULL, 8 * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int mode = 0;
 
@@ -107,7 +116,19 @@ static void ranges(void)
 	SAY(bind_range(p, P, BIND, none, 64, 0));
 	SAY(bind_range(p, P, DEFAULT, one, 64, 0));
 	SAY(bind_range(p, 0, BIND, one, 64, 0));
+	SAY(bind_range(p, 0, BIND, none, 64, 0));
+	SAY(bind_range(p, 0, DEFAULT, one, 64, 0));
+	SAY(bind_range(p, 0, 99, one, 64, 0));
+	SAY(bind_range(p, 0, BIND, one, 64, 8));
+	SAY(bind_range(p + 1, 0, BIND, one, 64, 0));
+	SAY(bind_range(p, P, 99, (unsigned long *)8, 64, 0));
+	SAY(bind_range(p + 1, P, BIND, (unsigned long *)8, 64, 0));
+	SAY(bind_range(p, P, BIND, all, 64, 0)); /* nodes that are not there do not matter */
+	SAY(get(&mode, out, 1024, p, F_ADDR));
+	SAY(bind_range(p, P, DEFAULT, NULL, 0, 0));
 	SAY(bind_range(p, 8 * P, BIND, one, 64, 0));
+	SAY(bind_range(p, 8 * P, DEFAULT, NULL, 0, 0));
+	SAY(bind_range(p + 7 * P, P, DEFAULT, NULL, 0, 0));
 	SAY(bind_range(p, -P, BIND, one, 64, 0));
 	SAY(bind_range(p, P, BIND, (unsigned long *)8, 64, 0));
 	SAY(get(&mode, out, 1024, p, F_ADDR));
@@ -117,6 +138,9 @@ static void ranges(void)
 	SAY(get(&mode, out, 1024, p + 3 * P, F_ADDR));
 	SAY(get(&mode, out, 1024, p + 4 * P, F_ADDR));
 	p[2 * P] = 1;
+	SAY(bind_range(p, 8 * P, BIND, two, 64, 1));
+	SAY(bind_range(p, 8 * P, PREFERRED, NULL, 0, 1)); /* the page before the hole */
+	SAY(bind_range(p + 3 * P, 5 * P, PREFERRED, NULL, 0, 1));
 	SAY(get(&mode, NULL, 0, p + 2 * P, F_ADDR | F_NODE));
 	SAY(bind_range(p, 7 * P, PREFERRED, none, 64, 1));
 	SAY(get(&mode, out, 1024, p + 3 * P, F_ADDR));

@@ -10,15 +10,19 @@
 
 #define FIRMWARE_TABLES (1ull << 20) /* no more than this */
 
-static void plan_files(struct guest *g, const struct numa *numa)
+/* The rings make the last node that has memory larger, so that who has none still has none. */
+static void plan_files(struct guest *g, const struct numa *numa, uint64_t mem)
 {
-	uint64_t rest = g->size;
+	unsigned last = 0;
 
 	g->nr_files = MAX(numa->nodes, 1u);
-	for (unsigned i = 0; i < g->nr_files; i++) {
-		g->file[i].size = i + 1 < g->nr_files ? numa->mem[i] : rest;
-		rest -= g->file[i].size;
+	g->file[0].size = mem;
+	for (unsigned i = 0; i < numa->nodes; i++) {
+		g->file[i].size = numa->mem[i];
+		if (numa->mem[i])
+			last = i;
 	}
+	g->file[last].size += g->trace_size;
 }
 
 static void map_file(struct guest *g, unsigned i, uint8_t *at)
@@ -60,7 +64,7 @@ void guest_create(struct guest *g, uint64_t mem, const struct numa *numa, uint64
 	        mmap(NULL, g->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (g->base == MAP_FAILED)
 		die("cannot map %s of guest memory: %s", size_text(g->size, text), strerror(errno));
-	plan_files(g, numa);
+	plan_files(g, numa, mem);
 	at = g->base;
 	for (unsigned i = 0; i < g->nr_files; at += g->file[i++].size)
 		map_file(g, i, at);

@@ -22,8 +22,8 @@ struct guest {
 };
 
 /*
- * Make memory of mem bytes plus trace_size bytes for the rings, which the last node has. At the top of the memory
- * below the hole QEMU puts the boot archive (archive_size bytes), and a board with nodes its tables: the rings go just
+ * Make memory of mem bytes plus trace_size bytes for the rings, by which the last node that has memory is larger. At the
+ * top of the memory below the hole QEMU puts the boot archive (archive_size bytes), and a board with nodes its tables: the rings go just
  * below that.
  */
 void guest_create(struct guest *g, uint64_t mem, const struct numa *numa, uint64_t trace_size,

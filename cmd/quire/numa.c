@@ -2,6 +2,7 @@
  * numa.c - see numa.h. Nodes stand in a row: the distance that is given is that of neighbours, and each node
  * further on is as much further again. CPUs are dealt out in runs: with 2 nodes, the first half and the second.
  */
+#define _GNU_SOURCE
 #include "cmd/quire/numa.h"
 
 #include <stdlib.h>
@@ -20,10 +21,8 @@ static NORETURN void die_of(const char *text)
 
 static void parse_sizes(struct numa *numa, const char *text, char *list)
 {
-	char *rest = NULL;
-
 	numa->sizes = true;
-	for (char *word = strtok_r(list, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+	for (char *word; (word = strsep(&list, ","));) {
 		uint64_t size;
 
 		if (!parse_size(word, &size) || numa->nodes == NUMA_MAX_NODES)

@@ -7,6 +7,8 @@
 #include "cmd/quire/util.h"
 
 #define NUMA_MAX_NODES 4 /* the kernel's MAX_NUMNODES */
+#define MEMORY_UNIT \
+	(8ull << 10) /* QEMU rounds the sum of all memory up to it, and then misses the rest */
 
 struct numa {
 	unsigned nodes; /* 0: not asked for */

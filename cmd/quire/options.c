@@ -22,6 +22,7 @@ static void set_mem(struct options *o, const char *v)
 		die("--mem %s is not a size of memory: write 64M, 1G or the like", v);
 	if (o->mem > MEM_MAX)
 		die("--mem %s is more than a guest can have: write at most --mem 64G", v);
+	o->mem = ALIGN_UP(o->mem, MEMORY_UNIT);
 	o->mem_given = true;
 }
 
@@ -54,6 +55,7 @@ static void set_trace_size(struct options *o, const char *v)
 	if (!parse_size(v, &o->trace_size) || o->trace_size < TRACE_MIN ||
 	    o->trace_size > TRACE_MAX)
 		die("--trace-size %s is no size for trace rings: write 64K to 2G", v);
+	o->trace_size = ALIGN_UP(o->trace_size, MEMORY_UNIT);
 }
 
 static void set_env(struct options *o, const char *v)

@@ -134,7 +134,7 @@ enum mempolicy_mode {
 #define MPOL_F_NUMA_BALANCING 0x2000
 #define MPOL_PLACING          (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES)
 #define MPOL_MODE_FLAGS       (MPOL_PLACING | MPOL_F_NUMA_BALANCING)
-#define MPOL_ASKED_BITS       16 /* of mempolicy.asked, that an area's policy keeps */
+#define MPOL_ASKED_BITS       16 /* of mempolicy.asked, that an area's policy keeps with MPOL_PLACING */
 
 struct mempolicy {
 	uint64_t

@@ -195,8 +195,10 @@ int64_t do_mremap(struct mm_struct *mm, vaddr_t old, uint64_t old_len, uint64_t 
 int do_madvise(struct mm_struct *mm, vaddr_t addr, uint64_t len, int advice);
 int do_msync(struct mm_struct *mm, vaddr_t addr, uint64_t len, int flags);
 int do_mincore(struct mm_struct *mm, vaddr_t addr, uint64_t pages, uint8_t *vec); /* vec: kernel memory */
-/* [addr, addr + len) gets the policy; flags: MPOL_MF_*. DEFAULT: none of its own. */
-int do_mbind(struct mm_struct *mm, vaddr_t addr, uint64_t len, const struct mempolicy *policy,
+/* Where mbind's range ends. 0, or -EINVAL: it begins inside a page, or wraps. */
+int mbind_range(vaddr_t start, uint64_t len, vaddr_t *end);
+/* [start, end), such a range, gets the policy; flags: MPOL_MF_*. DEFAULT: none of its own. */
+int do_mbind(struct mm_struct *mm, vaddr_t start, vaddr_t end, const struct mempolicy *policy,
              unsigned flags);
 /* The policy of the area at addr: DEFAULT where it has none. -EFAULT: there is no area. */
 int do_get_vma_policy(struct mm_struct *mm, vaddr_t addr, struct mempolicy *policy);

@@ -21,6 +21,7 @@
 #define NODES_SHIFT 35u
 #define FLAGS_SHIFT 39u
 #define ASKED_SHIFT 42u
+#define ASKED_MASK  ((1ull << MPOL_ASKED_BITS) - 1)
 #define MOVE_TRIES  10u /* of a page that somebody has just now */
 static_assert(MPOL_MAX <= 8 && MAX_NUMNODES <= 4, "they fit");
 static_assert(MPOL_MODE_FLAGS == 7u << 13, "three bits, from 13 on");
@@ -32,7 +33,7 @@ uint64_t vma_pack_policy(const struct mempolicy *policy)
 		return 0;
 	return (uint64_t)policy->mode << MODE_SHIFT | (uint64_t)policy->nodes << NODES_SHIFT |
 	       (uint64_t)(policy->flags >> 13) << FLAGS_SHIFT |
-	       (policy->asked & ((1u << MPOL_ASKED_BITS) - 1)) << ASKED_SHIFT;
+	       (policy->flags & MPOL_PLACING ? policy->asked & ASKED_MASK : 0) << ASKED_SHIFT;
 }
 
 struct mempolicy vma_policy(const struct vm_area_struct *vma)
@@ -43,7 +44,7 @@ struct mempolicy vma_policy(const struct vm_area_struct *vma)
 	        .mode = flags >> MODE_SHIFT & 7,
 	        .nodes = flags >> NODES_SHIFT & ((1u << MAX_NUMNODES) - 1),
 	        .flags = (uint16_t)((flags >> FLAGS_SHIFT & 7) << 13),
-	        .asked = flags >> ASKED_SHIFT & ((1u << MPOL_ASKED_BITS) - 1),
+	        .asked = flags >> ASKED_SHIFT & ASKED_MASK,
 	};
 }
 

@@ -252,18 +252,20 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 		}
 		if (!should_retry(ac, freed, retries))
 			return freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
-		if (freed)
+		if (freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER)
 			retries = 0;
-		else if (ac->gfp & __GFP_NOFAIL)
+		if (!freed && ac->gfp & __GFP_NOFAIL) {
 			port_block_until(port_now_ns() + NOFAIL_WAIT_NS);
+			drained = false; /* others may have come by what they keep meanwhile */
+		}
 		drain_local_pages();
 	}
 }
 
-/* MPOL_PREFERRED_MANY: from those nodes, if they have it to spare. */
+/* MPOL_PREFERRED_MANY: from those nodes, if they have it to spare. The nearest of them is the one that was meant. */
 static struct page *get_preferred_page(struct alloc_context ac)
 {
-	ac.nodes &= ac.preferred_nodes;
+	narrow_nodes(&ac, ac.preferred_nodes);
 	return get_page_from_freelist(&ac, WMARK_LOW);
 }
 

@@ -145,6 +145,7 @@ void build_zonelists(void);
 unsigned numa_node_id(void);
 /* Zonelist and nodes for a request of this CPU's task, beginning with nid; nid < 0: as its policy says. */
 void choose_nodes(struct alloc_context *ac, int nid);
+void narrow_nodes(struct alloc_context *ac, unsigned nodes);
 void count_numa_event(const struct alloc_context *ac, struct zone *zone);
 /* A block came from this CPU's list the short way: one hit. */
 void count_short_block(unsigned zone_id, unsigned order);

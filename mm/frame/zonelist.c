@@ -58,7 +58,7 @@ static unsigned append_node(struct zonelist *list, unsigned n, struct pglist_dat
 	return n;
 }
 
-/* The nearest node that is not in `used`; load: how often each is somebody's first choice. */
+/* The nearest node that is not in `used`; load: how often each is somebody's first of those at some distance. */
 static unsigned next_best_node(unsigned from, unsigned used, const unsigned load[])
 {
 	unsigned best = from, best_value = UINT32_MAX;
@@ -83,7 +83,9 @@ static void build_node(struct pglist_data *node, unsigned load[])
 	for (unsigned i = 0; i < nodes; i++) {
 		order[i] = next_best_node(node->nid, used, load);
 		used |= 1u << order[i];
-		load[order[i]] += i ? nodes - i : 0;
+		if (i &&
+		    node_distance(node->nid, order[i]) != node_distance(node->nid, order[i - 1]))
+			load[order[i]]++;
 	}
 	for (unsigned highest = 0; highest < MAX_NR_ZONES; highest++) {
 		unsigned n = 0;
@@ -142,23 +144,32 @@ static unsigned apply_policy(struct alloc_context *ac, struct mempolicy *policy)
 	return here;
 }
 
+/* No others than these, and of them the nearest that has such a zone; none: ac->preferred is NULL. */
+void narrow_nodes(struct alloc_context *ac, unsigned nodes)
+{
+	struct zone *const *z = ac->zonelist->zones;
+
+	ac->nodes &= nodes;
+	while (*z && !(ac->nodes >> (*z)->nid & 1))
+		z++;
+	ac->preferred = *z;
+}
+
 void choose_nodes(struct alloc_context *ac, int nid)
 {
 	struct mempolicy *task = in_interrupt() ? NULL : this_cpu()->mempolicy;
 	struct mempolicy *policy = ac->policy ? ac->policy : task;
 	bool here_only = ac->gfp & __GFP_THISNODE;
-	struct zone *const *z;
+	unsigned nodes = ~0u;
 
 	ac->nodes = ~0u;
 	if (nid < 0)
 		nid = (int)(policy && !here_only ? apply_policy(ac, policy) : numa_node_id());
 	if (task && task->mems && ac->gfp & __GFP_HARDWALL && !(ac->gfp & __GFP_ATOMIC))
-		ac->nodes &= task->mems;
+		nodes = task->mems;
 	ac->zonelist = here_only ? &machine()->node[nid].nofallback[ac->highest_zone]
 	                         : &machine()->node[nid].zonelist[ac->highest_zone];
-	for (z = ac->zonelist->zones; *z && !(ac->nodes >> (*z)->nid & 1); z++)
-		;
-	ac->preferred = *z;
+	narrow_nodes(ac, nodes);
 }
 
 void cpu_set_mempolicy(struct mempolicy *policy)
@@ -212,7 +223,10 @@ void count_numa_event(const struct alloc_context *ac, struct zone *zone)
 		numa_count(zone, NUMA_INTERLEAVE_HIT);
 }
 
-/* What is not counted as an event: pages by kind of zone, from the CPU's own node only. */
+/*
+ * What is not counted as an event: pages by kind of zone, from the CPU's own node only. A CPU at work just now discounts
+ * pages before it counts them, so that there may seem to be fewer than none.
+ */
 static uint64_t local_hits(const struct zone *zone)
 {
 	uint64_t pages = 0;
@@ -225,7 +239,7 @@ static uint64_t local_hits(const struct zone *zone)
 			         atomic_load_explicit(&cpu->slow_pages[zone->id],
 			                              memory_order_relaxed);
 	}
-	return pages;
+	return (int64_t)pages < 0 ? 0 : pages;
 }
 
 uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item)

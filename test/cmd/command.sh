@@ -79,7 +79,7 @@ says 125 'of --set are [0-9]+ bytes too long' run "${many[@]}" -- ls
 for n in 0 9 -1 two 1x; do
 	says 125 '--cpus' "$Q" run --cpus "$n" -- ls
 done
-for nodes in 0 1 5 -2 x 2x 64M 64M, 2: :20 64M,64M: 4M,4M,4M,4M,4M; do
+for nodes in 0 1 5 -2 x 2x 64M 64M, ,64M 64M,,64M 64M,64M, 2: :20 64M,64M: 4M,4M,4M,4M,4M; do
 	says 125 "--numa $nodes" "$Q" run --numa "$nodes" -- ls
 done
 says 125 '3M is no multiple of 4M' "$Q" run --numa 8M,3M -- ls

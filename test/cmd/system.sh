@@ -116,6 +116,11 @@ quire run --mem 4M --cpus 1 -- /bin/busybox sh -c 'x=0123456789; while :; do x=$
 check "killed for want of memory: $got, $(cat "$work/err")" [ $got = 137 ]
 check 'says why' grep -q '^quire: .*ran out of memory' "$work/err"
 
+# --- nodes: sizes that QEMU would round, rings of a trace that are nobody's memory
+check 'odd sizes' [ "$(quire run --mem 65537K --numa 2 --trace "$work/nodes" --trace-size 70001 -- /bin/echo hi)" = hi ]
+check 'a node without memory has none with a trace either' \
+	[ "$(quire run --numa 64M,0 --trace "$work/nodes" -- /bin/cat /sys/devices/system/node/has_memory)" = 0 ]
+
 # --- accounts
 for cpus in 1 2 4; do
 	quire run --cpus $cpus --stats -- /bin/sh -c 'for i in 1 2 3 4 5 6 7 8; do ls -lR /etc >/dev/null & done; wait' 2>"$work/err" >/dev/null

@@ -490,7 +490,7 @@ static void check_memoryless(unsigned without, unsigned nearest, uint64_t movabl
 	for (unsigned i = 0; i < 3; i++) {
 		cpu(&s, i, i);
 		if (i != without)
-			memory(&s, at, at + 64 * MB, i, ENABLED);
+			memory(&s, MAX(at, PAGE_SIZE), at + 64 * MB, i, ENABLED);
 		at += i != without ? 64 * MB : 0;
 	}
 	slit(&d, 3, distance);

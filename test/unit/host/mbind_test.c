@@ -35,7 +35,7 @@ static struct mempolicy policy(enum mempolicy_mode mode, unsigned nodes)
 
 static int bind(unsigned first, unsigned n, struct mempolicy p, unsigned flags)
 {
-	return do_mbind(mm, VM_PAGE(first), n * PAGE_SIZE, &p, flags);
+	return do_mbind(mm, VM_PAGE(first), VM_PAGE(first + n), &p, flags);
 }
 
 /* 0: no page; the node and one otherwise. */
@@ -57,7 +57,7 @@ static void check_policies(struct mm_struct *space, const struct mempolicy want[
 		CHECK_EQ(p.mode, want[i].mode);
 		CHECK_EQ(p.nodes, want[i].nodes);
 		CHECK_EQ(p.flags, want[i].flags);
-		CHECK_EQ(p.asked, want[i].asked);
+		CHECK_EQ(p.asked, want[i].flags & MPOL_PLACING ? want[i].asked : 0);
 	}
 }
 
@@ -110,6 +110,65 @@ UNIT_TEST(areas_part_and_join)
 	CHECK_EQ(bind(0, PAGES, policy(MPOL_DEFAULT, 0), 0), 0);
 	CHECK_EQ(mm->map_count, 1);
 	leave();
+}
+
+/* As Linux compares policies: what was asked for counts only where it is placed anew when the nodes change. */
+UNIT_TEST(areas_of_the_same_nodes_join)
+{
+	struct mempolicy p = policy(MPOL_BIND, 1), placing = p;
+
+	CHECK(enter());
+	CHECK_EQ(bind(0, PAGES, p, 0), 0);
+	p.asked = ~0ull;
+	CHECK_EQ(bind(8, 8, p, 0), 0);
+	CHECK_EQ(mm->map_count, 1);
+	placing.flags = MPOL_F_STATIC_NODES;
+	CHECK_EQ(bind(8, 8, placing, 0), 0);
+	placing.asked = 5;
+	CHECK_EQ(bind(16, 8, placing, 0), 0);
+	CHECK_EQ(mm->map_count, 4);
+	leave();
+}
+
+/* A policy may go where there are holes, and be set only where there are none; what lies elsewhere is found before a hole. */
+UNIT_TEST(holes)
+{
+	struct mempolicy p;
+
+	CHECK(enter());
+	CHECK_EQ(bind(0, PAGES, policy(MPOL_BIND, 1), 0), 0);
+	CHECK_EQ(do_munmap(mm, VM_PAGE(4), 4 * PAGE_SIZE), 0);
+	CHECK_EQ(bind(2, 8, policy(MPOL_BIND, 2), 0), -EFAULT);
+	CHECK_EQ(bind(4, 2, policy(MPOL_DEFAULT, 0), 0), -EFAULT);
+	CHECK_EQ(bind(PAGES - 1, 2, policy(MPOL_BIND, 2), 0), -EFAULT);
+	CHECK_EQ(mm->map_count, 2);
+	CHECK_EQ(bind(2, 4, policy(MPOL_DEFAULT, 0), 0), 0);
+	CHECK_EQ(bind(5, 4, policy(MPOL_DEFAULT, 0), 0), 0);
+	for (unsigned i = 0; i < 12; i++)
+		if (i < 4 || i >= 8) {
+			CHECK_EQ(do_get_vma_policy(mm, VM_PAGE(i), &p), 0);
+			CHECK_EQ(p.mode, i < 2 || i > 8 ? MPOL_BIND : MPOL_DEFAULT);
+		}
+	CHECK_EQ(mm->map_count, 4);
+	CHECK_EQ(vm_write(mm, VM_PAGE(0), 1), 0);
+	CHECK_EQ(bind(0, 8, policy(MPOL_BIND, 2), MPOL_MF_STRICT), -EIO);
+	CHECK_EQ(bind(0, 8, policy(MPOL_BIND, 1), MPOL_MF_STRICT), -EFAULT);
+	CHECK_EQ(do_mbind(mm, VM_BASE, 0 - PAGE_SIZE, &(struct mempolicy){0}, 0), 0);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
+UNIT_TEST(ranges_of_mbind)
+{
+	vaddr_t end;
+
+	CHECK_EQ(mbind_range(VM_BASE, 5, &end), 0);
+	CHECK_EQ(end, VM_BASE + PAGE_SIZE);
+	CHECK_EQ(mbind_range(VM_BASE, 0, &end), 0);
+	CHECK_EQ(end, VM_BASE);
+	CHECK_EQ(mbind_range(VM_BASE + 1, PAGE_SIZE, &end), -EINVAL);
+	CHECK_EQ(mbind_range(VM_BASE, 0 - VM_BASE - PAGE_SIZE, &end), 0);
+	CHECK_EQ(mbind_range(VM_BASE, 0 - PAGE_SIZE, &end), -EINVAL);
 }
 
 static void touch(unsigned first, unsigned n)

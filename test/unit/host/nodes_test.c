@@ -155,6 +155,26 @@ UNIT_TEST(no_node_is_everybodys_second)
 
 /* --- who gets what ---------------------------------------------------------------------------- */
 
+/* Of two that are equally far the one that is first choice of fewer. */
+UNIT_TEST(neighbours_share_the_load)
+{
+	static const uint8_t distance[4][4] = {
+	        {10, 20, 20, 20}, {15, 10, 20, 20}, {15, 20, 10, 20}, {20, 20, 20, 10}};
+	static const unsigned want[4][4] = {{0, 1, 2, 3}, {1, 0, 2, 3}, {2, 0, 3, 1}, {3, 1, 2, 0}};
+	struct host_config config = ring;
+
+	memcpy(config.frames.node_distance, distance, sizeof(distance));
+	CHECK(enter(&config));
+	for (unsigned nid = 0; nid < 4; nid++) {
+		struct zone *const *z = machine()->node[nid].zonelist[ZONE_DMA32].zones;
+
+		for (unsigned i = 0; i < 4; z++)
+			if ((*z)->id == ZONE_DMA32)
+				CHECK_EQ((*z)->nid, want[nid][i++]);
+	}
+	leave();
+}
+
 UNIT_TEST(a_cpu_allocates_near_itself)
 {
 	struct hoard h = {0};
@@ -219,6 +239,23 @@ UNIT_TEST(fallback_is_counted)
 	leave();
 }
 
+/* A CPU that is between the two counts of a block: nobody reads less than nothing. */
+UNIT_TEST(no_count_is_below_zero)
+{
+	struct cpu_area *cpu;
+	uint64_t slow;
+
+	CHECK(enter(&two));
+	cpu = machine()->cpu[0];
+	slow = atomic_load(&cpu->slow_pages[ZONE_DMA32]);
+	atomic_store(&cpu->slow_pages[ZONE_DMA32], cpu->counters[zone_counter(ZONE_DMA32)] + 512);
+	CHECK_EQ(zone_numa_stat(zone(0, ZONE_DMA32), NUMA_HIT),
+	         atomic_load(&zone(0, ZONE_DMA32)->numa[NUMA_HIT]));
+	atomic_store(&cpu->slow_pages[ZONE_DMA32], slow);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
 UNIT_TEST(thisnode_is_this_node_or_nothing)
 {
 	struct hoard h = {0};
@@ -268,12 +305,15 @@ UNIT_TEST(policies_of_tasks)
 	                 many = {.mode = MPOL_PREFERRED_MANY, .nodes = 1 << 2 | 1 << 3},
 	                 turns = {.mode = MPOL_INTERLEAVE, .nodes = 1 << 1 | 1 << 2 | 1 << 3},
 	                 local = {.mode = MPOL_LOCAL};
-	uint64_t interleaved;
+	uint64_t interleaved, hit;
 
 	CHECK(enter(&ring));
 	CHECK_CALL(check_places(&bind, GFP_HIGHUSER, "222"));
 	CHECK_CALL(check_places(&prefer, GFP_HIGHUSER, "333"));
+	hit = stat(3, NUMA_HIT);
 	CHECK_CALL(check_places(&many, GFP_HIGHUSER, "333")); /* the nearer of the two */
+	CHECK_EQ(stat(3, NUMA_HIT), hit + 3);                 /* which was meant */
+	CHECK_EQ(stat(3, NUMA_MISS), 0);
 	interleaved = stat(2, NUMA_INTERLEAVE_HIT);
 	CHECK_CALL(check_places(&turns, GFP_HIGHUSER, "1231231"));
 	CHECK_EQ(stat(2, NUMA_INTERLEAVE_HIT), interleaved + 2);

@@ -120,14 +120,6 @@ static struct page *asking(gfp_t gfp, unsigned order, unsigned n, unsigned from)
 	return alloc_pages(gfp | __GFP_NOWARN, order);
 }
 
-static void hoard(gfp_t gfp)
-{
-	struct page *page;
-
-	while ((page = alloc_page(gfp | __GFP_NORETRY | __GFP_NOWARN)))
-		keep(page);
-}
-
 static struct page *own, *refused;
 
 static uint64_t allocating(gfp_t gfp UNUSED, unsigned order UNUSED)
@@ -138,6 +130,14 @@ static uint64_t allocating(gfp_t gfp UNUSED, unsigned order UNUSED)
 	return 0;
 }
 
+static void take_down_to_the_marks(gfp_t gfp)
+{
+	struct page *page;
+
+	while ((page = alloc_page(gfp | __GFP_NORETRY | __GFP_NOWARN)))
+		keep(page);
+}
+
 /* Whoever frees memory takes from the reserve what that needs, and is not asked to free memory for it. */
 UNIT_TEST(reclaim_enters_the_reserve)
 {
@@ -146,8 +146,8 @@ UNIT_TEST(reclaim_enters_the_reserve)
 	tight();
 	reclaim_hook = NULL;
 	give(UINT64_MAX);
-	hoard(GFP_HIGHUSER_MOVABLE);
-	hoard(GFP_KERNEL);
+	take_down_to_the_marks(GFP_HIGHUSER_MOVABLE);
+	take_down_to_the_marks(GFP_KERNEL); /* what is kept from those who can have high memory */
 	own = refused = NULL;
 	reclaim_hook = allocating;
 	page = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
@@ -194,6 +194,25 @@ UNIT_TEST(how_often)
 	CHECK_GE(seen.calls, 50);
 	keep(page);
 	CHECK_CALL(relax());
+}
+
+static uint64_t pretending(gfp_t gfp UNUSED, unsigned order UNUSED)
+{
+	return ++seen.calls < 200;
+}
+
+/* A large block does not come of some frames, however often: so many rounds, whatever they win. */
+UNIT_TEST(large_blocks_are_given_up)
+{
+	struct page *page;
+
+	tight();
+	reclaim_hook = pretending;
+	page = alloc_pages(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
+	                   PAGE_ALLOC_COSTLY_ORDER + 1);
+	CHECK_CALL(relax());
+	CHECK_EQ(page, NULL);
+	CHECK_LT(seen.calls, 40);
 }
 
 /* Though frames do come: too few for a block at first. */

@@ -77,6 +77,7 @@ struct pglist_data {
 	pfn_t start;
 	uint64_t spanned, present;
 	struct zone zones[MAX_NR_ZONES];
+	uint8_t near[MAX_NUMNODES];               /* all nodes: itself, then by distance */
 	struct zonelist zonelist[MAX_NR_ZONES];   /* by the highest zone that will do */
 	struct zonelist nofallback[MAX_NR_ZONES]; /* the same without the other nodes */
 	struct wait_queue kcompactd_wait;
@@ -267,6 +268,7 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
 unsigned node_distance(unsigned from, unsigned to);
 unsigned nodes_with_memory(void); /* bit i: node i */
 unsigned cpu_to_node(unsigned cpu);
+unsigned numa_node_id(void); /* the running CPU's */
 
 /* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running), and how many there may be. */
 unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu);

@@ -268,6 +268,19 @@ static inline struct slab_node *slab_node(struct kmem_cache *s, const struct pag
 	return &s->node[page_to_nid(page)];
 }
 
+/* Of all nodes the i-th from the running CPU on, its own first. */
+static inline struct slab_node *slab_near_node(struct kmem_cache *s, unsigned i)
+{
+	return &s->node[machine()->node[numa_node_id()].near[i]];
+}
+
+/* A new slab of the CPU's own node, or none: without waiting, and sparing what is kept for emergencies. */
+static inline gfp_t slab_near_gfp(gfp_t gfp)
+{
+	gfp &= ~(__GFP_RECLAIM | __GFP_NOFAIL | __GFP_HIGH | __GFP_ATOMIC | __GFP_MEMALLOC);
+	return gfp | __GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NOWARN;
+}
+
 /* The head of the slab that an address lies in; any page if it lies in none. */
 static inline struct page *slab_page(const void *object)
 {

@@ -78,6 +78,19 @@ static bool boot_switch(const char *key)
 	return boot_word(key, value, sizeof(value)) && strcmp(value, "0") != 0;
 }
 
+/* Once; whoever reads the word for a cache passes over what is unknown. */
+static void check_letters(const char *debug)
+{
+	bool letters = true;
+
+	for (const char *c = debug; *c; c++) {
+		if (*c == ',' || *c == ';')
+			letters = *c == ';';
+		else if (letters && !strchr("FZPU-", *c))
+			port_log("slub_debug: '%c' is unknown: write F, Z, P, U or -", *c);
+	}
+}
+
 void slab_read_options(struct slab_options *o)
 {
 	choose_allocator(o);
@@ -88,6 +101,7 @@ void slab_read_options(struct slab_options *o)
 	(void)boot_word("slab_stats", o->stats, sizeof(o->stats));
 	if (boot_word("slub_debug", o->debug, sizeof(o->debug)) && !o->debug[0])
 		strscpy(o->debug, "FZPU", sizeof(o->debug));
+	check_letters(o->debug);
 }
 
 /* --- slub_debug ---------------------------------------------------------------------------------------------- */
@@ -110,10 +124,6 @@ static unsigned debug_letters(const char *s, size_t n)
 		case 'U':
 			flags |= SLAB_STORE_USER;
 			break;
-		case '-':
-			break;
-		default:
-			port_log("slub_debug: '%c' is unknown: write F, Z, P, U or -", s[i]);
 		}
 	}
 	return flags;

@@ -16,8 +16,8 @@
 static const unsigned ways[] = {0, 2, 1};
 
 static const char *const words[] = {
-        "slab=slub",           "slab=slub slab_arrays=0", "slab=slub slub_debug=FZ", "slab=slab",
-        "slab=slab slab_arrays=0",
+        "slab=slub", "slab=slub slab_arrays=0", "slab=slub slub_debug=FZ",
+        "slab=slab", "slab=slab slab_arrays=0",
 };
 
 static struct host_machine *outer, *own;
@@ -202,4 +202,30 @@ UNIT_TEST(no_cpu_keeps_another_nodes_slab)
 		if (i % (MANY / 10))
 			kmem_cache_free(cache, objects[1][i]);
 	leave();
+}
+
+/* An array half of own objects, half of later ones of another node: the older half goes, but it is the others'. */
+UNIT_TEST(a_full_array_sends_strangers_home_first)
+{
+	static const char *const with_arrays[] = {"slab=slub", "slab=slab"};
+
+	for (unsigned w = 0; w < ARRAY_SIZE(with_arrays); w++) {
+		unsigned half, taken = 500;
+
+		CHECK(enter(with_arrays[w]));
+		take(1, MANY, objects[1]);
+		take(0, taken, objects[0]);
+		while (slab_array_objects(&cache->cpu[0]))
+			take(0, 1, &objects[0][taken++]);
+		half = cache->limit / 2u;
+		CHECK(half && cache->cpu[0].array != slab_closed);
+		give(0, half, objects[0]);
+		give(0, half, objects[1]);
+		give(0, 1, &objects[0][half]);
+		take(0, half + 1, objects[0]);
+		CHECK_EQ(of_node(0, taken, objects[0]), taken);
+		give(0, taken, objects[0]);
+		give(1, MANY - half, &objects[1][half]);
+		leave();
+	}
 }

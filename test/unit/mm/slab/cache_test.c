@@ -74,14 +74,15 @@ UNIT_TEST(caches_of_one_kind_are_one)
 	CHECK_EQ(a == b, merge);
 	CHECK(c != a && d != a && e != a);
 	CHECK_EQ(slab_find("test-two", &info), 0);
-	CHECK_EQ(info.alias_of != NULL, merge);
+	CHECK_EQ(info.is_alias, merge);
 	names_seen = 0;
 	slab_for_each_name(see, (void *)"test-two");
 	CHECK_EQ(names_seen, 1);
 	CHECK_GE(a->object_size, 136);
 	CHECK_EQ(kmem_cache_destroy(b), 0);
-	CHECK_EQ(slab_find("test-two", &info), -ENOENT);
 	CHECK_EQ(kmem_cache_destroy(a), 0);
+	CHECK_EQ(slab_find("test-one", &info), -ENOENT);
+	CHECK_EQ(slab_find("test-two", &info), -ENOENT);
 	a = kmem_cache_create("test-one", 136, 0, 0, NULL); /* it may join neither of the others */
 	CHECK(a && a != c && a != d && a != e);
 	CHECK_EQ(kmem_cache_destroy(a), 0);

@@ -91,6 +91,35 @@ UNIT_TEST(caches_of_one_kind_are_one)
 	CHECK_EQ(kmem_cache_destroy(e), 0);
 }
 
+/* Objects of the same size are not of one kind if one cache promises more of their addresses, or of their links. */
+UNIT_TEST(a_merge_keeps_every_promise)
+{
+	struct kmem_cache *any = kmem_cache_create("test-any", 448, 0, 0, NULL);
+	struct kmem_cache *line = kmem_cache_create("test-line", 448, 64, 0, NULL), *loose, *hard;
+	void *p[30];
+
+	CHECK(any && line);
+	CHECK(any != line || any->align >= 64);
+	for (unsigned i = 0; i < ARRAY_SIZE(p); i++) {
+		CHECK(p[i] = kmem_cache_alloc(line, GFP_KERNEL));
+		CHECK_EQ((uintptr_t)p[i] % 64, 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+		kmem_cache_free(line, p[i]);
+	hard = kmem_cache_create("test-hard", 448, 0, SLAB_HARDENED, NULL);
+	CHECK(hard);
+	CHECK(hard->random != 0);
+	CHECK(hard != any || any->random); /* slab_harden */
+	loose = kmem_cache_create("test-loose", 448, 0, 0, NULL);
+	CHECK(loose);
+	CHECK_EQ(loose == any,
+	         !is("slob") && !slab_state()->options.nomerge && !(any->flags & SLAB_SLOW));
+	CHECK_EQ(kmem_cache_destroy(loose), 0);
+	CHECK_EQ(kmem_cache_destroy(hard), 0);
+	CHECK_EQ(kmem_cache_destroy(line), 0);
+	CHECK_EQ(kmem_cache_destroy(any), 0);
+}
+
 /* --- many at once ---------------------------------------------------------------------------------------------- */
 
 UNIT_TEST(bulk_is_all_or_nothing)

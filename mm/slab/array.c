@@ -118,6 +118,12 @@ static NOINLINE void trace_alloc(struct kmem_cache *s, void *object, size_t size
 		trace_kmem_cache_alloc((uintptr_t)caller, (uintptr_t)object, size, got, gfp);
 }
 
+/* All that krealloc() may give away in place. */
+static size_t usable(const struct kmem_cache *s, const void *object)
+{
+	return s->ops->exact && s->flags & SLAB_KMALLOC ? ksize(object) : s->object_size;
+}
+
 NOINLINE void *slab_alloc_slow(struct kmem_cache *s, gfp_t gfp, size_t size, void *caller)
 {
 	void *object;
@@ -132,7 +138,7 @@ NOINLINE void *slab_alloc_slow(struct kmem_cache *s, gfp_t gfp, size_t size, voi
 	if (trace_enabled())
 		trace_alloc(s, object, size, gfp, caller);
 	if (object && gfp & __GFP_ZERO)
-		__builtin_memset(object, 0, s->ops->exact ? size : s->object_size);
+		__builtin_memset(object, 0, usable(s, object));
 	return object;
 }
 

@@ -316,6 +316,34 @@ UNIT_TEST(arrays_come_with_use)
 	leave();
 }
 
+/* slab_stats: each step of one cache is counted, by which way it went; of the others only the slabs. */
+UNIT_TEST(steps_are_counted)
+{
+	struct kmem_cache *s, *other;
+	struct slabinfo info;
+	static void *p[100];
+
+	CHECK(enter("slab=slub slab_stats=test-stats"));
+	CHECK(s = make("test-stats", 512));
+	CHECK(other = make("test-other", 512));
+	for (unsigned i = 0; i < 2; i++) {
+		take(i ? other : s, ARRAY_SIZE(p), p);
+		give(i ? other : s, ARRAY_SIZE(p), p);
+	}
+	CHECK_EQ(slab_find("test-stats", &info), 0);
+	CHECK_EQ(info.alloc_fastpath + info.alloc_slowpath, ARRAY_SIZE(p));
+	CHECK_EQ(info.alloc_slowpath, DIV_ROUND_UP(ARRAY_SIZE(p), info.objperslab));
+	CHECK_EQ(info.free_fastpath + info.free_slowpath, ARRAY_SIZE(p));
+	CHECK_GT(info.free_slowpath, info.free_fastpath); /* of one slab in thirteen */
+	CHECK_EQ(info.alloc_slab, DIV_ROUND_UP(ARRAY_SIZE(p), info.objperslab));
+	CHECK_EQ(slab_find("test-other", &info), 0);
+	CHECK_EQ(info.alloc_fastpath + info.alloc_slowpath + info.free_fastpath, 0);
+	CHECK_GT(info.alloc_slab, 0);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+	CHECK_EQ(kmem_cache_destroy(other), 0);
+	leave();
+}
+
 /* --- hardening -------------------------------------------------------------------------------------------------- */
 
 /* What stands in a free object is no address, nor the same in two places that lead to the same. */

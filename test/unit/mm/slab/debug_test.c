@@ -101,6 +101,22 @@ UNIT_TEST(underflow_by_one_byte)
 	CHECK(found(s, 1, "Left Redzone overwritten"));
 }
 
+/* A free object's zones are looked at when it is given out: poison ends where the object does. */
+UNIT_TEST(overflow_after_free)
+{
+	struct kmem_cache *s = begin(40, SLAB_RED_ZONE);
+	uint8_t *a = s ? kmem_cache_alloc(s, GFP_KERNEL) : NULL;
+
+	CHECK(a);
+	kmem_cache_free(s, a);
+	if (!is("slob"))
+		a[40] = 0;
+	a = kmem_cache_alloc(s, GFP_KERNEL);
+	CHECK(a);
+	kmem_cache_free(s, a);
+	CHECK(found(s, !is("slob"), "Right Redzone overwritten"));
+}
+
 /* SLOB keeps nothing of a free object: it merges with its neighbours. */
 UNIT_TEST(write_after_free)
 {

@@ -331,7 +331,14 @@ struct page_owner {
 	stack_handle_t stack, free_stack; /* who called them; 0: not known */
 };
 
-/* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH (mm/frame/stackdepot.c). */
+/*
+ * Call chains, each kept once (mm/frame/stackdepot.c); with page_owner=on. The running thread's, from the return address `from` on; the
+ * whole of it if that is not in it. 0: not kept. Any context.
+ */
+stack_handle_t stack_depot_save(uintptr_t from);
+/* As a backtrace is logged: the reader of the log names the addresses. Of a chain that was not kept, the caller alone. */
+void stack_depot_log(stack_handle_t handle, uintptr_t caller);
+/* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH. */
 #define STACK_DEPTH 16u
 unsigned stack_depot_fetch(stack_handle_t handle, const uintptr_t **address);
 

@@ -11,7 +11,8 @@
  *   Z  a write before or behind the object, when it is freed (or while it was free, when it is given out)
  *   P  a write into a free object, when it is given out
  *   F  freeing what is no object of the cache, or not at its start; all flags: freeing twice
- *   U  whose fault it was: the call sites, CPUs and times of the last allocation and the last free
+ *   U  whose fault it was: the call sites, processes, CPUs and times of the last allocation and the last free; with page_owner=on
+ *      the calls that led there
  * The bytes are Linux's (include/linux/poison.h), which have been recognised in dumps for twenty years. The mark
  * is a number of the cache, so that an object of another one does not pass.
  *
@@ -152,7 +153,8 @@ static void set_track(struct kmem_cache *s, void *object, unsigned which, void *
 		        (struct slab_track){.caller = (uintptr_t)caller,
 		                            .when = port_now_ns(),
 		                            .pid = current_pid(),
-		                            .cpu = cpu_id()};
+		                            .cpu = cpu_id(),
+		                            .stack = stack_depot_save((uintptr_t)caller)};
 }
 
 void slab_debug_alloc(struct kmem_cache *s, void *object, void *caller)

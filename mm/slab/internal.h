@@ -262,6 +262,7 @@ struct slab_track {
 	uint64_t when;
 	int32_t pid;
 	uint32_t cpu;
+	stack_handle_t stack; /* who called the caller; 0: not known */
 };
 enum { TRACK_ALLOC, TRACK_FREE };
 

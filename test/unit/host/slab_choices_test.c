@@ -431,6 +431,57 @@ UNIT_TEST(a_report_says_who_it_was)
 	leave();
 }
 
+static NOINLINE void *take_in_here(struct kmem_cache *s)
+{
+	void *object = kmem_cache_alloc(s, GFP_KERNEL);
+
+	__asm__ volatile("" : : : "memory"); /* no tail call */
+	return object;
+}
+
+static NOINLINE void *take_from_there(struct kmem_cache *s)
+{
+	void *object = take_in_here(s);
+
+	__asm__ volatile("" : : : "memory");
+	return object;
+}
+
+static bool address_in(uintptr_t address, void *(*fn)(struct kmem_cache *s))
+{
+	return address - (uintptr_t)fn < 512;
+}
+
+/* With page_owner=on not only who, but who had called him: in the log too. */
+UNIT_TEST(a_report_has_the_calls)
+{
+	struct kmem_cache *s;
+	const uintptr_t *address;
+	const struct slab_track *t;
+	char text[32], *p;
+
+	CHECK(enter("slab=slub page_owner=on"));
+	slab_set_report(go_on);
+	CHECK(s = kmem_cache_create("test-calls", 40, 0, SLAB_STORE_USER | SLAB_RED_ZONE, NULL));
+	CHECK(p = take_from_there(s));
+	t = &slab_meta(s, p)->track[TRACK_ALLOC];
+	CHECK(t->stack);
+	CHECK_GE(stack_depot_fetch(t->stack, &address), 2);
+	CHECK(address_in(address[0], take_in_here));
+	CHECK(address_in(address[1], take_from_there));
+	p[40] = 0;
+	lines = 0;
+	host_log_hook = listen;
+	kmem_cache_free(s, p);
+	host_log_hook = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		format(text, sizeof(text), "[<%016lx>]", (unsigned long)address[i]);
+		CHECK_MSG(was_said(text), "%s is not said", text);
+	}
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+	leave();
+}
+
 /* A wrong letter is named once, however many caches the word is for. */
 UNIT_TEST(a_wrong_letter_is_named_once)
 {

@@ -68,8 +68,8 @@ MUST_USE unsigned kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, uns
 void kmem_cache_free_bulk(struct kmem_cache *cache, unsigned n, void **objects);
 
 /*
- * Empty slabs go back to the buddy, what this CPU keeps first. Returns pages freed. shrink_all also wakes the reaper, so that
- * what the other CPUs keep follows.
+ * Empty slabs go back to the buddy, what this CPU keeps first. Returns pages freed. What the other CPUs keep follows: the
+ * reaper, if there is one, is woken and goes from CPU to CPU.
  */
 uint64_t kmem_cache_shrink(struct kmem_cache *cache);
 uint64_t kmem_cache_shrink_all(void);

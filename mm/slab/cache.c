@@ -348,8 +348,8 @@ int kmem_cache_destroy(struct kmem_cache *s)
 
 /* --- giving memory back ------------------------------------------------------------------------------------ */
 
-/* What other CPUs keep stays theirs, until the reaper comes by: an array and some slabs for each at most. */
-uint64_t kmem_cache_shrink(struct kmem_cache *s)
+/* What this CPU keeps, and what is empty. */
+static uint64_t shrink_here(struct kmem_cache *s)
 {
 	uint64_t before = slab_nr_slabs(s), after;
 
@@ -362,9 +362,21 @@ uint64_t kmem_cache_shrink(struct kmem_cache *s)
 	return before > after ? (before - after) << s->order : 0;
 }
 
+/*
+ * Only a CPU itself may touch its array, and the caller may not be sent about: it can hold locks, and reclaim is in a hurry. The
+ * reaper goes for it.
+ */
+uint64_t kmem_cache_shrink(struct kmem_cache *s)
+{
+	uint64_t pages = shrink_here(s);
+
+	slab_wake_reaper();
+	return pages;
+}
+
 static void shrink_one(struct kmem_cache *s, void *pages)
 {
-	*(uint64_t *)pages += kmem_cache_shrink(s);
+	*(uint64_t *)pages += shrink_here(s);
 }
 
 /*

@@ -393,6 +393,23 @@ UNIT_TEST(what_an_idle_cpu_keeps_goes_back)
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 
+/* For what other CPUs keep. This thread plays the reaper. */
+UNIT_TEST(shrinking_wakes_the_reaper)
+{
+	struct kmem_cache *s = kmem_cache_create("test-wake", 512, 0, SLAB_NO_MERGE, NULL);
+	struct slab_state *st = slab_state();
+
+	CHECK(s);
+	CHECK(!atomic_load(&st->reaper));
+	atomic_store(&st->reaper, port_self());
+	(void)kmem_cache_shrink(s);
+	atomic_store(&st->reaper, NULL);
+	if (machine()->nr_cpus > 1)
+		port_block(); /* the permit */
+	CHECK_EQ(atomic_exchange(&st->reap_all, false), machine()->nr_cpus > 1);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+}
+
 /* --- shrinkers ---------------------------------------------------------------------------------------------------------- */
 
 static uint64_t hoard, calls, again;

@@ -202,12 +202,50 @@ UNIT_TEST(slab_index_elsewhere)
 
 		CHECK(s);
 		CHECK_EQ(s->off_slab, cases[i].off);
-		CHECK_EQ(s->objects, (s->slab_bytes - (cases[i].off ? 0 : 2 * s->objects)) / s->size);
+		CHECK_EQ(s->objects,
+		         (s->slab_bytes - (cases[i].off ? 0 : 2 * s->objects)) / s->size);
 		CHECK(p = kmem_cache_alloc(s, GFP_KERNEL));
 		CHECK_EQ(slab_find("test-index", &info), 0);
 		kmem_cache_free(s, p);
 		CHECK_EQ(kmem_cache_destroy(s), 0);
 	}
+	leave();
+}
+
+/* What one CPU gives back passes through the node's shared array, up to its limit. */
+UNIT_TEST(slab_shared_array)
+{
+	static void *p[400];
+	struct slab_node *n;
+	struct kmem_cache *s;
+
+	CHECK(enter("slab=slab"));
+	CHECK(s = make("test-shared", 64));
+	take(s, ARRAY_SIZE(p), p);
+	give(s, ARRAY_SIZE(p), p);
+	n = &s->node[0];
+	CHECK(n->shared);
+	CHECK_EQ(n->shared->avail, n->shared->limit);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+	leave();
+}
+
+/* --- kmalloc --- */
+
+UNIT_TEST(kmalloc_by_kind)
+{
+	uint64_t before;
+	void *p;
+
+	CHECK(enter("slab=slub"));
+	CHECK(p = kmalloc(100, GFP_KERNEL | __GFP_RECLAIMABLE));
+	CHECK_STR(virt_to_page(p)->slab_cache->name, "kmalloc-rcl-128");
+	kfree(p);
+	before = frame_kind_pages(FRAME_SLAB);
+	CHECK(p = kmalloc(20000, GFP_KERNEL)); /* a block of frames is the objects' too */
+	CHECK_EQ(frame_kind_pages(FRAME_SLAB), before + 8);
+	kfree(p);
+	CHECK_EQ(frame_kind_pages(FRAME_SLAB), before);
 	leave();
 }
 

@@ -106,7 +106,7 @@ struct kmem_cache {
 
 	uint32_t refcount;                      /* (M) creations */
 	uint64_t number;                        /* (M) in the order of creation, from 1 on */
-	struct list_head list;                  /* (M) slab_state.lock */
+	_Alignas(8) struct list_head list;      /* (M) slab_state.lock. Aligned as its head is */
 	_Atomic uint64_t alloc_fast, free_fast; /* SLAB_STATS */
 	_Atomic uint64_t alloc_slow, free_slow, new_slabs, discarded;
 	_Atomic int64_t live; /* SLOB: objects in use */
@@ -179,9 +179,9 @@ struct slab_state {
 	bool closing;                  /* quiet machine: no array is opened */
 	bool said_no_poison;           /* once is enough */
 	struct mutex lock;
-	struct list_head caches;  /* (M) in order of creation */
-	uint64_t last_number;     /* (M) of the newest one */
-	struct list_head aliases; /* (M) struct slab_alias */
+	_Alignas(8) struct list_head caches; /* (M) in order of creation */
+	uint64_t last_number;                /* (M) of the newest one */
+	struct list_head aliases;            /* (M) struct slab_alias */
 	struct kmem_cache *kmalloc[NR_KMALLOC_TYPES][KMALLOC_CLASSES];
 	struct slab_options options;
 	void (*report)(const struct slab_bug *bug);

@@ -2,8 +2,8 @@
  * sysfs_slab.c - /sys/kernel/slab: a directory for each cache of kernel objects, a symbolic link for each other name of
  * it, one number a file. Names and meanings are Linux's (Documentation/ABI/testing/sysfs-kernel-slab).
  *
- * Caches come and go, so nothing here is kept: names are looked for when they are asked for. A directory's inode knows
- * its cache by name, which the cache's maker keeps for ever; a cache that has gone reads as -ENOENT.
+ * Caches come and go, so nothing here is kept: names are looked for when they are asked for. A directory is called as its
+ * cache; a cache that has gone reads as -ENOENT.
  */
 #include "fs/internal.h"
 #include "fs/proc.h"
@@ -127,7 +127,7 @@ static int attribute_show(struct seq_file *m, void *opened)
 {
 	const struct dentry *dentry = opened;
 	const struct attribute *a = dentry->d_inode->i_private;
-	const char *cache = dentry->d_parent->d_inode->i_private;
+	const char *cache = dentry->d_parent->d_name.name;
 	struct slabinfo info;
 	int err = slab_find(cache, &info);
 
@@ -197,9 +197,9 @@ static struct inode *alias_inode(struct super_block *sb, const char *target)
 	return ERR_PTR(-ENOMEM);
 }
 
-static struct inode *dir_inode(struct super_block *sb, const char *cache)
+static struct inode *dir_inode(struct super_block *sb)
 {
-	struct inode *inode = make_inode(sb, S_IFDIR | 0755, cache);
+	struct inode *inode = make_inode(sb, S_IFDIR | 0755, NULL);
 
 	if (IS_ERR(inode))
 		return inode;
@@ -213,22 +213,21 @@ static struct inode *slab_lookup(struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = NULL;
 	struct slabinfo info;
-	char name[64];
+	char name[SLAB_NAME_SIZE];
 
 	if (dentry->d_name.len >= sizeof(name))
 		return proc_lookup_done(dentry, NULL);
 	memcpy(name, dentry->d_name.name, dentry->d_name.len);
 	name[dentry->d_name.len] = '\0';
 	if (!slab_find(name, &info))
-		inode = info.alias_of ? alias_inode(dir->i_sb, info.alias_of)
-		                      : dir_inode(dir->i_sb, info.name);
+		inode = info.is_alias ? alias_inode(dir->i_sb, info.name) : dir_inode(dir->i_sb);
 	return proc_lookup_done(dentry, inode);
 }
 
-/* The name at a place of the list: the list's lock must not be held while the reader's memory is written to. */
+/* The name at a place of the list, whose lock must not be held while the reader's memory is written to. "": none. */
 struct at {
 	uint64_t left;
-	const char *name;
+	char name[SLAB_NAME_SIZE];
 };
 
 static void count_down(const char *name, void *ctx)
@@ -236,7 +235,7 @@ static void count_down(const char *name, void *ctx)
 	struct at *at = ctx;
 
 	if (at->left-- == 0)
-		at->name = name;
+		strscpy(at->name, name, sizeof(at->name));
 }
 
 static int slab_readdir(struct file *file, struct dir_context *ctx)
@@ -248,12 +247,12 @@ static int slab_readdir(struct file *file, struct dir_context *ctx)
 		struct slabinfo info;
 
 		slab_for_each_name(count_down, &at);
-		if (!at.name)
+		if (!at.name[0])
 			return 0;
 		if (slab_find(at.name, &info))
 			continue;
 		if (!dir_emit(ctx, at.name, strlen(at.name), ctx->pos,
-		              info.alias_of ? DT_LNK : DT_DIR))
+		              info.is_alias ? DT_LNK : DT_DIR))
 			return 0;
 	}
 }

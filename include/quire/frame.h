@@ -78,6 +78,7 @@ struct pglist_data {
 	pfn_t start;
 	uint64_t spanned, present;
 	struct zone zones[MAX_NR_ZONES];
+	uint8_t near[MAX_NUMNODES];               /* all nodes: itself, then by distance */
 	struct zonelist zonelist[MAX_NR_ZONES];   /* by the highest zone that will do */
 	struct zonelist nofallback[MAX_NR_ZONES]; /* the same without the other nodes */
 	struct wait_queue kcompactd_wait;
@@ -271,6 +272,7 @@ uint64_t zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
 unsigned node_distance(unsigned from, unsigned to);
 unsigned nodes_with_memory(void); /* bit i: node i */
 unsigned cpu_to_node(unsigned cpu);
+unsigned numa_node_id(void); /* the running CPU's */
 
 /* Pages in per-CPU lists of a zone, of one CPU or all (approximate while running), and how many there may be. */
 unsigned zone_pcp_pages_of(const struct zone *zone, unsigned cpu);
@@ -333,7 +335,14 @@ struct page_owner {
 	stack_handle_t stack, free_stack; /* who called them; 0: not known */
 };
 
-/* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH (mm/frame/stackdepot.c). */
+/*
+ * Call chains, each kept once (mm/frame/stackdepot.c); with page_owner=on. The running thread's, from the return address `from` on; the
+ * whole of it if that is not in it. 0: not kept. Any context.
+ */
+stack_handle_t stack_depot_save(uintptr_t from);
+/* As a backtrace is logged: the reader of the log names the addresses. Of a chain that was not kept, the caller alone. */
+void stack_depot_log(stack_handle_t handle, uintptr_t caller);
+/* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH. */
 #define STACK_DEPTH 16u
 unsigned stack_depot_fetch(stack_handle_t handle, const uintptr_t **address);
 

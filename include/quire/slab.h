@@ -33,8 +33,9 @@ struct kmem_cache;
  * the size, at least 8. Sleeps.
  *
  * A cache may be one with an older one of the same kind (slab_nomerge: never): then statistics and leaks are
- * those of both.
+ * those of both. The name, printable characters without space and slash, is copied.
  */
+#define SLAB_NAME_SIZE 32u /* the end included */
 struct kmem_cache_args {
 	size_t align;
 	void (*ctor)(void *object);
@@ -67,8 +68,8 @@ MUST_USE unsigned kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, uns
 void kmem_cache_free_bulk(struct kmem_cache *cache, unsigned n, void **objects);
 
 /*
- * Empty slabs go back to the buddy, what this CPU keeps first. Returns pages freed. shrink_all also wakes the reaper, so that
- * what the other CPUs keep follows.
+ * Empty slabs go back to the buddy, what this CPU keeps first. Returns pages freed. What the other CPUs keep follows: the
+ * reaper, if there is one, is woken and goes from CPU to CPU.
  */
 uint64_t kmem_cache_shrink(struct kmem_cache *cache);
 uint64_t kmem_cache_shrink_all(void);
@@ -112,8 +113,8 @@ void slab_reap_cpus(bool all);
 MUST_USE int slab_start_reaper(void);
 
 struct slabinfo {
-	const char *name;
-	const char *alias_of; /* NULL, or the cache that it is one with */
+	char name[SLAB_NAME_SIZE]; /* of the cache */
+	bool is_alias;             /* slab_find() was asked for another name of it */
 	uint64_t active_objs, num_objs, active_slabs, num_slabs, shared_avail;
 	unsigned objsize, objperslab, pagesperslab, limit, batchcount, shared;
 	unsigned object_size, align, flags, aliases;
@@ -121,11 +122,11 @@ struct slabinfo {
 	uint64_t alloc_slab, free_slab;
 };
 
-/* Calls show for each cache in order of creation, under the list's mutex. Sleeps. */
+/* Calls show for each cache in order of creation, without a lock: those made or ended meanwhile may be missing. Sleeps. */
 void slab_for_each(void (*show)(const struct slabinfo *info, void *ctx), void *ctx);
 /* The same for one name, aliases included. -ENOENT. */
 int slab_find(const char *name, struct slabinfo *info);
-/* Calls show with each name, aliases included. */
+/* Calls show with each name, aliases included, under the list's mutex: show copies what it wants, and allocates nothing. */
 void slab_for_each_name(void (*show)(const char *name, void *ctx), void *ctx);
 
 /*

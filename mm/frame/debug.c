@@ -115,16 +115,6 @@ void page_owner_copy(struct page *dst, const struct page *old)
 		*to = *owner_of(old);
 }
 
-/* As a backtrace is logged: the reader of the log names the addresses. */
-static void log_chain(stack_handle_t handle, uintptr_t caller)
-{
-	const uintptr_t *address = &caller;
-	unsigned n = stack_depot_fetch(handle, &address);
-
-	for (unsigned i = 0; i < MAX(n, 1u); i++)
-		port_log("  [<%016lx>]", (unsigned long)address[i]);
-}
-
 static void report_history(const struct page *page)
 {
 	const struct page_owner *owner = owner_of(page);
@@ -137,12 +127,12 @@ static void report_history(const struct page *page)
 	port_log("page history: allocated via order %u, mask %#x(%s), pid %d, ts %lu ns, by",
 	         owner->order, owner->gfp, gfp_names(names, owner->gfp), owner->pid,
 	         (unsigned long)owner->ts_ns);
-	log_chain(owner->stack, owner->caller);
+	stack_depot_log(owner->stack, owner->caller);
 	if (!owner->free_ts_ns)
 		return;
 	port_log("page history: last freed by pid %d, ts %lu ns, by", owner->free_pid,
 	         (unsigned long)owner->free_ts_ns);
-	log_chain(owner->free_stack, owner->free_caller);
+	stack_depot_log(owner->free_stack, owner->free_caller);
 }
 
 /* The word means that in a frame that is in use, or on no list: else it is the order of a block, or of a guard. */

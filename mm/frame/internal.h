@@ -142,7 +142,6 @@ static inline uint64_t zone_deferred(const struct zone *zone)
 
 /* zonelist.c */
 void build_zonelists(void);
-unsigned numa_node_id(void);
 /* Zonelist and nodes for a request of this CPU's task, beginning with nid; nid < 0: as its policy says. */
 void choose_nodes(struct alloc_context *ac, int nid);
 void narrow_nodes(struct alloc_context *ac, unsigned nodes);

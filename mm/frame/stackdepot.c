@@ -154,3 +154,12 @@ unsigned stack_depot_fetch(stack_handle_t handle, const uintptr_t **address)
 	*address = r->address;
 	return r->n;
 }
+
+void stack_depot_log(stack_handle_t handle, uintptr_t caller)
+{
+	const uintptr_t *address = &caller;
+	unsigned n = stack_depot_fetch(handle, &address);
+
+	for (unsigned i = 0; i < MAX(n, 1u); i++)
+		port_log("  [<%016lx>]", (unsigned long)address[i]);
+}

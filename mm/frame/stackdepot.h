@@ -9,7 +9,4 @@
 /* Room for the machine's chains, before the first frame is free. False: there is no memory, nothing will be kept. */
 MUST_USE bool stack_depot_init(void);
 
-/* The running thread's chain, from the return address `from` on; the whole of it if that is not in it. 0: not kept. Any context. */
-stack_handle_t stack_depot_save(uintptr_t from);
-
 #endif

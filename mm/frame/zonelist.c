@@ -78,21 +78,22 @@ static unsigned next_best_node(unsigned from, unsigned used, const unsigned load
 
 static void build_node(struct pglist_data *node, unsigned load[])
 {
-	unsigned nodes = machine()->nr_nodes, used = 0, order[MAX_NUMNODES];
+	unsigned nodes = machine()->nr_nodes, used = 0;
+	uint8_t *near = node->near;
 
 	for (unsigned i = 0; i < nodes; i++) {
-		order[i] = next_best_node(node->nid, used, load);
-		used |= 1u << order[i];
+		near[i] = (uint8_t)next_best_node(node->nid, used, load);
+		used |= 1u << near[i];
 		if (i &&
-		    node_distance(node->nid, order[i]) != node_distance(node->nid, order[i - 1]))
-			load[order[i]]++;
+		    node_distance(node->nid, near[i]) != node_distance(node->nid, near[i - 1]))
+			load[near[i]]++;
 	}
 	for (unsigned highest = 0; highest < MAX_NR_ZONES; highest++) {
 		unsigned n = 0;
 
 		append_node(&node->nofallback[highest], 0, node, highest);
 		for (unsigned i = 0; i < nodes; i++)
-			n = append_node(&node->zonelist[highest], n, &machine()->node[order[i]],
+			n = append_node(&node->zonelist[highest], n, &machine()->node[near[i]],
 			                highest);
 	}
 }

@@ -23,6 +23,10 @@
  * Therefore arrays stay. They cost 512 bytes for each cache and CPU, so a CPU gets one only after ARRAY_AFTER slow
  * steps; until then, and with slab_arrays=0, SLUB's own paths are all there is.
  *
+ * Nodes. A CPU takes from the slabs of its own node (slub.c, slab.c), but whatever is freed on it goes into its array: asking
+ * each object where it comes from would be three instructions more. When the array is full, other nodes' objects go home
+ * first, so at most one array full of them circulates on a CPU.
+ *
  * A closed array is empty and full at once. Nothing is tested to find out whether an array may be used: whoever changes the
  * answer (careful, tracing) closes them all on a quiet machine, and array_open() asks before it makes one.
  */
@@ -114,6 +118,12 @@ static NOINLINE void trace_alloc(struct kmem_cache *s, void *object, size_t size
 		trace_kmem_cache_alloc((uintptr_t)caller, (uintptr_t)object, size, got, gfp);
 }
 
+/* All that krealloc() may give away in place. */
+static size_t usable(const struct kmem_cache *s, const void *object)
+{
+	return s->ops->exact && s->flags & SLAB_KMALLOC ? ksize(object) : s->object_size;
+}
+
 NOINLINE void *slab_alloc_slow(struct kmem_cache *s, gfp_t gfp, size_t size, void *caller)
 {
 	void *object;
@@ -128,8 +138,23 @@ NOINLINE void *slab_alloc_slow(struct kmem_cache *s, gfp_t gfp, size_t size, voi
 	if (trace_enabled())
 		trace_alloc(s, object, size, gfp, caller);
 	if (object && gfp & __GFP_ZERO)
-		__builtin_memset(object, 0, s->ops->exact ? size : s->object_size);
+		__builtin_memset(object, 0, usable(s, object));
 	return object;
+}
+
+/* Other nodes' objects become the oldest of the array, and so the first that go home. */
+static void strangers_first(struct kmem_cache_cpu *c)
+{
+	void *own[ARRAY_MAX];
+	unsigned n = slab_array_objects(c), strangers = 0, nid = numa_node_id();
+
+	for (unsigned i = 1; i <= n; i++) {
+		if (page_to_nid(virt_to_page(c->array[i])) == nid)
+			own[i - 1 - strangers] = c->array[i];
+		else
+			c->array[++strangers] = c->array[i];
+	}
+	__builtin_memcpy(c->array + 1 + strangers, own, (n - strangers) * sizeof(void *));
 }
 
 /* The objects that were freed longest ago go to the slabs. */
@@ -138,6 +163,8 @@ static void make_room(struct kmem_cache *s, struct kmem_cache_cpu *c)
 	void *batch[(ARRAY_MAX + 1) / 2];
 	unsigned n = batch_of(s), rest = slab_array_objects(c) - n;
 
+	if (nr_nodes() > 1)
+		strangers_first(c);
 	__builtin_memcpy(batch, c->array + 1, n * sizeof(void *));
 	__builtin_memmove(c->array + 1, c->array + 1 + n, rest * sizeof(void *));
 	c->top -= n;

@@ -12,12 +12,13 @@
  *
  * Merging (slab_nomerge: not). A new cache whose objects would be laid out like those of an older one, whose memory comes
  * from the same zone and which has neither constructor nor debugging, is that cache: fewer half-empty slabs. Its name
- * lives on as an alias.
+ * lives on as an alias (names.c).
  */
 #include "mm/slab/internal.h"
 
 #include "lib/string.h"
 
+#define SHRINK_ROUNDS    4u
 #define SLAB_NEVER_MERGE (SLAB_NO_MERGE | SLAB_KMALLOC | SLAB_SLOW)
 #define SLAB_MERGE_SAME  (SLAB_RECLAIM | SLAB_CACHE_DMA | SLAB_CACHE_DMA32 | SLAB_HARDENED)
 
@@ -100,7 +101,7 @@ static int prepare(struct kmem_cache *s, const char *name, size_t size,
 {
 	memset(s, 0, offsetof(struct kmem_cache, node));
 	s->ops = slab_state()->options.ops;
-	s->name = name;
+	strscpy(s->name, name, sizeof(s->name));
 	s->flags = flags;
 	s->object_size = (uint32_t)size;
 	s->align = (uint32_t)cache_align(size, args->align, flags);
@@ -133,14 +134,53 @@ static unsigned with_boot_flags(const char *name, unsigned flags)
 	return flags;
 }
 
+/* Mutex held. */
+static void list_cache(struct kmem_cache *s)
+{
+	s->number = ++slab_state()->last_number;
+	list_add_tail(&s->list, &slab_state()->caches);
+}
+
 void slab_cache_setup(struct kmem_cache *s, const char *name, size_t size,
                       const struct kmem_cache_args *args, unsigned flags)
 {
 	if (prepare(s, name, size, args, flags))
 		port_panic("slab: %s: cannot be laid out", name);
 	mutex_lock(&slab_state()->lock);
-	list_add_tail(&s->list, &slab_state()->caches);
+	list_cache(s);
 	mutex_unlock(&slab_state()->lock);
+}
+
+/*
+ * A walk over the caches that gives up the mutex between two: they are listed by number, so the next one is found whatever
+ * has gone meanwhile. Mutex held; NULL: *after is the last one's.
+ */
+struct kmem_cache *slab_next_cache(uint64_t *after)
+{
+	struct kmem_cache *s;
+
+	list_for_each_entry(s, &slab_state()->caches, list) {
+		if (s->number > *after) {
+			*after = s->number;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+void slab_each_cache(void (*fn)(struct kmem_cache *s, void *ctx), void *ctx)
+{
+	struct kmem_cache *s;
+	uint64_t last = 0;
+
+	do {
+		mutex_lock(&slab_state()->lock);
+		s = slab_next_cache(&last);
+		if (s)
+			fn(s, ctx);
+		mutex_unlock(&slab_state()->lock);
+		port_cond_resched();
+	} while (s);
 }
 
 /* --- creation --------------------------------------------------------------------------------------------- */
@@ -185,14 +225,14 @@ static struct kmem_cache *merge_or_add(struct kmem_cache *new, struct slab_alias
 
 	mutex_lock(&slab_state()->lock);
 	s = alias ? find_mergeable(new) : NULL;
+	slab_forget_name(new->name);
 	if (s) {
-		*alias = (struct slab_alias){.cache = s, .name = new->name};
-		list_add_tail(&alias->list, &slab_state()->aliases);
+		slab_add_alias(alias, s, new->name);
 		s->refcount++;
 		if (new->object_size > s->object_size)
 			s->object_size = new->object_size;
 	} else {
-		list_add_tail(&new->list, &slab_state()->caches);
+		list_cache(new);
 	}
 	mutex_unlock(&slab_state()->lock);
 	if (!s)
@@ -208,6 +248,8 @@ static struct kmem_cache *create(const char *name, size_t size, const struct kme
 	struct slab_alias *alias = NULL;
 	struct kmem_cache *s;
 
+	if (!slab_name_good(name))
+		return NULL;
 	if (!possible(size, args->align)) {
 		port_log("kmem_cache_create: %s: size %lu, align %lu: impossible", name,
 		         (unsigned long)size, (unsigned long)args->align);
@@ -224,7 +266,7 @@ static struct kmem_cache *create(const char *name, size_t size, const struct kme
 	}
 	/* Without memory for an alias it is a cache of its own. Before kmalloc there are none. */
 	if (mergeable(s) && !slab_state()->options.nomerge && !s->ops->exact &&
-	    slab_state()->kmalloc[KMALLOC_DMA32][KMALLOC_CLASSES - 1])
+	    slab_state()->stage == SLAB_UP)
 		alias = kmalloc(sizeof(*alias), GFP_KERNEL | __GFP_NOWARN);
 	return merge_or_add(s, alias);
 }
@@ -258,28 +300,6 @@ uint64_t slab_nr_slabs(struct kmem_cache *s)
 	return n;
 }
 
-static void count_objects(struct kmem_cache *s, struct slabinfo *info)
-{
-	uint64_t free = s->ops->info(s, info);
-
-	for (unsigned i = 0; i < machine()->nr_cpus; i++)
-		free += slab_array_objects(&s->cpu[i]);
-	info->active_objs = info->num_objs > free ? info->num_objs - free : 0;
-}
-
-/* One of several names goes: which of them does not matter, they are the same cache. Mutex held. */
-static struct slab_alias *drop_alias(struct kmem_cache *s)
-{
-	struct slab_alias *a, *found = NULL;
-
-	s->refcount--;
-	list_for_each_entry(a, &slab_state()->aliases, list)
-		if (a->cache == s)
-			found = a;
-	list_del(&found->list);
-	return found;
-}
-
 /* Mutex held, so that the reaper is not at work: nobody else touches what is other CPUs'. */
 static void empty_cache(struct kmem_cache *s)
 {
@@ -290,19 +310,20 @@ static void empty_cache(struct kmem_cache *s)
 	s->ops->discard(s);
 }
 
-/* The last of its names goes. Mutex held. */
+/* Nobody has it any more. Mutex held. */
 static int end_cache(struct kmem_cache *s)
 {
 	struct slabinfo info = {0};
 
 	empty_cache(s);
-	count_objects(s, &info);
+	slab_count_objects(s, &info);
 	if (info.active_objs) {
 		port_log("kmem_cache_destroy: %s: %lu objects still in use", s->name,
 		         (unsigned long)info.active_objs);
 		slab_report_leaks(s);
 		return -EBUSY;
 	}
+	slab_forget_aliases(s);
 	list_del(&s->list);
 	return 0;
 }
@@ -310,26 +331,25 @@ static int end_cache(struct kmem_cache *s)
 /* All under one hold of the mutex: meanwhile no new cache may become one with this. */
 int kmem_cache_destroy(struct kmem_cache *s)
 {
-	struct slab_alias *alias = NULL;
+	bool last;
 	int err = 0;
 
 	mutex_lock(&slab_state()->lock);
-	if (s->refcount > 1)
-		alias = drop_alias(s);
-	else
+	last = s->refcount == 1;
+	if (last)
 		err = end_cache(s);
+	else
+		s->refcount--;
 	mutex_unlock(&slab_state()->lock);
-	if (alias)
-		kfree(alias);
-	else if (!err)
+	if (last && !err)
 		kmem_cache_free(&slab_state()->cache_cache, s);
 	return err;
 }
 
 /* --- giving memory back ------------------------------------------------------------------------------------ */
 
-/* What other CPUs keep stays theirs, until the reaper comes by: an array and some slabs for each at most. */
-uint64_t kmem_cache_shrink(struct kmem_cache *s)
+/* What this CPU keeps, and what is empty. */
+static uint64_t shrink_here(struct kmem_cache *s)
 {
 	uint64_t before = slab_nr_slabs(s), after;
 
@@ -342,22 +362,38 @@ uint64_t kmem_cache_shrink(struct kmem_cache *s)
 	return before > after ? (before - after) << s->order : 0;
 }
 
-/* A slab that goes may leave another cache's empty (SLAB's off-slab index): until a round brings nothing. */
+/*
+ * Only a CPU itself may touch its array, and the caller may not be sent about: it can hold locks, and reclaim is in a hurry. The
+ * reaper goes for it.
+ */
+uint64_t kmem_cache_shrink(struct kmem_cache *s)
+{
+	uint64_t pages = shrink_here(s);
+
+	slab_wake_reaper();
+	return pages;
+}
+
+static void shrink_one(struct kmem_cache *s, void *pages)
+{
+	*(uint64_t *)pages += shrink_here(s);
+}
+
+/*
+ * What goes may leave another cache's slab empty (a CPU's array; SLAB's index elsewhere): until a round brings nothing, but
+ * not for ever while others are at work.
+ */
 uint64_t kmem_cache_shrink_all(void)
 {
-	struct kmem_cache *s;
-	uint64_t pages = 0, round;
+	uint64_t pages = 0, round = 1;
 
 	if (mutex_is_held(&slab_state()->lock))
-		return 0; /* reclaim, for an allocation of a destructor */
-	mutex_lock(&slab_state()->lock);
-	do {
+		return 0; /* reclaim, for an allocation of this thread's destructor */
+	for (unsigned i = 0; round && i < SHRINK_ROUNDS; i++) {
 		round = 0;
-		list_for_each_entry(s, &slab_state()->caches, list)
-			round += kmem_cache_shrink(s);
+		slab_each_cache(shrink_one, &round);
 		pages += round;
-	} while (round);
-	mutex_unlock(&slab_state()->lock);
+	}
 	slab_wake_reaper();
 	return pages;
 }
@@ -377,90 +413,4 @@ void slab_flush_all(void)
 			s->ops->flush(s, &s->cpu[i]);
 	slab_state()->closing = false;
 	mutex_unlock(&slab_state()->lock);
-}
-
-/* --- looking at them ----------------------------------------------------------------------------------------- */
-
-static void fill_info(struct kmem_cache *s, struct slabinfo *info)
-{
-	*info = (struct slabinfo){
-	        .name = s->name,
-	        .objsize = s->size,
-	        .objperslab = s->objects,
-	        .pagesperslab = 1u << s->order,
-	        .object_size = s->object_size,
-	        .align = s->align,
-	        .flags = s->flags,
-	        .aliases = s->refcount - 1,
-	        .alloc_fastpath = atomic_load_explicit(&s->alloc_fast, memory_order_relaxed),
-	        .alloc_slowpath = atomic_load_explicit(&s->alloc_slow, memory_order_relaxed),
-	        .free_fastpath = atomic_load_explicit(&s->free_fast, memory_order_relaxed),
-	        .free_slowpath = atomic_load_explicit(&s->free_slow, memory_order_relaxed),
-	        .alloc_slab = atomic_load_explicit(&s->new_slabs, memory_order_relaxed),
-	        .free_slab = atomic_load_explicit(&s->discarded, memory_order_relaxed),
-	};
-	count_objects(s, info);
-}
-
-void slab_for_each(void (*show)(const struct slabinfo *info, void *ctx), void *ctx)
-{
-	struct kmem_cache *s;
-	struct slabinfo info;
-
-	mutex_lock(&slab_state()->lock);
-	list_for_each_entry(s, &slab_state()->caches, list) {
-		fill_info(s, &info);
-		show(&info, ctx);
-	}
-	mutex_unlock(&slab_state()->lock);
-}
-
-/* Mutex held. */
-static struct kmem_cache *find_cache(const char *name, bool *alias)
-{
-	struct kmem_cache *s;
-	struct slab_alias *a;
-
-	*alias = false;
-	list_for_each_entry(s, &slab_state()->caches, list)
-		if (!strcmp(s->name, name))
-			return s;
-	*alias = true;
-	list_for_each_entry(a, &slab_state()->aliases, list)
-		if (!strcmp(a->name, name))
-			return a->cache;
-	return NULL;
-}
-
-int slab_find(const char *name, struct slabinfo *info)
-{
-	struct kmem_cache *s;
-	bool alias;
-
-	mutex_lock(&slab_state()->lock);
-	s = find_cache(name, &alias);
-	if (s) {
-		fill_info(s, info);
-		info->alias_of = alias ? s->name : NULL;
-	}
-	mutex_unlock(&slab_state()->lock);
-	return s ? 0 : -ENOENT;
-}
-
-void slab_for_each_name(void (*show)(const char *name, void *ctx), void *ctx)
-{
-	struct kmem_cache *s;
-	struct slab_alias *a;
-
-	mutex_lock(&slab_state()->lock);
-	list_for_each_entry(s, &slab_state()->caches, list)
-		show(s->name, ctx);
-	list_for_each_entry(a, &slab_state()->aliases, list)
-		show(a->name, ctx);
-	mutex_unlock(&slab_state()->lock);
-}
-
-const char *slab_allocator(void)
-{
-	return slab_state()->options.ops->name;
 }

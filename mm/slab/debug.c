@@ -11,7 +11,8 @@
  *   Z  a write before or behind the object, when it is freed (or while it was free, when it is given out)
  *   P  a write into a free object, when it is given out
  *   F  freeing what is no object of the cache, or not at its start; all flags: freeing twice
- *   U  whose fault it was: the call sites, CPUs and times of the last allocation and the last free
+ *   U  whose fault it was: the call sites, processes, CPUs and times of the last allocation and the last free; with page_owner=on
+ *      the calls that led there
  * The bytes are Linux's (include/linux/poison.h), which have been recognised in dumps for twenty years. The mark
  * is a number of the cache, so that an object of another one does not pass.
  *
@@ -152,7 +153,8 @@ static void set_track(struct kmem_cache *s, void *object, unsigned which, void *
 		        (struct slab_track){.caller = (uintptr_t)caller,
 		                            .when = port_now_ns(),
 		                            .pid = current_pid(),
-		                            .cpu = cpu_id()};
+		                            .cpu = cpu_id(),
+		                            .stack = stack_depot_save((uintptr_t)caller)};
 }
 
 void slab_debug_alloc(struct kmem_cache *s, void *object, void *caller)
@@ -171,13 +173,19 @@ void slab_debug_alloc(struct kmem_cache *s, void *object, void *caller)
 	set_track(s, object, TRACK_ALLOC, caller);
 }
 
+/* Any number may come; only a frame in the direct map has a descriptor. */
+static bool has_descriptor(const void *p)
+{
+	return pfn_online(virt_to_phys(p).a >> PAGE_SHIFT);
+}
+
 /* SLUB and SLAB know where their objects start; of SLOB's blocks the state behind must say. */
 bool slab_is_object(struct kmem_cache *s, const void *object)
 {
-	struct page *page = slab_page(object);
+	struct page *page = has_descriptor(object) ? slab_page(object) : NULL;
 	uint64_t mark = slab_live_mark(s), state;
 
-	if (!page_flag(page, PG_slab) || (uintptr_t)object % SLAB_ALIGN)
+	if (!page || !page_flag(page, PG_slab) || (uintptr_t)object % SLAB_ALIGN)
 		return false;
 	if (page->slab_cache == s)
 		return s->ops->is_object(s, page, object);
@@ -190,12 +198,13 @@ bool slab_is_object(struct kmem_cache *s, const void *object)
 
 bool slab_debug_free(struct kmem_cache *s, void *object, void *caller)
 {
-	struct slab_meta *meta = slab_meta(s, object);
+	struct slab_meta *meta;
 
 	if (!slab_is_object(s, object)) {
 		slab_report(s, "Invalid object pointer", object, NULL, 0);
 		return false;
 	}
+	meta = slab_meta(s, object);
 	if (meta->state != slab_live_mark(s)) {
 		slab_report(s,
 		            meta->state == ~slab_live_mark(s) ? "Object already free"

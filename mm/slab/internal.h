@@ -19,8 +19,9 @@
  * Interrupts do not touch arrays (nor a CPU's slab), so neither needs protection from them. Nobody asks whether this is one:
  * cpu_line() leads it to an array that is always closed.
  *
- * cache.c makes, merges and ends caches; kmalloc.c is memory by size; debug.c and report.c find and name
- * bugs; shrinker.c, reap.c give memory back; options.c reads the boot words; check.c walks the invariants.
+ * cache.c makes, merges and ends caches; names.c knows what they are called; kmalloc.c is memory by size; pages.c has the
+ * frames; debug.c and report.c find and name bugs; shrinker.c, reap.c give memory back; options.c reads the boot words;
+ * check.c walks the invariants.
  */
 #ifndef MM_SLAB_INTERNAL_H
 #define MM_SLAB_INTERNAL_H
@@ -99,12 +100,13 @@ struct kmem_cache {
 	uint16_t colour, colour_off; /* SLAB: how many colours, how far apart */
 	bool off_slab;               /* SLAB: the index is elsewhere */
 	uint64_t random;             /* SLAB_HARDENED: the cipher; 0: none */
-	const char *name;
+	char name[SLAB_NAME_SIZE];
 	void (*ctor)(void *object);
 	void (*dtor)(void *object);
 
 	uint32_t refcount;                      /* (M) creations */
-	struct list_head list;                  /* (M) slab_state.lock */
+	uint64_t number;                        /* (M) in the order of creation, from 1 on */
+	_Alignas(8) struct list_head list;      /* (M) slab_state.lock. Aligned as its head is */
 	_Atomic uint64_t alloc_fast, free_fast; /* SLAB_STATS */
 	_Atomic uint64_t alloc_slow, free_slow, new_slabs, discarded;
 	_Atomic int64_t live; /* SLOB: objects in use */
@@ -161,7 +163,15 @@ struct slab_options {
 	char stats[32];  /* slab_stats=NAME */
 };
 
+/* What works already (Linux's slab_state). */
+enum slab_stage {
+	SLAB_DOWN,
+	SLAB_PARTIAL, /* caches can be made */
+	SLAB_UP       /* kmalloc, and so aliases */
+};
+
 struct slab_state {
+	enum slab_stage stage;
 	struct kmem_cache cache_cache; /* of struct kmem_cache: made by hand */
 	struct kmem_cache slob_cache;  /* likewise */
 	struct kmem_cache *arrays;     /* of CPUs' arrays; NULL: none yet */
@@ -169,8 +179,9 @@ struct slab_state {
 	bool closing;                  /* quiet machine: no array is opened */
 	bool said_no_poison;           /* once is enough */
 	struct mutex lock;
-	struct list_head caches;  /* (M) in order of creation */
-	struct list_head aliases; /* (M) struct slab_alias */
+	_Alignas(8) struct list_head caches; /* (M) in order of creation */
+	uint64_t last_number;                /* (M) of the newest one */
+	struct list_head aliases;            /* (M) struct slab_alias */
 	struct kmem_cache *kmalloc[NR_KMALLOC_TYPES][KMALLOC_CLASSES];
 	struct slab_options options;
 	void (*report)(const struct slab_bug *bug);
@@ -186,10 +197,11 @@ struct slab_state {
 	uint64_t random;            /* state of slab_random() */
 };
 
+/* (M) */
 struct slab_alias {
 	struct list_head list;
 	struct kmem_cache *cache;
-	const char *name;
+	char name[SLAB_NAME_SIZE];
 };
 
 /* --- array.c --- */
@@ -210,9 +222,20 @@ unsigned slab_array_objects(const struct kmem_cache_cpu *c);
 /* --- cache.c --- */
 void slab_cache_setup(struct kmem_cache *s, const char *name, size_t size,
                       const struct kmem_cache_args *args, unsigned flags);
-struct kmem_cache *slab_create_internal(const char *name, size_t size, unsigned flags);
+/* The next of all caches after number *after, which becomes its own; mutex held. NULL: none. */
+struct kmem_cache *slab_next_cache(uint64_t *after);
+/* fn for each cache, under the mutex, which is given up between two. Sleeps. */
+void slab_each_cache(void (*fn)(struct kmem_cache *s, void *ctx), void *ctx);
 uint64_t slab_nr_slabs(struct kmem_cache *s);
 unsigned slab_least_waste_order(const struct kmem_cache *s);
+
+/* --- names.c --- */
+bool slab_name_good(const char *name);
+/* Mutex held. */
+void slab_add_alias(struct slab_alias *a, struct kmem_cache *s, const char *name);
+void slab_forget_name(const char *name); /* as an alias */
+void slab_forget_aliases(const struct kmem_cache *s);
+void slab_count_objects(struct kmem_cache *s, struct slabinfo *info);
 
 /* --- options.c --- */
 void slab_read_options(struct slab_options *o);
@@ -239,6 +262,7 @@ struct slab_track {
 	uint64_t when;
 	int32_t pid;
 	uint32_t cpu;
+	stack_handle_t stack; /* who called the caller; 0: not known */
 };
 enum { TRACK_ALLOC, TRACK_FREE };
 
@@ -266,6 +290,19 @@ static inline unsigned nr_nodes(void)
 static inline struct slab_node *slab_node(struct kmem_cache *s, const struct page *page)
 {
 	return &s->node[page_to_nid(page)];
+}
+
+/* Of all nodes the i-th from the running CPU on, its own first. */
+static inline struct slab_node *slab_near_node(struct kmem_cache *s, unsigned i)
+{
+	return &s->node[machine()->node[numa_node_id()].near[i]];
+}
+
+/* A new slab of the CPU's own node, or none: without waiting, and sparing what is kept for emergencies. */
+static inline gfp_t slab_near_gfp(gfp_t gfp)
+{
+	gfp &= ~(__GFP_RECLAIM | __GFP_NOFAIL | __GFP_HIGH | __GFP_ATOMIC | __GFP_MEMALLOC);
+	return gfp | __GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NOWARN;
 }
 
 /* The head of the slab that an address lies in; any page if it lies in none. */

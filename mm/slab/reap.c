@@ -5,8 +5,8 @@
  * or, where that is closed, its slabs, goes back, and so do the slabs that are empty. When memory is short the reaper is woken,
  * and everything goes back, moved or not.
  *
- * Only the CPU itself may touch its array, and a CPU that idles touches nothing: so the thread goes from CPU to CPU. One
- * cache at a time is worked on, so that nobody waits long for the list.
+ * Only the CPU itself may touch its array, and a CPU that idles touches nothing: so the thread goes from CPU to CPU. The
+ * mutex of the list is held for one cache at a time, so that reclaim, which waits for it, waits for no more than that.
  */
 #include "mm/slab/internal.h"
 
@@ -18,11 +18,11 @@ static uintptr_t cpu_mark(const struct kmem_cache_cpu *c)
 	return (uintptr_t)c->top ^ (uintptr_t)c->freelist ^ (uintptr_t)c->page;
 }
 
-static void reap_cache(struct kmem_cache *s, bool all)
+static void reap_cache(struct kmem_cache *s, void *all)
 {
 	struct kmem_cache_cpu *c = slab_cpu(s);
 
-	if (all || c->seen == cpu_mark(c))
+	if (*(bool *)all || c->seen == cpu_mark(c))
 		slab_flush_cpu(s, c);
 	c = slab_cpu(s);
 	c->seen = cpu_mark(c);
@@ -31,14 +31,7 @@ static void reap_cache(struct kmem_cache *s, bool all)
 
 static void reap_caches(bool all)
 {
-	struct kmem_cache *s;
-
-	mutex_lock(&slab_state()->lock);
-	list_for_each_entry(s, &slab_state()->caches, list) {
-		reap_cache(s, all);
-		port_cond_resched();
-	}
-	mutex_unlock(&slab_state()->lock);
+	slab_each_cache(reap_cache, &all);
 }
 
 void slab_reap(void)
@@ -77,10 +70,7 @@ int slab_start_reaper(void)
 	return port_kthread_start("cache_reap", reaper_thread, slab_state());
 }
 
-/*
- * For the other CPUs' sake: without any, all was given back already. While the reaper is at work, reclaim gets nothing from
- * the caches, whose list it walks.
- */
+/* For the other CPUs' sake: without any, all was given back already. */
 void slab_wake_reaper(void)
 {
 	struct slab_state *st = slab_state();

@@ -27,9 +27,12 @@ static void log_track(const struct kmem_cache *s, const void *object, unsigned w
 {
 	const struct slab_track *t = track_of(s, object, which);
 
-	if (t && t->caller)
-		port_log("%s in %#lx age=%lu ms cpu=%u pid=%d", verb, (unsigned long)t->caller,
-		         (unsigned long)((port_now_ns() - t->when) / 1000000), t->cpu, t->pid);
+	if (!t || !t->caller)
+		return;
+	port_log("%s in %#lx age=%lu ms cpu=%u pid=%d", verb, (unsigned long)t->caller,
+	         (unsigned long)((port_now_ns() - t->when) / 1000000), t->cpu, t->pid);
+	if (t->stack)
+		stack_depot_log(t->stack, t->caller);
 }
 
 static void log_bytes(const char *what, const uint8_t *p, size_t n)

@@ -249,15 +249,31 @@ static unsigned take_node(struct kmem_cache *s, struct slab_node *n, unsigned wa
 	return got;
 }
 
-static unsigned get(struct kmem_cache *s, size_t size UNUSED, gfp_t gfp, unsigned want,
-                    void **objects)
+/* From the nodes from to end - 1, by distance. */
+static unsigned take_near(struct kmem_cache *s, unsigned from, unsigned end, unsigned want,
+                          void **objects)
 {
 	unsigned got = 0;
 
-	do {
-		for (unsigned nid = 0; nid < nr_nodes() && !got; nid++)
-			got = take_node(s, &s->node[nid], want, objects);
-	} while (!got && grow(s, gfp));
+	for (unsigned i = from; i < end && !got; i++)
+		got = take_node(s, slab_near_node(s, i), want, objects);
+	return got;
+}
+
+/* Near before far, and of what is equally far an old slab before a new one. */
+static unsigned get(struct kmem_cache *s, size_t size UNUSED, gfp_t gfp, unsigned want,
+                    void **objects)
+{
+	unsigned got = take_near(s, 0, 1, want, objects);
+
+	if (!got && nr_nodes() > 1) {
+		if (grow(s, slab_near_gfp(gfp)))
+			got = take_near(s, 0, 1, want, objects);
+		if (!got)
+			got = take_near(s, 1, nr_nodes(), want, objects);
+	}
+	while (!got && grow(s, gfp))
+		got = take_near(s, 0, nr_nodes(), want, objects);
 	return got;
 }
 

@@ -7,7 +7,8 @@
  *
  *     cpu->freelist --> o --> o --> o           taken and given back by this CPU alone
  *     cpu->page ------> slab_word: frozen, use, --> o --> o      given back by others
- *     cpu->partial ---> slab --> slab           frozen too: were full until something of theirs was freed here
+ *     cpu->partial ---> slab --> slab           frozen too: were full until something of theirs was freed here; of the
+ *                                               CPU's own node
  *     node->partial --> slab <--> slab          owned by nobody, some objects free
  *                       slab                    full: on no list, found again by its first free
  *
@@ -16,7 +17,7 @@
  *   slow       take back what others gave to this CPU's slab; give to another's slab: one CAS; a slab of this CPU's
  *              partial ones: one CAS
  *   slower     a slab from the node's partial list: the node's lock
- *   very slow  a new slab from the buddy
+ *   very slow  a new slab from the buddy; before a distant one is made, other nodes' partial slabs are used up
  * In front of all that lies the CPU's array (array.c).
  *
  * Invariants (slub_check.c)
@@ -235,10 +236,11 @@ static void *take_cpu_partial(struct kmem_cache *s, struct kmem_cache_cpu *c, st
 	return *page ? take_all(s, *page) : NULL;
 }
 
-static void *take_partial(struct kmem_cache *s, struct page **page)
+/* The first partial slab of the nodes from to end - 1, by distance. */
+static void *take_partial(struct kmem_cache *s, unsigned from, unsigned end, struct page **page)
 {
-	for (unsigned nid = 0; nid < nr_nodes(); nid++) {
-		struct slab_node *n = &s->node[nid];
+	for (unsigned i = from; i < end; i++) {
+		struct slab_node *n = slab_near_node(s, i);
 		void *list = NULL;
 		irq_state_t irq;
 
@@ -255,6 +257,25 @@ static void *take_partial(struct kmem_cache *s, struct page **page)
 	return NULL;
 }
 
+static void *take_new(struct kmem_cache *s, gfp_t gfp, struct page **page)
+{
+	*page = new_slab(s, gfp, SLAB_FROZEN);
+	return *page ? thread_objects(s, *page) : NULL;
+}
+
+/* A slab that is no CPU's: near before far, and of what is equally far an old one before a new one. */
+static void *take_slab(struct kmem_cache *s, gfp_t gfp, struct page **page)
+{
+	void *list = take_partial(s, 0, 1, page);
+
+	if (!list && nr_nodes() > 1) {
+		list = take_new(s, slab_near_gfp(gfp), page);
+		if (!list)
+			list = take_partial(s, 1, nr_nodes(), page);
+	}
+	return list ? list : take_new(s, gfp, page);
+}
+
 /* This CPU's free list is empty: find it another. False: no memory. */
 static bool refill_cpu(struct kmem_cache *s, gfp_t gfp)
 {
@@ -264,13 +285,10 @@ static bool refill_cpu(struct kmem_cache *s, gfp_t gfp)
 
 	if (!list)
 		list = take_cpu_partial(s, c, &page);
-	if (!list)
-		list = take_partial(s, &page);
 	if (!list) {
-		page = new_slab(s, gfp, SLAB_FROZEN);
-		if (!page)
+		list = take_slab(s, gfp, &page);
+		if (!list)
 			return false;
-		list = thread_objects(s, page);
 		c = slab_cpu(s); /* it may have slept */
 	}
 	if (unlikely(c->page && c->page != page))
@@ -297,10 +315,10 @@ static void *pop_partial(struct kmem_cache *s, struct slab_node *n, struct page 
 	return object;
 }
 
-static void *take_one_partial(struct kmem_cache *s)
+static void *take_one_partial(struct kmem_cache *s, unsigned from, unsigned end)
 {
-	for (unsigned nid = 0; nid < nr_nodes(); nid++) {
-		struct slab_node *n = &s->node[nid];
+	for (unsigned i = from; i < end; i++) {
+		struct slab_node *n = slab_near_node(s, i);
 		irq_state_t irq = spin_lock_irqsave(&n->lock);
 		struct page *page = page_list_first(&n->partial);
 		void *object = page ? pop_partial(s, n, page) : NULL;
@@ -312,17 +330,14 @@ static void *take_one_partial(struct kmem_cache *s)
 	return NULL;
 }
 
-/* Without anything that is a CPU's. */
-static void *alloc_one(struct kmem_cache *s, gfp_t gfp)
+/* The first object of a new slab; the others are for all. */
+static void *take_one_new(struct kmem_cache *s, gfp_t gfp)
 {
-	void *object = take_one_partial(s);
+	struct page *page = new_slab(s, gfp, 0);
 	struct slab_node *n;
-	struct page *page;
+	void *object;
 	irq_state_t irq;
 
-	if (object)
-		return object;
-	page = new_slab(s, gfp, 0);
 	if (!page)
 		return NULL;
 	object = thread_objects(s, page);
@@ -337,6 +352,19 @@ static void *alloc_one(struct kmem_cache *s, gfp_t gfp)
 		spin_unlock_irqrestore(&n->lock, irq);
 	}
 	return object;
+}
+
+/* Without anything that is a CPU's; else as take_slab(). */
+static void *alloc_one(struct kmem_cache *s, gfp_t gfp)
+{
+	void *object = take_one_partial(s, 0, 1);
+
+	if (!object && nr_nodes() > 1) {
+		object = take_one_new(s, slab_near_gfp(gfp));
+		if (!object)
+			object = take_one_partial(s, 1, nr_nodes());
+	}
+	return object ? object : take_one_new(s, gfp);
 }
 
 static unsigned slub_get(struct kmem_cache *s, size_t size UNUSED, gfp_t gfp, unsigned n,
@@ -380,7 +408,8 @@ static void give_back(struct kmem_cache *s, struct page *page, void *first, void
 	for (;;) {
 		if (word_use(w) < n)
 			break;
-		freeze = own && !locked && !(w & SLAB_FROZEN) && !word_free(w) && word_use(w) > n;
+		freeze = own && !locked && !(w & SLAB_FROZEN) && !word_free(w) && word_use(w) > n &&
+		         page_to_nid(page) == numa_node_id();
 		if (!locked && !freeze && changes_lists(w, n)) {
 			irq = spin_lock_irqsave(&node->lock);
 			locked = true;
@@ -407,7 +436,7 @@ static void give_back(struct kmem_cache *s, struct page *page, void *first, void
 }
 
 /* The first objects that lie in one slab, linked. Returns how many, 0: the first is not the cache's. */
-static unsigned link_run(struct kmem_cache *s, struct page *page, unsigned n, void **objects)
+static unsigned link_slabmates(struct kmem_cache *s, struct page *page, unsigned n, void **objects)
 {
 	unsigned k = 1;
 
@@ -439,7 +468,7 @@ static void slub_put(struct kmem_cache *s, unsigned n, void **objects)
 			continue;
 		}
 		page = slab_page(objects[i]);
-		run = link_run(s, page, n - i, objects + i);
+		run = link_slabmates(s, page, n - i, objects + i);
 		if (run)
 			give_back(s, page, objects[i], objects[i + run - 1], run);
 		else

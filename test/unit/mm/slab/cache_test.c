@@ -12,6 +12,15 @@ static bool is(const char *allocator)
 	return !strcmp(slab_allocator(), allocator);
 }
 
+static bool all_zero(const void *p, size_t n)
+{
+	const uint8_t *byte = p;
+
+	while (n && !byte[n - 1])
+		n--;
+	return !n;
+}
+
 /* --- destructors ----------------------------------------------------------------------------------------- */
 
 static unsigned made, ended;
@@ -74,20 +83,68 @@ UNIT_TEST(caches_of_one_kind_are_one)
 	CHECK_EQ(a == b, merge);
 	CHECK(c != a && d != a && e != a);
 	CHECK_EQ(slab_find("test-two", &info), 0);
-	CHECK_EQ(info.alias_of != NULL, merge);
+	CHECK_EQ(info.is_alias, merge);
 	names_seen = 0;
 	slab_for_each_name(see, (void *)"test-two");
 	CHECK_EQ(names_seen, 1);
 	CHECK_GE(a->object_size, 136);
 	CHECK_EQ(kmem_cache_destroy(b), 0);
-	CHECK_EQ(slab_find("test-two", &info), -ENOENT);
 	CHECK_EQ(kmem_cache_destroy(a), 0);
+	CHECK_EQ(slab_find("test-one", &info), -ENOENT);
+	CHECK_EQ(slab_find("test-two", &info), -ENOENT);
 	a = kmem_cache_create("test-one", 136, 0, 0, NULL); /* it may join neither of the others */
 	CHECK(a && a != c && a != d && a != e);
 	CHECK_EQ(kmem_cache_destroy(a), 0);
 	CHECK_EQ(kmem_cache_destroy(c), 0);
 	CHECK_EQ(kmem_cache_destroy(d), 0);
 	CHECK_EQ(kmem_cache_destroy(e), 0);
+}
+
+/* The second cache's objects are larger than the first one's: whoever clears an object clears all of it. */
+UNIT_TEST(a_merge_grows_the_object)
+{
+	struct kmem_cache *small = kmem_cache_create("test-130", 130, 0, 0, NULL);
+	struct kmem_cache *large = kmem_cache_create("test-136", 136, 0, 0, NULL);
+	uint8_t *p;
+
+	CHECK(small && large);
+	for (unsigned i = 0; i < 60; i++) {
+		CHECK(p = kmem_cache_zalloc(large, GFP_KERNEL));
+		CHECK(all_zero(p, 136));
+		memset(p, 0xee, 136);
+		kmem_cache_free(large, p);
+	}
+	CHECK_EQ(kmem_cache_destroy(small), 0);
+	CHECK_EQ(kmem_cache_destroy(large), 0);
+}
+
+/* Objects of the same size are not of one kind if one cache promises more of their addresses, or of their links. */
+UNIT_TEST(a_merge_keeps_every_promise)
+{
+	struct kmem_cache *any = kmem_cache_create("test-any", 448, 0, 0, NULL);
+	struct kmem_cache *line = kmem_cache_create("test-line", 448, 64, 0, NULL), *loose, *hard;
+	void *p[30];
+
+	CHECK(any && line);
+	CHECK(any != line || any->align >= 64);
+	for (unsigned i = 0; i < ARRAY_SIZE(p); i++) {
+		CHECK(p[i] = kmem_cache_alloc(line, GFP_KERNEL));
+		CHECK_EQ((uintptr_t)p[i] % 64, 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+		kmem_cache_free(line, p[i]);
+	hard = kmem_cache_create("test-hard", 448, 0, SLAB_HARDENED, NULL);
+	CHECK(hard);
+	CHECK(hard->random != 0);
+	CHECK(hard != any || any->random); /* slab_harden */
+	loose = kmem_cache_create("test-loose", 448, 0, 0, NULL);
+	CHECK(loose);
+	CHECK_EQ(loose == any,
+	         !is("slob") && !slab_state()->options.nomerge && !(any->flags & SLAB_SLOW));
+	CHECK_EQ(kmem_cache_destroy(loose), 0);
+	CHECK_EQ(kmem_cache_destroy(hard), 0);
+	CHECK_EQ(kmem_cache_destroy(line), 0);
+	CHECK_EQ(kmem_cache_destroy(any), 0);
 }
 
 /* --- many at once ---------------------------------------------------------------------------------------------- */
@@ -102,7 +159,7 @@ UNIT_TEST(bulk_is_all_or_nothing)
 	for (unsigned n = 1; n <= ARRAY_SIZE(objects); n = n * 3 + 1) {
 		CHECK_EQ(kmem_cache_alloc_bulk(s, GFP_KERNEL | __GFP_ZERO, n, objects), n);
 		for (unsigned i = 0; i < n; i++) {
-			CHECK_EQ(*(uint64_t *)objects[i], 0);
+			CHECK(all_zero(objects[i], 200));
 			memset(objects[i], 0xee, 200);
 		}
 		CHECK_SOUND(slab_check());
@@ -333,6 +390,23 @@ UNIT_TEST(what_an_idle_cpu_keeps_goes_back)
 		CHECK_EQ(slab_nr_slabs(s), 0);
 	}
 	port_set_cpus(all);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+}
+
+/* For what other CPUs keep. This thread plays the reaper. */
+UNIT_TEST(shrinking_wakes_the_reaper)
+{
+	struct kmem_cache *s = kmem_cache_create("test-wake", 512, 0, SLAB_NO_MERGE, NULL);
+	struct slab_state *st = slab_state();
+
+	CHECK(s);
+	CHECK(!atomic_load(&st->reaper));
+	atomic_store(&st->reaper, port_self());
+	(void)kmem_cache_shrink(s);
+	atomic_store(&st->reaper, NULL);
+	if (machine()->nr_cpus > 1)
+		port_block(); /* the permit */
+	CHECK_EQ(atomic_exchange(&st->reap_all, false), machine()->nr_cpus > 1);
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 

@@ -6,6 +6,8 @@
 #include "lib/string.h"
 #include "test/unit/unit.h"
 
+#include <quire/kva.h>
+
 static struct {
 	char what[64], cache[32];
 	const void *object, *at;
@@ -99,6 +101,22 @@ UNIT_TEST(underflow_by_one_byte)
 	CHECK(found(s, 1, "Left Redzone overwritten"));
 }
 
+/* A free object's zones are looked at when it is given out: poison ends where the object does. */
+UNIT_TEST(overflow_after_free)
+{
+	struct kmem_cache *s = begin(40, SLAB_RED_ZONE);
+	uint8_t *a = s ? kmem_cache_alloc(s, GFP_KERNEL) : NULL;
+
+	CHECK(a);
+	kmem_cache_free(s, a);
+	if (!is("slob"))
+		a[40] = 0;
+	a = kmem_cache_alloc(s, GFP_KERNEL);
+	CHECK(a);
+	kmem_cache_free(s, a);
+	CHECK(found(s, !is("slob"), "Right Redzone overwritten"));
+}
+
 /* SLOB keeps nothing of a free object: it merges with its neighbours. */
 UNIT_TEST(write_after_free)
 {
@@ -172,6 +190,26 @@ UNIT_TEST(foreign_pointers)
 	kmem_cache_free(s, page);
 	kfree(other);
 	free_page(page);
+	kmem_cache_free(s, a);
+	CHECK(found(s, 4, "Invalid object pointer"));
+}
+
+/* Not even in the direct map, so no descriptor may be looked at: a stack, vmalloc's memory, numbers. */
+UNIT_TEST(pointers_to_no_frame)
+{
+	struct kmem_cache *s = begin(48, SLAB_CONSISTENCY_CHECKS | SLAB_STORE_USER);
+	void *a = s ? kmem_cache_alloc(s, GFP_KERNEL) : NULL, *area = vmalloc(100);
+	uint64_t local[8] = {0};
+
+	CHECK(a && area);
+	kmem_cache_free(s, area);
+	CHECK_EQ(last.n, 1);
+	kmem_cache_free(s, local);
+	CHECK_EQ(last.n, 2);
+	kmem_cache_free(s, (void *)(uintptr_t)16);
+	CHECK_EQ(last.n, 3);
+	kmem_cache_free(s, (void *)~(uintptr_t)7);
+	vfree(area);
 	kmem_cache_free(s, a);
 	CHECK(found(s, 4, "Invalid object pointer"));
 }

@@ -364,6 +364,25 @@ UNIT_TEST(krealloc_keeps_contents)
 	kfree(p);
 }
 
+/* All that ksize() lets one have, by the short way and by the long one: krealloc() in place finds it cleared. */
+UNIT_TEST(zeros_reach_to_the_end)
+{
+	static const size_t sizes[] = {1, 13, 33, 100, 700, 3000, 5000, 9000};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes) * 30; i++) {
+		size_t size = sizes[i % ARRAY_SIZE(sizes)];
+		uint8_t *p = kmalloc(size, GFP_KERNEL);
+
+		CHECK(p);
+		memset(p, 0xee, ksize(p));
+		kfree(p);
+		CHECK(p = kzalloc(size, GFP_KERNEL));
+		for (size_t k = 0; k < ksize(p); k++)
+			CHECK_MSG(!p[k], "byte %lu of %lu", (unsigned long)k, (unsigned long)size);
+		kfree(p);
+	}
+}
+
 UNIT_TEST(empty_slabs_go_back)
 {
 	struct kmem_cache *s = kmem_cache_create("test-shrink", 128, 0, SLAB_NO_MERGE, NULL);

@@ -189,3 +189,53 @@ UNIT_TEST(moving_and_forking)
 {
 	explore(&scenario_move_fork, 60);
 }
+
+/* --- spaces end, and others begin in their place -------------------------------------------------------------------------- */
+
+/* Freed structs are poisoned: a batch that flushed the space of one would count in it. */
+static struct mm_struct *own[2];
+
+static void begin_own(unsigned cpu)
+{
+	own[cpu] = mm_alloc(VM_TOP);
+	CHECK(own[cpu]);
+	CHECK_EQ(vm_map(own[cpu], VM_PAGE(0), 2, RW, ANON), (int64_t)VM_PAGE(0));
+	CHECK_EQ(vm_write(own[cpu], VM_PAGE(0), 1), 0);
+	CHECK_EQ(vm_write(own[cpu], VM_PAGE(1), 2), 0);
+}
+
+static void begin_two(void)
+{
+	atomic_store(&over, false);
+	begin_own(0);
+	begin_own(1);
+}
+
+static void end_and_begin(unsigned cpu)
+{
+	for (unsigned n = 0; n < 12; n++) {
+		mmput(own[cpu]);
+		CHECK_CALL(begin_own(cpu));
+	}
+	if (!cpu)
+		atomic_store(&over, true);
+}
+
+static void end_two(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_SOUND(space_check(own[i]));
+		mmput(own[i]);
+	}
+}
+
+const struct scenario scenario_move_exit = {
+        .begin = begin_two,
+        .cpu = {end_and_begin, end_and_begin, move_until_over, NULL},
+        .end = end_two,
+        .boot_words = "slub_debug=FZP"};
+
+UNIT_TEST(moving_and_ending)
+{
+	explore(&scenario_move_exit, 60);
+}

@@ -250,8 +250,12 @@ static void move_area(UNUSED unsigned cpu)
 		CHECK_EQ(do_mremap(mm, VM_PAGE(from), PAGES * PAGE_SIZE, PAGES * PAGE_SIZE,
 		                   MREMAP_MAYMOVE | MREMAP_FIXED, VM_PAGE(to)),
 		         (int64_t)VM_PAGE(to));
-		for (unsigned i = 0; i < PAGES; i++)
-			CHECK_MSG(vm_get(mm, VM_PAGE(to + i)) == i + 1, "page %u is lost", i);
+		for (unsigned i = 0; i < PAGES; i++) {
+			uint64_t value;
+
+			CHECK_EQ(host_read(mm, VM_PAGE(to + i), &value, 8), 0);
+			CHECK_MSG(value == i + 1, "page %u is lost", i);
+		}
 	}
 	atomic_store(&over, true);
 }
@@ -319,6 +323,10 @@ static void write_file(unsigned cpu)
 		CHECK_EQ(value, atomic_load(&written[i]));
 		CHECK_EQ(host_write(mm, VM_PAGE(40 + i), &n, 8), 0);
 		atomic_store(&written[i], n);
+		if (n % 4)
+			continue;
+		CHECK_EQ(filemap_write_and_wait_range(&file.mapping, 0, UINT64_MAX), 0);
+		CHECK_MSG(file.store[i] == n, "page %u: what was written is not stored", i);
 	}
 	atomic_store(&over, true);
 }
@@ -336,10 +344,11 @@ static void drop_and_read(unsigned cpu)
 {
 	for (unsigned round = 0; round < MOST_ROUNDS && !atomic_load(&over); round++) {
 		const unsigned i = explore_random(cpu, PAGES);
-		uint64_t before = atomic_load(&written[i]);
+		uint64_t before = atomic_load(&written[i]), value;
 
 		CHECK_EQ(do_madvise(mm, VM_PAGE(40 + i), PAGE_SIZE, MADV_DONTNEED), 0);
-		CHECK_MSG(vm_get(mm, VM_PAGE(40 + i)) >= before, "page %u goes back in time", i);
+		CHECK_EQ(host_read(mm, VM_PAGE(40 + i), &value, 8), 0);
+		CHECK_MSG(value >= before, "page %u goes back in time", i);
 	}
 }
 
@@ -356,14 +365,14 @@ UNIT_TEST(moving_and_writing_back)
 static void cut(unsigned cpu)
 {
 	for (unsigned n = 0; n < 8; n++) {
-		const uint64_t size = explore_random(cpu, PAGES + 1) * PAGE_SIZE;
+		const uint64_t size = explore_random(cpu, PAGES + 1) * PAGE_SIZE, value = 1;
 
 		down_write(&file.mapping.invalidate_lock);
 		atomic_store(&file.mapping.i_size, size);
 		truncate_pagecache(&file.mapping, size);
 		up_write(&file.mapping.invalidate_lock);
 		if (size < PAGES * PAGE_SIZE)
-			CHECK_NE(vm_write(mm, VM_PAGE(40) + size, 1), 0);
+			CHECK_NE(host_write(mm, VM_PAGE(40) + size, &value, 8), 0);
 	}
 	atomic_store(&over, true);
 }

@@ -214,13 +214,15 @@ static void wake_all_kcompactds(const struct alloc_context *ac)
 
 /*
  * A frame or block that freeing memory has brought, or that lies on another CPU's lists: there it is as good as lost, when that CPU
- * idles. So they are asked in each round, before it is said to have failed. freed: how many frames came back.
+ * idles. So they are asked in each round, before it is said to have failed. What lies on this CPU's goes to the zone first, for
+ * the reserve fills before requests. freed: how many frames came back.
  */
 static struct page *alloc_pages_direct_reclaim(struct alloc_context *ac, uint64_t *freed)
 {
 	struct page *page;
 
 	*freed = direct_reclaim(ac);
+	drain_local_pages();
 	page = *freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
 	if (page)
 		return page;

@@ -138,6 +138,9 @@ UNIT_TEST(reclaim_enters_the_reserve)
 	give(UINT64_MAX);
 	for (struct page *page; (page = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN));)
 		keep(page);
+	/* What programs leave of low memory, where there is high memory. */
+	for (struct page *page; (page = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN));)
+		keep(page);
 	reclaim_hook = allocating;
 	CHECK_EQ(alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN), NULL);
 	CHECK_EQ(seen.calls, 1);

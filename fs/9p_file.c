@@ -242,22 +242,15 @@ static struct page *next_dirty_page(struct address_space *mapping, uint64_t inde
 	return NULL;
 }
 
-/* It is about to be written: neither dirty nor tagged. Its lock is held. */
-static void clear_dirty(struct address_space *mapping, struct page *page)
-{
-	spin_lock(&mapping->tree_lock);
-	radix_tree_tag_clear(&mapping->i_pages, page->index, RADIX_TREE_DIRTY);
-	spin_unlock(&mapping->tree_lock);
-	page_clear_flag(page, PG_dirty);
-}
-
-static void end_run(struct page **pages, unsigned n, int err)
+static void end_run(struct address_space *mapping, struct page **pages, unsigned n, int err)
 {
 	for (unsigned i = 0; i < n; i++) {
-		if (err)
+		if (err) {
 			set_page_dirty(pages[i]);
-		else
+		} else {
+			clear_dirty_tag(mapping, pages[i]);
 			count_n(PGPGOUT, PAGE_SIZE >> 10);
+		}
 		unlock_page(pages[i]);
 		put_page(pages[i]);
 	}
@@ -274,9 +267,9 @@ static int p9_writepage(struct address_space *mapping, struct page *page)
 
 	page_clear_flag(page, PG_dirty);
 	while (n < max && (pages[n] = next_dirty_page(mapping, page->index + (uint64_t)n)))
-		clear_dirty(mapping, pages[n++]);
+		page_clear_flag(pages[n++], PG_dirty);
 	err = write_pages(mapping, pages, n);
-	end_run(pages + 1, n - 1, err);
+	end_run(mapping, pages + 1, n - 1, err);
 	return err;
 }
 

@@ -203,6 +203,19 @@ static void compact(void)
 	close(fd);
 }
 
+/* Until all have what they want; one that ends before, as when memory is too short for it, is not waited for. */
+static void wait_until_ready(void)
+{
+	while (*ready < WORKERS) {
+		if (waitpid(-1, NULL, WNOHANG)) {
+			printf("not: a worker ended before it began\n");
+			*stop = 1;
+			exit(1);
+		}
+		usleep(10000);
+	}
+}
+
 int main(void)
 {
 	unsigned long before, best = 0;
@@ -216,8 +229,7 @@ int main(void)
 	for (unsigned i = 0; i < WORKERS; i++)
 		if (!(pid[i] = fork()))
 			work(i);
-	while (*ready < WORKERS)
-		usleep(10000);
+	wait_until_ready();
 	before = large_free();
 	for (unsigned i = 0; i < LIMIT; i++) {
 		unsigned long now;

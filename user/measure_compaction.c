@@ -3,7 +3,7 @@
  *
  * One program with a thread for each CPU fills PAGES pages and gives every other one back. Its threads go on reading what is
  * left while the first has all memory compacted, once. Printed: pages moved, and for each of them flushes that were asked of other
- * CPUs, the interrupts that these took, flushes on CPUs' own behalf, and microseconds.
+ * CPUs, the interrupts that these took, flushes on CPUs' own behalf, how often a thread slept (until a page was back), and microseconds.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +39,15 @@ static void counters(unsigned long value[COUNTERS])
 				value[i] = n;
 	if (f)
 		fclose(f);
+}
+
+/* How often the program's threads have gone to sleep. */
+static double sleeps(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)usage.ru_nvcsw;
 }
 
 static void *reader(void *unused)
@@ -88,7 +98,7 @@ int main(void)
 	const int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned long before[COUNTERS] = {0}, after[COUNTERS] = {0};
 	pthread_t thread[64];
-	double us, moved;
+	double us, moved, slept;
 
 	fragment();
 	for (int i = 1; i < cpus; i++)
@@ -97,15 +107,17 @@ int main(void)
 	while (ready < cpus - 1)
 		usleep(1000);
 	counters(before);
+	slept = sleeps();
 	us = compact();
+	slept = sleeps() - slept;
 	counters(after);
 	stop = 1;
 	for (int i = 1; i < cpus; i++)
 		pthread_join(thread[i], NULL);
 	moved = (double)(after[0] - before[0]);
-	printf("%d CPU: %.0f pages moved; for each: %.2f flushes of other CPUs, %.2f interrupts, %.2f pages and %.2f times all forgotten, %.1f us\n",
+	printf("%d CPU: %.0f pages moved; for each: %.2f flushes of other CPUs, %.2f interrupts, %.2f pages and %.2f times all forgotten, %.2f sleeps, %.1f us\n",
 	       cpus, moved, (double)(after[1] - before[1]) / moved,
 	       (double)(after[2] - before[2]) / moved, (double)(after[3] - before[3]) / moved,
-	       (double)(after[4] - before[4]) / moved, us / moved);
+	       (double)(after[4] - before[4]) / moved, slept / moved, us / moved);
 	return 0;
 }

@@ -108,6 +108,12 @@ MUST_USE int filemap_adopt_page(struct address_space *mapping, uint64_t index, s
 /* The page's contents changed: PG_dirty and the tree's tag. Page locked or mapped under its ptl. */
 void set_page_dirty(struct page *page);
 
+/*
+ * The page's contents are stored: the tag goes, unless the page is dirty again. For what a file system stores besides the page that its
+ * writepage() was given. Page locked since before PG_dirty was cleared.
+ */
+void clear_dirty_tag(struct address_space *mapping, struct page *page);
+
 /* Write dirty pages of [first, last] back and wait. 0 or the first error. Sleeps. */
 MUST_USE int filemap_write_and_wait_range(struct address_space *mapping, uint64_t first, uint64_t last);
 

@@ -232,10 +232,7 @@ static inline void free_page(void *addr)
 void *alloc_pages_exact(size_t size, gfp_t gfp);
 void free_pages_exact(void *addr, size_t size);
 
-/*
- * Return this CPU's lists to the buddy; all CPUs' (sleeps; a CPU that is just inside its lists
- * keeps them until it next needs the zone).
- */
+/* Return this CPU's lists to the buddy; all CPUs' (sleeps; waits for a CPU that is just inside one). */
 void drain_local_pages(void);
 void drain_all_pages(void);
 

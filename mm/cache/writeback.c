@@ -5,8 +5,9 @@
  * dirty by write(2), by the first write fault of a shared mapping, and when an entry with the hardware's dirty bit goes.
  *
  * Writing back a page, under its lock: 1. its entries become read-only and clean, so that the next
- * write faults and marks it again; 2. the tag goes; 3. the file system clears PG_dirty, then reads the
- * contents. A write before 3 is in what it reads; a write after 1 faults and waits for the page's lock.
+ * write faults and marks it again; 2. the file system clears PG_dirty, then reads and stores the
+ * contents; 3. the tag goes, unless the page is dirty again. A write before 2 is in what it reads; a write after 1 faults and waits
+ * for the page's lock. The tag lasts until the contents are stored, so that who syncs at the same time finds the page, and waits too.
  */
 #include <quire/errno.h>
 #include <quire/rmap.h>
@@ -55,6 +56,15 @@ static bool page_mkclean(struct page *page)
 	return dirty;
 }
 
+/* Who makes the page dirty sets its flag first, then the tag: either we see the flag, or the tag is set after we cleared it. */
+void clear_dirty_tag(struct address_space *mapping, struct page *page)
+{
+	spin_lock(&mapping->tree_lock);
+	if (!page_flag(page, PG_dirty))
+		radix_tree_tag_clear(&mapping->i_pages, page->index, RADIX_TREE_DIRTY);
+	spin_unlock(&mapping->tree_lock);
+}
+
 /* Under the page's lock, still in the file. */
 static int write_locked_page(struct address_space *mapping, struct page *page)
 {
@@ -62,17 +72,17 @@ static int write_locked_page(struct address_space *mapping, struct page *page)
 
 	if (page_mkclean(page))
 		set_page_dirty(page);
-	if (!page_flag(page, PG_dirty))
+	if (!page_flag(page, PG_dirty)) {
+		clear_dirty_tag(mapping, page);
 		return 0;
-	spin_lock(&mapping->tree_lock);
-	radix_tree_tag_clear(&mapping->i_pages, page->index, RADIX_TREE_DIRTY);
-	spin_unlock(&mapping->tree_lock);
+	}
 	err = mapping->a_ops->writepage(mapping, page);
 	if (err) {
 		page_clear_flag(page, PG_dirty);
 		set_page_dirty(page);
 		return err;
 	}
+	clear_dirty_tag(mapping, page);
 	count_n(PGPGOUT, PAGE_SIZE >> 10);
 	return 0;
 }

@@ -212,10 +212,27 @@ static void wake_all_kcompactds(const struct alloc_context *ac)
 		}
 }
 
+/*
+ * A frame or block that freeing memory has brought, or that lies on another CPU's lists: there it is as good as lost, when that CPU
+ * idles. So they are asked in each round, before it is said to have failed. What lies on this CPU's goes to the zone first, for
+ * the reserve fills before requests. freed: how many frames came back.
+ */
+static struct page *alloc_pages_direct_reclaim(struct alloc_context *ac, uint64_t *freed)
+{
+	struct page *page;
+
+	*freed = direct_reclaim(ac);
+	drain_local_pages();
+	page = *freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
+	if (page)
+		return page;
+	drain_all_pages();
+	return get_page_from_freelist(ac, WMARK_MIN);
+}
+
 static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 {
 	struct page *page;
-	bool drained = false;
 
 	count(ALLOCSTALL);
 	if (ac->gfp & __GFP_DIRECT_RECLAIM && *port_memalloc())
@@ -237,27 +254,15 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 		page = get_page_from_freelist(ac, WMARK_MIN);
 		if (page || !(ac->gfp & __GFP_DIRECT_RECLAIM))
 			return page;
-		freed = direct_reclaim(ac);
-		if (!freed && !drained) {
-			drain_all_pages();
-			drained = true;
-			page = get_page_from_freelist(ac, WMARK_MIN);
-			if (page)
-				return page;
-		}
-		if (!(ac->gfp & __GFP_NORETRY)) {
+		page = alloc_pages_direct_reclaim(ac, &freed);
+		if (!page && !(ac->gfp & __GFP_NORETRY))
 			page = alloc_pages_direct_compact(ac, MIGRATE_SYNC_LIGHT);
-			if (page)
-				return page;
-		}
-		if (!should_retry(ac, freed, retries))
-			return freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
+		if (page || !should_retry(ac, freed, retries))
+			return page;
 		if (freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER)
 			retries = 0;
-		if (!freed && ac->gfp & __GFP_NOFAIL) {
+		if (!freed && ac->gfp & __GFP_NOFAIL)
 			port_block_until(port_now_ns() + NOFAIL_WAIT_NS);
-			drained = false; /* others may have come by what they keep meanwhile */
-		}
 		drain_local_pages();
 	}
 }

@@ -288,7 +288,7 @@ void free_unref_page_slow(struct page *page, uintptr_t caller); /* reset already
 void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller);
 /* False: there is no list for it. */
 bool free_unref_block_slow(struct page *page, unsigned order);
-bool drain_if_wanted(void);
+void drain_if_wanted(void);
 void pcp_setup(void);                        /* at boot, before any list */
 void pcp_init(struct cpu_area *cpu);         /* while !cpu->pcp_ready */
 void setup_fast_pcp(struct cpu_area *cpu);   /* this CPU's; interrupts off */

@@ -344,6 +344,7 @@ void free_unref_page_slow(struct page *page, uintptr_t caller)
 	free_unref_chain_slow(page_to_pfn(page).n, page, 1, caller);
 }
 
+/* False: this is an interrupt on top of the list's owner, who will do it himself later. */
 static bool drain_pcp(struct cpu_area *cpu, struct zone *zone, unsigned type, unsigned order)
 {
 	struct per_cpu_pages *pcp = block_pcp(zone_pcp(cpu, zone, type), order);
@@ -362,50 +363,51 @@ static bool drain_pcp(struct cpu_area *cpu, struct zone *zone, unsigned type, un
 	set_count(&pcp->count, 0);
 	set_count(&pcp->cold_count, 0);
 	pcp_leave_slow(pcp);
-	return hot + cold > 0;
+	return true;
 }
 
 static bool drain_zone(struct cpu_area *cpu, struct zone *zone)
 {
-	bool any = false;
+	bool all = true;
 
 	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
 		for (unsigned i = 0; i < NR_PCP_ORDERS; i++)
-			any |= drain_pcp(cpu, zone, type, pcp_order(i));
-	return any;
+			all &= drain_pcp(cpu, zone, type, pcp_order(i));
+	return all;
 }
 
-/* True if anything went back. */
+/* False: not all lists. */
 static bool drain_cpu(struct cpu_area *cpu)
 {
-	bool any = false;
+	bool all = true;
 
 	atomic_store_explicit(&cpu->drain_wanted, false, memory_order_relaxed);
 	if (!cpu->pcp_ready)
-		return false;
+		return true;
 	for_each_zone(zone)
-		any |= drain_zone(cpu, zone);
-	return any;
+		all &= drain_zone(cpu, zone);
+	return all;
 }
 
-bool drain_if_wanted(void)
+void drain_if_wanted(void)
 {
 	struct cpu_area *cpu = this_cpu();
 
-	if (likely(!atomic_load_explicit(&cpu->drain_wanted, memory_order_relaxed)))
-		return false;
-	return drain_cpu(cpu);
+	if (unlikely(atomic_load_explicit(&cpu->drain_wanted, memory_order_relaxed)))
+		(void)drain_cpu(cpu);
 }
 
 void drain_local_pages(void)
 {
-	drain_cpu(this_cpu());
+	(void)drain_cpu(this_cpu());
 }
 
 static void drain_on_cpu(void *arg)
 {
-	(void)arg;
-	drain_local_pages();
+	_Atomic uint64_t *busy = arg;
+
+	if (!drain_cpu(this_cpu()))
+		atomic_fetch_or(busy, (uint64_t)1 << cpu_id());
 }
 
 /* CPUs whose lists hold anything. */
@@ -420,9 +422,21 @@ static uint64_t cpus_with_pages(void)
 	return cpus;
 }
 
+/*
+ * Who is found inside a list was, most of the time, at the zone's lock, with interrupts off: it would be met there again and again
+ * just when memory is short. So it is asked until it is out, as one waits for a spin lock.
+ */
 void drain_all_pages(void)
 {
-	port_call_cpus(cpus_with_pages(), drain_on_cpu, NULL);
+	uint64_t cpus = cpus_with_pages();
+
+	while (cpus) {
+		_Atomic uint64_t busy = 0;
+
+		port_call_cpus(cpus, drain_on_cpu, &busy);
+		cpus = atomic_load(&busy);
+		cpu_relax();
+	}
 }
 
 static unsigned pcp_pages(const struct per_cpu_pages *pcp)

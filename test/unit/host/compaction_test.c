@@ -267,6 +267,10 @@ UNIT_TEST(the_score_of_a_node)
 	CHECK(!should_proactive_compact_node(node));
 	machine()->sysctl_compaction_proactiveness = 100;
 	CHECK_EQ(fragmentation_score_low(), 5);
+	machine()->sysctl_compaction_proactiveness = 100 - (fragmentation_score_node(node) - 10);
+	CHECK(!should_proactive_compact_node(node)); /* it is at the high mark, not above */
+	machine()->sysctl_compaction_proactiveness++;
+	CHECK(should_proactive_compact_node(node));
 	machine()->sysctl_compaction_proactiveness = 80;
 	CHECK_EQ(fragmentation_score_low(), 20);
 	CHECK(should_proactive_compact_node(node));

@@ -7,7 +7,6 @@
 
 #define MB   (1ull << 20)
 #define KEPT 60u
-#define FEW  4u
 
 static struct host_machine *outer, *own;
 static struct page *taken[(16 * MB) >> PAGE_SHIFT];
@@ -63,64 +62,91 @@ static void check_idle_cpu_gives(void)
 	CHECK_SOUND(frame_check());
 }
 
+static void on_machine(const char *boot_words, void (*check)(void))
+{
+	outer = host_of(machine());
+	own = host_create(&(struct host_config){
+	        .ram = 16 * MB, .cpus = 2, .seed = unit_seed(), .boot_words = boot_words});
+	CHECK(own);
+	check();
+	host_destroy(own);
+	host_enter(outer, 0);
+}
+
 UNIT_TEST(idle_cpu)
 {
-	outer = host_of(machine());
-	own = host_create(&(struct host_config){.ram = 16 * MB, .cpus = 2, .seed = unit_seed()});
-	CHECK(own);
-	check_idle_cpu_gives();
-	host_destroy(own);
-	host_enter(outer, 0);
+	on_machine(NULL, check_idle_cpu_gives);
 }
 
-/* --- who waits for ever ------------------------------------------------------------------------ */
+/* --- while somebody frees memory for the request --------------------------------------------------------------- */
 
-static uint64_t nr_taken, kept_late;
-static unsigned calls;
+#define BLOCKS   4u
+#define GIVEN_UP 40u /* rounds after which the test itself gives memory back, so that it ends */
 
-static void give_back_some(uint64_t n)
+static struct {
+	unsigned order, round, calls;
+	uint64_t says; /* how many frames reclaim claims to have freed */
+	struct page *block[BLOCKS];
+} help;
+
+/* On the other CPU, on whose list they stay. */
+static void free_blocks(void *unused UNUSED)
 {
-	while (n-- && nr_taken)
-		__free_page(taken[--nr_taken]);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		__free_pages(help.block[i], help.order);
 }
 
-static void free_some(void *unused UNUSED)
+/* In one of the rounds blocks come back, but not here. */
+static uint64_t freed_elsewhere(gfp_t gfp UNUSED, unsigned order UNUSED)
 {
-	drain_local_pages(); /* it has heard already that somebody is in want */
-	give_back_some(FEW);
+	if (++help.calls == help.round)
+		host_join(host_run_on(own, 1, free_blocks, NULL));
+	if (help.calls == GIVEN_UP)
+		while (kept_by(1))
+			drain_all_pages();
+	return help.says;
 }
 
-/* Nothing is won; but at the third call another CPU frees some frames and idles. */
-static uint64_t others_free(gfp_t gfp UNUSED, unsigned order UNUSED)
+/* Nothing is left of the order, but what reclaim is going to give. Does the request get it, and in which round? */
+static unsigned helped(gfp_t gfp, unsigned order, unsigned round, uint64_t says)
 {
-	if (++calls == 3) {
-		host_join(host_run_on(own, 1, free_some, NULL));
-		kept_late = kept_by(1);
-	}
-	if (calls == 50) /* it should have come by them long ago */
-		give_back_some(nr_taken);
-	return 0;
-}
-
-UNIT_TEST(nofail_finds_what_others_free_later)
-{
-	uint64_t (*hook)(gfp_t, unsigned) = reclaim_hook;
 	struct page *page;
+	uint64_t n;
 
-	outer = host_of(machine());
-	own = host_create(&(struct host_config){.ram = 16 * MB, .cpus = 2, .seed = unit_seed()});
-	CHECK(own);
-	nr_taken = take_all(GFP_KERNEL | __GFP_NORETRY);
-	calls = 0;
-	reclaim_hook = others_free;
-	page = alloc_page(GFP_KERNEL | __GFP_NOFAIL);
+	help = (typeof(help)){.order = order, .round = round, .says = says};
+	for (unsigned i = 0; i < BLOCKS; i++)
+		help.block[i] = alloc_pages(GFP_KERNEL, order);
+	n = take_all(GFP_KERNEL | __GFP_NORETRY);
+	reclaim_hook = freed_elsewhere;
+	page = alloc_pages(gfp | __GFP_NOWARN, order);
+	reclaim_hook = NULL;
+	if (page)
+		__free_pages(page, order);
+	if (help.calls < round)
+		free_blocks(NULL);
+	give_back(n);
+	drain_all_pages();
+	return page ? help.calls : 0;
+}
+
+static void check_helped(void)
+{
+	uint64_t (*hook)(gfp_t gfp, unsigned order) = reclaim_hook;
+
+	CHECK_EQ(helped(GFP_KERNEL | __GFP_NORETRY, 0, 1, 0), 1);
+	CHECK_EQ(helped(GFP_KERNEL | __GFP_NORETRY, 0, 1, BLOCKS), 1);
+	CHECK_EQ(helped(GFP_KERNEL | __GFP_NORETRY, 3, 1, BLOCKS), 1);
+	CHECK_EQ(helped(GFP_KERNEL, pageblock_order, 1, BLOCKS), 1);
+	CHECK_EQ(helped(GFP_KERNEL, 0, 1, BLOCKS), 1);
+	CHECK_EQ(helped(GFP_KERNEL | __GFP_NOFAIL, 0, 3, 0), 3);
+	CHECK_EQ(helped(GFP_KERNEL | __GFP_NOFAIL, 3, 3, 0), 3);
+	CHECK_EQ(helped(GFP_KERNEL | __GFP_REPEAT, pageblock_order, 3, 0), 3);
 	reclaim_hook = hook;
-	CHECK(page);
-	CHECK_GT(kept_late, 0);
-	CHECK_LT(calls, 10);
-	__free_page(page);
-	give_back(nr_taken);
 	CHECK_SOUND(frame_check());
-	host_destroy(own);
-	host_enter(outer, 0);
+}
+
+/* What another CPU keeps is had in each round of a request, whatever the round has brought here. */
+UNIT_TEST(each_round)
+{
+	on_machine("pcp_blocks=4", check_helped);
 }

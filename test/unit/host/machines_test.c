@@ -2,9 +2,10 @@
  * machines_test.c - machines of many sizes: zones, watermarks, holes, and every frame found again.
  */
 #include "host/internal.h"
-#include "test/unit/unit.h"
+#include "test/unit/mm/space/vm.h"
 
 #include <quire/check.h>
+#include <quire/migrate.h>
 #include <quire/slab.h>
 #include <quire/trace.h>
 
@@ -194,5 +195,29 @@ UNIT_TEST(owners_are_known)
 	/* Where nobody asked for it, there is none. */
 	CHECK(enter(&(struct host_config){.ram = 4 * MB}));
 	CHECK(!page_owner_read(PFN(100), &owner));
+	leave();
+}
+
+/* A page that moves to another frame is still his who asked for it. */
+UNIT_TEST(owners_move_with_pages)
+{
+	struct page_owner before, after;
+	struct mm_struct *mm;
+	struct page *old, *dst;
+
+	CHECK(enter(&(struct host_config){.ram = 16 * MB, .boot_words = "page_owner=on"}));
+	mm = mm_alloc(VM_TOP);
+	CHECK(mm);
+	vm_map(mm, VM_PAGE(0), 1, RW, ANON);
+	CHECK_EQ(get_user_page(mm, VM_PAGE(0), FAULT_WRITE, &old), 0);
+	dst = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_COLD);
+	CHECK(page_owner_read(page_to_pfn(old), &before));
+	CHECK_EQ(migrate_page(old, dst, MIGRATE_SYNC), 0);
+	CHECK(page_owner_read(page_to_pfn(dst), &after));
+	CHECK_EQ(after.caller, before.caller);
+	CHECK_EQ(after.ts_ns, before.ts_ns);
+	CHECK_EQ(after.gfp, before.gfp);
+	mmput(mm);
+	CHECK_SOUND(mm_check());
 	leave();
 }

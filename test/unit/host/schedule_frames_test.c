@@ -93,6 +93,76 @@ UNIT_TEST(draining)
 	explore(&scenario_drain, 60);
 }
 
+/* --- the last frames: who may wait gets what another CPU keeps, even if that is at its list just then -------------- */
+
+#define FEW 3u
+
+static _Atomic bool filled, failed;
+
+static void come_and_go(UNUSED unsigned cpu)
+{
+	struct page *page[2 * FEW];
+
+	for (unsigned i = 0; i < 2 * FEW; i++)
+		page[i] = alloc_page(GFP_KERNEL);
+	for (unsigned i = 0; i < 2 * FEW; i++)
+		__free_page(page[i]);
+	atomic_store(&filled, true);
+	while (!atomic_load(&failed)) {
+		for (unsigned i = 0; i < FEW; i++)
+			page[i] = alloc_page(GFP_ATOMIC | __GFP_NOWARN);
+		for (unsigned i = 0; i < FEW; i++)
+			if (page[i])
+				__free_page(page[i]);
+		cpu_relax();
+	}
+}
+
+static uint64_t kept_by(unsigned cpu)
+{
+	uint64_t pages = 0;
+
+	for_each_zone(zone)
+		pages += zone_pcp_pages_of(zone, cpu);
+	return pages;
+}
+
+static void take_all(UNUSED unsigned cpu)
+{
+	uint32_t chain = PFN_NONE_N;
+	struct page *page;
+	uint64_t kept;
+
+	while (!atomic_load(&filled))
+		cpu_relax();
+	while ((page = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN))) {
+		page->lru.next = chain;
+		chain = page_to_pfn(page).n;
+	}
+	kept = kept_by(1);
+	atomic_store(&failed, true);
+	while (chain != PFN_NONE_N) {
+		page = pfn_to_page(PFN(chain));
+		chain = page->lru.next;
+		__free_page(page);
+	}
+	CHECK_LE(kept, FEW); /* what it has taken from the reserve since */
+}
+
+static void begin_last_frames(void)
+{
+	atomic_store(&filled, false);
+	atomic_store(&failed, false);
+}
+
+const struct scenario scenario_last_frames = {.begin = begin_last_frames,
+                                              .cpu = {take_all, come_and_go}};
+
+UNIT_TEST(last_frames)
+{
+	explore(&scenario_last_frames, 40);
+}
+
 /* Blocks until there are none: the last ones, and what comes back, go to one CPU each. */
 static void take_blocks(unsigned cpu)
 {

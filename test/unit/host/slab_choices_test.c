@@ -178,7 +178,7 @@ UNIT_TEST(slab_colours_go_round)
 		uintptr_t least = UINTPTR_MAX;
 
 		for (unsigned k = i * per; k < (i + 1) * per; k++)
-			least = MIN(least, (uintptr_t)p[k] & (s->slab_bytes - 1));
+			least = MIN(least, (uintptr_t)virt_to_phys(p[k]).a & (s->slab_bytes - 1));
 		CHECK_EQ(least, i % s->colour * s->colour_off);
 	}
 	give(s, n, p);

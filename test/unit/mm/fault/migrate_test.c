@@ -147,6 +147,9 @@ UNIT_TEST(a_page_of_a_file)
 	CHECK_EQ(filemap_write_and_wait_range(&file.mapping, 0, UINT64_MAX), 0);
 	CHECK_EQ(file.store[3], 42);
 	CHECK_EQ(move_at(mm, VM_PAGE(3), 1), -EBUSY);
+	set_page_writeback(frame_at(mm, VM_PAGE(3))); /* a device has its address */
+	CHECK_EQ(move_at(mm, VM_PAGE(3), 0), -EBUSY);
+	end_page_writeback(frame_at(mm, VM_PAGE(3)));
 	CHECK_CALL(finish());
 	/* Nobody maps it any more: the file alone has it. */
 	page = find_get_page(&file.mapping, 3);
@@ -159,6 +162,28 @@ UNIT_TEST(a_page_of_a_file)
 	put_page(page);
 	address_space_destroy(&file.mapping);
 	CHECK_EQ(frame_kind_pages(FRAME_FILE), 0);
+}
+
+/* The processor has set the entry's bit, as it may at any moment: who takes the entry away tells the page. */
+UNIT_TEST(only_the_entry_is_dirty)
+{
+	pte_t *pte;
+
+	tfile_init(&file, 2);
+	mm = mm_alloc(VM_TOP);
+	CHECK(mm);
+	CHECK_EQ(do_mmap(mm, VM_PAGE(0), PAGE_SIZE, RW, MAP_SHARED | MAP_FIXED, &file.file, 0),
+	         (int64_t)VM_PAGE(0));
+	CHECK_EQ(vm_write(mm, VM_PAGE(0), 42), 0);
+	page_clear_flag(frame_at(mm, VM_PAGE(0)), PG_dirty);
+	pte = pt_lookup(&mm->space, VM_PAGE(0));
+	pte_set(pte, pte_mkdirty(pte_read(pte)));
+	CHECK_EQ(move_at(mm, VM_PAGE(0), 0), 0);
+	CHECK(page_flag(frame_at(mm, VM_PAGE(0)), PG_dirty));
+	CHECK_CALL(finish());
+	CHECK_EQ(filemap_write_and_wait_range(&file.mapping, 0, UINT64_MAX), 0);
+	CHECK_EQ(file.store[0], 42);
+	address_space_destroy(&file.mapping);
 }
 
 /* Permissions that change while a page is away are those that it comes back with. */

@@ -192,7 +192,8 @@ static void check_busy(struct per_cpu_pages *pcp, unsigned order)
 	drain_local_pages(); /* passes this list by, and will be done when it is left */
 	CHECK_EQ(pcp->count, count);
 	pcp->busy &= (uint8_t)~PCP_BUSY;
-	CHECK(drain_if_wanted());
+	CHECK(this_cpu()->drain_wanted);
+	drain_if_wanted();
 	CHECK_EQ(pcp->count, 0);
 	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(frame_check());

@@ -18,7 +18,8 @@
  * first objects of slabs do not all compete for the same lines of the CPU's cache.
  *
  * Each CPU's array (array.c) is filled from the shared array, the partial slabs, the free slabs and at last the
- * buddy, half an array at a time under the node's lock, and emptied likewise.
+ * buddy, half an array at a time under the node's lock, and emptied likewise: from the CPU's own node, then from the nearest that
+ * has objects to spare; what belongs to another node goes home when the array is full.
  *
  * Invariants (slab_check)
  *   1. A slab is on exactly one list, and it is the one that its active count says.

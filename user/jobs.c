@@ -363,10 +363,12 @@ static void unwanted_children(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
+/* When the other end of the pipe is closed. */
 static void *exit_alone(void *arg)
 {
-	(void)arg;
-	usleep(30000);
+	char c;
+
+	(void)read(*(int *)arg, &c, 1);
 	syscall(SYS_exit, 9);
 	return NULL;
 }
@@ -382,14 +384,21 @@ static void *exec_alone(void *arg)
 static void leaders(void)
 {
 	pthread_t t;
-	pid_t pid = fork();
+	int go[2];
+	pid_t pid;
 
+	if (pipe(go))
+		exit(1);
+	pid = fork();
 	if (pid == 0) {
-		pthread_create(&t, NULL, exit_alone, NULL);
+		close(go[1]);
+		pthread_create(&t, NULL, exit_alone, &go[0]);
 		syscall(SYS_exit, 4);
 	}
+	close(go[0]);
 	usleep(10000);
 	wait_show("leader gone, thread not", pid, WNOHANG);
+	close(go[1]);
 	wait_show("both gone", pid, 0);
 	pid = fork();
 	if (pid == 0) {

@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -478,9 +479,32 @@ static void session_rules(void)
 	SHOW(kill(-child, 0));
 }
 
+/* A child that holds the writing end of a pipe, *fd, until it closes it or calls exec; the parent has the other. */
+static pid_t fork_holding(int *fd)
+{
+	int p[2];
+	pid_t pid;
+
+	if (pipe2(p, O_CLOEXEC))
+		exit(1);
+	pid = fork();
+	*fd = p[pid == 0];
+	close(p[pid != 0]);
+	return pid;
+}
+
+static void until_closed(int fd)
+{
+	char c;
+
+	(void)!read(fd, &c, 1);
+	close(fd);
+}
+
 static void group_rules(void)
 {
 	pid_t leader, child;
+	int fd;
 
 	setpgid(0, 0);
 	leader = getpid();
@@ -495,23 +519,24 @@ static void group_rules(void)
 		_exit(0);
 	}
 	wait_show("member", child, 0);
-	child = fork();
+	child = fork_holding(&fd);
 	if (child == 0) {
 		execl("/bin/sleep", "sleep", "5", (char *)NULL);
 		_exit(1);
 	}
-	usleep(100000);
+	until_closed(fd);
 	SHOW(setpgid(child, 0));
 	kill(child, SIGKILL);
 	wait_show("after exec", child, 0);
-	child = fork();
+	child = fork_holding(&fd);
 	if (child == 0) {
 		setsid();
-		usleep(200000);
-		_exit(0);
+		close(fd);
+		pause();
 	}
-	usleep(50000);
+	until_closed(fd);
 	SHOW(setpgid(child, leader));
+	kill(child, SIGKILL);
 	wait_show("another session", child, 0);
 }
 

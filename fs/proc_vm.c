@@ -218,8 +218,15 @@ static int64_t vm_read(struct kiocb *iocb, struct iov_iter *to)
 	return simple_read_from_buffer(to, &iocb->ki_pos, text, n);
 }
 
+/* For root too: its right to read what it likes does not make an action readable. */
+static int write_only_open(struct inode *inode UNUSED, struct file *file)
+{
+	return file->f_mode & FMODE_READ ? -EACCES : 0;
+}
+
 static const struct file_operations fops = {.read_iter = vm_read, .write_iter = vm_write},
-                                    write_only_fops = {.write_iter = vm_write};
+                                    write_only_fops = {.open = write_only_open,
+                                                       .write_iter = vm_write};
 
 int proc_vm_init(struct dentry *vm)
 {

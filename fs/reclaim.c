@@ -100,8 +100,9 @@ static uint64_t fs_reclaim(gfp_t gfp, unsigned order)
 	uint64_t freed = 0;
 
 	(void)order;
-	if (!(gfp & __GFP_FS) || !(gfp & __GFP_IO)) /* a file that goes costs a request */
-		return 0;
+	/* A file that goes costs a request, and who is inside may wait for one; slabs that are empty do not. */
+	if (!(gfp & __GFP_FS) || !(gfp & __GFP_IO))
+		return kmem_cache_shrink_all();
 	mutex_lock(&reclaim_mutex);
 	if (mutex_trylock(&mount_mutex)) {
 		freed = fs_drop_pages(MAX(totalram_pages() / 8, RECLAIM_MIN));

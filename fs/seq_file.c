@@ -32,7 +32,7 @@ void single_release(struct inode *inode, struct file *file)
 	kfree(m);
 }
 
-/* A larger buffer for what is there so far. Holds nothing: an allocation may reclaim, and wait for whom it must. */
+/* A larger buffer for what is there so far. Only the file is held: an allocation may reclaim, and wait for whom it must. */
 static int seq_grow(struct seq_file *m)
 {
 	size_t size = MAX(m->size * 2, PAGE_SIZE);

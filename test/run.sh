@@ -45,11 +45,13 @@ for slab in slab slob; do
 		--boot "slab=$slab slub_debug=FZPU" mm/slab host/panic
 done
 suite 'unit tests, hosted, 32 bits with high memory' timeout 900 "$B/unit32"
-suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/sync mm/frame/page mm/cache mm/slab
+suite 'CPUs as threads, under TSan' timeout 900 "$B/unit-tsan" host/ mm/
 suite 'CPUs by many schedules, a step at every access' timeout 900 "$B/unit-sched" host/
 suite 'unit tests, in the kernel' timeout 900 ./quire run --mem 256M --kernel "$B/quire-test.elf" --selftest
 suite 'soak of 5 s on 4 CPUs, in the kernel' timeout 300 ./quire run --mem 48M --cpus 4 --kernel "$B/quire-test.elf" \
 	--selftest=soak --set soak_seconds=5
+suite 'soak of 3 s on 4 CPUs and two nodes, slab=slab, every frame watched' timeout 300 ./quire run --mem 64M --cpus 4 --slab slab \
+	--set numa=fake=2 --set page_owner=on --set page_poison=1 --kernel "$B/quire-test.elf" --selftest=soak --set soak_seconds=3
 suite 'kernel addresses, 4 CPUs' timeout 300 ./quire run --mem 256M --cpus 4 --kernel "$B/quire-test.elf" --selftest=kva
 for slab in slub slab slob; do
 	suite "unit tests of objects, in the kernel, 2 CPUs, slab=$slab" timeout 600 ./quire run --mem 256M --cpus 2 --slab $slab \

@@ -7,13 +7,22 @@
 #include "arch/x86_64/internal.h"
 #include <quire/frame.h>
 
-/* 4 KB pages everywhere: asked before paging_init() makes the map, and by the manager afterwards. */
-bool port_direct_map_splits(void)
+static bool wanted(void)
 {
 	char text[8];
 
 	return boot_param("debug_pagealloc", text, sizeof(text)) == 2 && text[0] == 'o' &&
 	       text[1] == 'n';
+}
+
+/* 4 KB pages everywhere. paging_init() asks for each page of the map, so the word is looked for once. */
+bool port_direct_map_splits(void)
+{
+	static enum { UNASKED, NO, YES } answer;
+
+	if (answer == UNASKED)
+		answer = wanted() ? YES : NO;
+	return answer == YES;
 }
 
 void port_map_direct(pfn_t pfn, unsigned n, bool present)

@@ -29,7 +29,7 @@ struct kmem_cache;
 /*
  * A cache of objects of size bytes. ctor runs once for each object when its slab is made and the object is
  * constructed again when given out; free objects must be left constructed. dtor runs for each object when its slab
- * goes back to the frames, and must not make or end caches. (SLOB has no slabs: both run each time.) NULL: no memory. align 0: natural for
+ * goes back to the frames, perhaps because memory is wanted: it must not make or end caches, nor allocate with __GFP_DIRECT_RECLAIM. (SLOB has no slabs: both run each time.) NULL: no memory. align 0: natural for
  * the size, at least 8. Sleeps.
  *
  * A cache may be one with an older one of the same kind (slab_nomerge: never): then statistics and leaks are

@@ -388,7 +388,7 @@ uint64_t kmem_cache_shrink_all(void)
 	uint64_t pages = 0, round = 1;
 
 	if (mutex_is_held(&slab_state()->lock))
-		return 0; /* reclaim, for an allocation of this thread's destructor */
+		port_panic("kmem_cache_shrink_all: for an allocation of a destructor");
 	for (unsigned i = 0; round && i < SHRINK_ROUNDS; i++) {
 		round = 0;
 		slab_each_cache(shrink_one, &round);

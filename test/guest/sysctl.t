@@ -49,3 +49,6 @@ put drop_caches 4
 put drop_caches 1
 put drop_caches 4
 [ "$(said)" = $((before + 1)) ] && [ "$before" = 6 ] && echo ok quiet || echo "FAILED log: $before, then $(said)"
+for f in drop_caches compact_memory; do
+	cat $f 2>&1 | grep -q 'Permission denied' && echo "ok $f is not read" || echo "FAILED $f is read"
+done

@@ -62,6 +62,55 @@ static void check_idle_cpu_gives(void)
 	CHECK_SOUND(frame_check());
 }
 
+static struct page *held[KEPT];
+
+static void hold(void *unused UNUSED)
+{
+	for (unsigned i = 0; i < KEPT; i++)
+		held[i] = alloc_page(GFP_KERNEL);
+}
+
+static void let_go(void *unused UNUSED)
+{
+	for (unsigned i = 0; i < KEPT; i++)
+		__free_page(held[i]);
+}
+
+static void keep_movable(void *unused UNUSED)
+{
+	struct page *page = alloc_page(GFP_HIGHUSER_MOVABLE);
+
+	__free_page(page);
+}
+
+static uint64_t kept_movable(unsigned cpu)
+{
+	uint64_t pages = 0;
+
+	for_each_zone(zone) {
+		const struct per_cpu_pages *pcp =
+		        zone_pcp(machine()->cpu[cpu], zone, MIGRATE_MOVABLE);
+
+		pages += pcp_count(pcp) + atomic_load(&pcp->cold_count);
+	}
+	return pages;
+}
+
+/* A CPU that only frees hears that memory is short when a list of its is full, and gives all of them. */
+static void check_freeing_cpu_gives(void)
+{
+	uint64_t n;
+
+	host_join(host_run_on(own, 1, hold, NULL));
+	host_join(host_run_on(own, 1, keep_movable, NULL));
+	n = take_all(GFP_NOWAIT);
+	CHECK_GT(kept_movable(1), 0);
+	host_join(host_run_on(own, 1, let_go, NULL));
+	CHECK_EQ(kept_movable(1), 0);
+	give_back(n);
+	CHECK_SOUND(frame_check());
+}
+
 static void on_machine(const char *boot_words, void (*check)(void))
 {
 	outer = host_of(machine());
@@ -76,6 +125,11 @@ static void on_machine(const char *boot_words, void (*check)(void))
 UNIT_TEST(idle_cpu)
 {
 	on_machine(NULL, check_idle_cpu_gives);
+}
+
+UNIT_TEST(freeing_cpu)
+{
+	on_machine(NULL, check_freeing_cpu_gives);
 }
 
 /* --- while somebody frees memory for the request --------------------------------------------------------------- */

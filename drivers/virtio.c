@@ -84,15 +84,17 @@ static const struct virtio_driver *find_driver(uint32_t id)
 
 static int negotiate(struct virtio_device *dev, uint64_t wanted)
 {
-	uint64_t offered = dev->transport->features(dev);
+	const struct virtio_transport *bus = dev->transport;
+	uint64_t offered = (uint64_t)bus->features(dev, 1) << 32 | bus->features(dev, 0);
 
 	if (!(offered >> VIRTIO_F_VERSION_1 & 1))
 		return -ENODEV;
 	dev->features =
 	        offered & (wanted | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_EVENT_IDX);
-	dev->transport->set_features(dev, dev->features);
-	dev->transport->set_status(dev, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
-	return dev->transport->status(dev) & STATUS_FEATURES_OK ? 0 : -ENODEV;
+	bus->set_features(dev, 1, (uint32_t)(dev->features >> 32));
+	bus->set_features(dev, 0, (uint32_t)dev->features);
+	bus->set_status(dev, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
+	return bus->status(dev) & STATUS_FEATURES_OK ? 0 : -ENODEV;
 }
 
 /* Reset: the device forgets its queues, so their memory is free again. */

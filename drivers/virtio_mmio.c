@@ -65,22 +65,16 @@ static void mmio_set_status(struct virtio_device *dev, uint32_t status)
 	reg_write(dev, REG_STATUS, status);
 }
 
-static uint64_t mmio_features(struct virtio_device *dev)
+static uint32_t mmio_features(struct virtio_device *dev, unsigned half)
 {
-	uint64_t offered;
-
-	reg_write(dev, REG_DEVICE_FEATURES_SEL, 1);
-	offered = (uint64_t)reg_read(dev, REG_DEVICE_FEATURES) << 32;
-	reg_write(dev, REG_DEVICE_FEATURES_SEL, 0);
-	return offered | reg_read(dev, REG_DEVICE_FEATURES);
+	reg_write(dev, REG_DEVICE_FEATURES_SEL, half);
+	return reg_read(dev, REG_DEVICE_FEATURES);
 }
 
-static void mmio_set_features(struct virtio_device *dev, uint64_t features)
+static void mmio_set_features(struct virtio_device *dev, unsigned half, uint32_t features)
 {
-	reg_write(dev, REG_DRIVER_FEATURES_SEL, 1);
-	reg_write(dev, REG_DRIVER_FEATURES, (uint32_t)(features >> 32));
-	reg_write(dev, REG_DRIVER_FEATURES_SEL, 0);
-	reg_write(dev, REG_DRIVER_FEATURES, (uint32_t)features);
+	reg_write(dev, REG_DRIVER_FEATURES_SEL, half);
+	reg_write(dev, REG_DRIVER_FEATURES, features);
 }
 
 static unsigned mmio_select_queue(struct virtio_device *dev, unsigned index)

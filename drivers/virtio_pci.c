@@ -100,22 +100,16 @@ static void pci_set_status(struct virtio_device *dev, uint32_t status)
 	dev->regs[COMMON_STATUS] = (uint8_t)status;
 }
 
-static uint64_t pci_features(struct virtio_device *dev)
+static uint32_t pci_features(struct virtio_device *dev, unsigned half)
 {
-	uint64_t offered;
-
-	write32(dev, COMMON_DEVICE_FEATURE_SELECT, 1);
-	offered = (uint64_t)read32(dev, COMMON_DEVICE_FEATURE) << 32;
-	write32(dev, COMMON_DEVICE_FEATURE_SELECT, 0);
-	return offered | read32(dev, COMMON_DEVICE_FEATURE);
+	write32(dev, COMMON_DEVICE_FEATURE_SELECT, half);
+	return read32(dev, COMMON_DEVICE_FEATURE);
 }
 
-static void pci_set_features(struct virtio_device *dev, uint64_t features)
+static void pci_set_features(struct virtio_device *dev, unsigned half, uint32_t features)
 {
-	write32(dev, COMMON_DRIVER_FEATURE_SELECT, 1);
-	write32(dev, COMMON_DRIVER_FEATURE, (uint32_t)(features >> 32));
-	write32(dev, COMMON_DRIVER_FEATURE_SELECT, 0);
-	write32(dev, COMMON_DRIVER_FEATURE, (uint32_t)features);
+	write32(dev, COMMON_DRIVER_FEATURE_SELECT, half);
+	write32(dev, COMMON_DRIVER_FEATURE, features);
 }
 
 static unsigned pci_select_queue(struct virtio_device *dev, unsigned index)

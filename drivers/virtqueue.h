@@ -51,8 +51,9 @@ void virtio_notify(struct virtqueue *vq);
 struct virtio_transport {
 	uint32_t (*status)(struct virtio_device *dev);
 	void (*set_status)(struct virtio_device *dev, uint32_t status); /* 0: reset */
-	uint64_t (*features)(struct virtio_device *dev);
-	void (*set_features)(struct virtio_device *dev, uint64_t features);
+	/* 32 of the 64 bits: half 0 the low ones, half 1 the high ones. */
+	uint32_t (*features)(struct virtio_device *dev, unsigned half);
+	void (*set_features)(struct virtio_device *dev, unsigned half, uint32_t features);
 	/* The queue that the next call is about; returns its largest size, 0: there is no such queue. */
 	unsigned (*select_queue)(struct virtio_device *dev, unsigned index);
 	void (*enable_queue)(struct virtio_device *dev, struct virtqueue *vq);

@@ -137,28 +137,45 @@ UNIT_TEST(a_run_without_an_allocation)
 	CHECK_CALL(end(frames));
 }
 
+#define HOARD 64u
+
+/* Every block of the order that there is without waiting: how many, HOARD if there are more. */
+static unsigned take_blocks(struct page *hoard[HOARD], unsigned order)
+{
+	unsigned n = 0;
+
+	while (n < HOARD && (hoard[n] = alloc_pages((GFP_HIGHUSER_MOVABLE & ~__GFP_DIRECT_RECLAIM) |
+	                                                    __GFP_NOWARN,
+	                                            order)))
+		n++;
+	return n;
+}
+
+static void give_blocks(struct page *hoard[HOARD], unsigned n, unsigned order)
+{
+	while (n)
+		__free_pages(hoard[--n], order);
+}
+
 /* Take every block of the order that there is without waiting; then a request that may wait gets one. */
 UNIT_TEST(a_request_compacts)
 {
-	struct page *hoard[64], *page;
-	unsigned n = 0;
+	struct page *hoard[HOARD], *page;
+	unsigned n;
 	uint64_t frames;
 
 	CHECK(enter(1, 32 * MB));
 	frames = vm_baseline();
 	CHECK_CALL(fragment());
-	while (n < ARRAY_SIZE(hoard) &&
-	       (hoard[n] = alloc_pages(GFP_HIGHUSER_MOVABLE & ~__GFP_DIRECT_RECLAIM, 8)))
-		n++;
-	CHECK_LT(n, ARRAY_SIZE(hoard));
+	n = take_blocks(hoard, 8);
+	CHECK_LT(n, HOARD);
 	CHECK_EQ(counter_read(COUNT_COMPACTSTALL), 0);
 	page = alloc_pages(GFP_HIGHUSER_MOVABLE, 8);
 	CHECK(page);
 	CHECK_GT(counter_read(COUNT_COMPACTSTALL), 0);
 	CHECK_GT(counter_read(COUNT_COMPACTSUCCESS), 0);
 	__free_pages(page, 8);
-	while (n)
-		__free_pages(hoard[--n], 8);
+	give_blocks(hoard, n, 8);
 	CHECK_CALL(check_contents());
 	CHECK_CALL(end(frames));
 }
@@ -214,9 +231,9 @@ UNIT_TEST(kcompactd_helps_who_may_not_wait)
 {
 	const gfp_t gfp = (GFP_HIGHUSER_MOVABLE & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN;
 	struct pglist_data *node;
-	struct page *hoard[64], *page = NULL;
+	struct page *hoard[HOARD], *page = NULL;
 	struct host_task *task;
-	unsigned n = 0;
+	unsigned n;
 	uint64_t frames;
 
 	CHECK(enter(2, 32 * MB));
@@ -226,8 +243,7 @@ UNIT_TEST(kcompactd_helps_who_may_not_wait)
 	task = host_run_on(own, 1, run_kcompactd, node);
 	while (!atomic_load(&node->kcompactd_running))
 		cpu_relax();
-	while (n < ARRAY_SIZE(hoard) && (hoard[n] = alloc_pages(gfp, 8)))
-		n++;
+	n = take_blocks(hoard, 8);
 	for (uint64_t until = port_now_ns() + 10000000000ull; !page && port_now_ns() < until;) {
 		cpu_relax();
 		page = alloc_pages(gfp, 8);
@@ -238,8 +254,7 @@ UNIT_TEST(kcompactd_helps_who_may_not_wait)
 	CHECK_GT(counter_read(COUNT_KCOMPACTD_WAKE), 0);
 	CHECK_EQ(counter_read(COUNT_COMPACTSTALL), 0);
 	__free_pages(page, 8);
-	while (n)
-		__free_pages(hoard[--n], 8);
+	give_blocks(hoard, n, 8);
 	CHECK_CALL(check_contents());
 	CHECK_CALL(end(frames));
 }

@@ -4,6 +4,8 @@
 #include "arch/x86_64/internal.h"
 
 #define COM1       0x3f8
+#define FCR        2
+#define FCR_ENABLE 1
 #define LSR        5
 #define LSR_THRE   0x20
 #define DEBUG_EXIT 0xf4
@@ -11,6 +13,12 @@
 
 /* A host that is busy may take seconds to empty the port: what comes too early is lost. */
 #define MAX_TRIES 20000000u
+
+/* Without its FIFO the port takes one byte, and loses what comes while a slow reader lets that one wait. */
+void serial_init(void)
+{
+	outb(COM1 + FCR, FCR_ENABLE);
+}
 
 void serial_write(const char *text, size_t n)
 {

@@ -223,6 +223,7 @@ void start_kernel(uint64_t start_info)
 	enable_features();
 	copy_boot_info(info);
 	time_init();
+	serial_init();
 	if (info->magic != PVH_MAGIC || info->version < 1 || !info->memmap_entries)
 		port_panic("boot: the loader gave no memory map (PVH version 1 is needed)");
 	log_init();

@@ -12,7 +12,7 @@
  * Each access to a register leaves the virtual machine (about 1 us under emulation), so the fast
  * paths have at most one: the kick, which is left out while the device is still at work
  * (EVENT_IDX), and the acknowledgement of an interrupt, which comes only where
- * virtqueue_enable_cb() asked for one.
+ * virtqueue_enable_cb() asked for one. With one CPU there is one access more: virtqueue.c, "The full fence".
  */
 #ifndef DRIVERS_VIRTIO_H
 #define DRIVERS_VIRTIO_H

@@ -52,6 +52,7 @@ suite 'soak of 5 s on 4 CPUs, in the kernel' timeout 300 ./quire run --mem 48M -
 	--selftest=soak --set soak_seconds=5
 suite 'soak of 3 s on 4 CPUs and two nodes, slab=slab, every frame watched' timeout 300 ./quire run --mem 64M --cpus 4 --slab slab \
 	--set numa=fake=2 --set page_owner=on --set page_poison=1 --kernel "$B/quire-test.elf" --selftest=soak --set soak_seconds=3
+suite 'virtqueues, in the kernel, 1 CPU' timeout 300 ./quire run --mem 256M --cpus 1 --kernel "$B/quire-test.elf" --selftest=virtqueue
 suite 'kernel addresses, 4 CPUs' timeout 300 ./quire run --mem 256M --cpus 4 --kernel "$B/quire-test.elf" --selftest=kva
 for slab in slub slab slob; do
 	suite "unit tests of objects, in the kernel, 2 CPUs, slab=$slab" timeout 600 ./quire run --mem 256M --cpus 2 --slab $slab \

@@ -33,7 +33,6 @@ enum numa_stat_item {
 
 struct CACHE_ALIGNED free_area {
 	struct page_list free_list[MIGRATE_TYPES];
-	uint64_t nr_free; /* blocks, of all types */
 };
 
 struct CACHE_ALIGNED zone {
@@ -47,10 +46,7 @@ struct CACHE_ALIGNED zone {
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
 	struct free_area free_area[MAX_ORDER]; /* (Z) */
-	_Atomic uint32_t
-	        type_orders[MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type */
-	_Atomic uint32_t
-	        free_orders;     /* bit i: free_area[i] is not empty; both written under lock */
+	_Atomic uint32_t type_orders[MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type; written under lock */
 	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
 	_Atomic uint64_t
 	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */

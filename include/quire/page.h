@@ -335,9 +335,10 @@ static inline struct page *page_list_last(const struct page_list *l)
 	return l->last == PFN_NONE_N ? NULL : pfn_to_page(PFN(l->last));
 }
 
-static inline void page_list_add(struct page_list *l, struct page *page)
+/* For who knows its number. */
+static inline void page_list_add_pfn(struct page_list *l, struct page *page, uint32_t pfn)
 {
-	uint32_t pfn = page_to_pfn(page).n, first = l->first;
+	const uint32_t first = l->first;
 
 	page->lru.next = first;
 	page->lru.prev = PFN_NONE_N;
@@ -347,6 +348,11 @@ static inline void page_list_add(struct page_list *l, struct page *page)
 		pfn_to_page(PFN(first))->lru.prev = pfn;
 	l->first = pfn;
 	l->count++;
+}
+
+static inline void page_list_add(struct page_list *l, struct page *page)
+{
+	page_list_add_pfn(l, page, page_to_pfn(page).n);
 }
 
 static inline void page_list_add_tail(struct page_list *l, struct page *page)
@@ -363,19 +369,22 @@ static inline void page_list_add_tail(struct page_list *l, struct page *page)
 	l->count++;
 }
 
-static inline void page_list_del(struct page_list *l, struct page *page)
+/* True: the list is empty now. */
+static inline bool page_list_del(struct page_list *l, struct page *page)
 {
-	uint32_t next = page->lru.next, prev = page->lru.prev;
+	const uint32_t next = page->lru.next, prev = page->lru.prev;
 
+	l->count--;
 	if (prev == PFN_NONE_N)
 		l->first = next;
 	else
 		pfn_to_page(PFN(prev))->lru.next = next;
-	if (next == PFN_NONE_N)
-		l->last = prev;
-	else
+	if (next != PFN_NONE_N) {
 		pfn_to_page(PFN(next))->lru.prev = prev;
-	l->count--;
+		return false;
+	}
+	l->last = prev;
+	return prev == PFN_NONE_N;
 }
 
 #endif

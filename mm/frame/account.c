@@ -34,7 +34,11 @@ static uint64_t deferred_blocks(const struct zone *zone, unsigned order)
 
 uint64_t zone_free_blocks(const struct zone *zone, unsigned order)
 {
-	return READ_ONCE(zone->free_area[order].nr_free) + deferred_blocks(zone, order);
+	uint64_t blocks = deferred_blocks(zone, order);
+
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+		blocks += READ_ONCE(zone->free_area[order].free_list[type].count);
+	return blocks;
 }
 
 uint64_t zone_free_blocks_of(const struct zone *zone, unsigned order, unsigned type)

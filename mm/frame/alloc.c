@@ -397,34 +397,6 @@ void *get_zeroed_page(gfp_t gfp)
 	return __get_free_pages(gfp | __GFP_ZERO, 0);
 }
 
-void __free_pages(struct page *page, unsigned order)
-{
-	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
-
-	if (unlikely(refs <= 0))
-		bad_page(page, "freed without a reference: freed twice?", CALLER);
-	if (refs > 1) {
-		/*
-		 * Compaction looked at the first frame and has a reference for a moment, or somebody for longer: that
-		 * frees one frame, for there is no knowing of the others. So those go now.
-		 */
-		if (!page_flag(page, PG_head))
-			while (order--)
-				free_part(page + (1u << order), order, CALLER);
-		return;
-	}
-	if (order == 0 || page_flag(page, PG_head))
-		__put_page(page);
-	else
-		free_block(page, order, CALLER);
-}
-
-void free_pages(void *addr, unsigned order)
-{
-	if (addr)
-		__free_pages(virt_to_page(addr), order);
-}
-
 void split_page(struct page *page, unsigned order)
 {
 	for (unsigned i = 1; i < 1u << order; i++)

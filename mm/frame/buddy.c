@@ -14,8 +14,7 @@
  * Invariants (frame_check):
  *   1. The first descriptor of a block, and no other, has PG_buddy, the block's order, and its list's type.
  *   2. A block and its buddy are never both free with the same order below the highest.
- *   3. nr_free is the sum of the blocks; bit k of free_orders says that free_area[k] is not empty, and of
- *      type_orders[] the same for one type.
+ *   3. nr_free is the sum of the blocks; bit k of a type's type_orders says that its list in free_area[k] is not empty.
  *   4. A free block as large as a page block, or larger, is on the list of its page blocks' type.
  *
  * Everything is constant time in the size of memory: the smallest order that will do is found in the bit map,
@@ -30,59 +29,49 @@ void free_area_init(struct zone *zone)
 			page_list_init(&zone->free_area[order].free_list[type]);
 }
 
-static void set_orders(struct zone *zone, uint32_t orders)
-{
-	atomic_store_explicit(&zone->free_orders, orders, memory_order_relaxed);
-}
-
 static void set_type_orders(struct zone *zone, unsigned type, uint32_t orders)
 {
 	atomic_store_explicit(&zone->type_orders[type], orders, memory_order_relaxed);
 }
 
-static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsigned order,
-                                    unsigned type)
+static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, uint32_t pfn,
+                                    unsigned order, unsigned type)
 {
 	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
-	struct free_area *area = &zone->free_area[order];
+	struct page_list *list = &zone->free_area[order].free_list[type];
 
 	WRITE_ONCE(page->order, order); /* compaction looks without the lock */
 	atomic_store_explicit(&page->flags,
 	                      (flags & ~(3u << PG_type_shift)) | type << PG_type_shift |
 	                              PAGE_FLAG(buddy),
 	                      memory_order_relaxed);
-	page_list_add(&area->free_list[type], page);
-	set_type_orders(zone, type, zone_type_orders(zone, type) | 1u << order);
-	WRITE_ONCE(area->nr_free, area->nr_free + 1);
-	if (area->nr_free == 1)
-		set_orders(zone, zone_orders(zone) | 1u << order);
+	if (page_list_empty(list))
+		set_type_orders(zone, type, zone_type_orders(zone, type) | 1u << order);
+	page_list_add_pfn(list, page, pfn);
 }
 
-static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsigned order)
+/* flags: what the block's head has. */
+static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, uint32_t flags,
+                                    unsigned order)
 {
-	const uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 	const unsigned type = flags >> PG_type_shift & 3;
-	struct free_area *area = &zone->free_area[order];
+	struct page_list *list = &zone->free_area[order].free_list[type];
 
-	page_list_del(&area->free_list[type], page);
-	WRITE_ONCE(area->nr_free, area->nr_free - 1);
-	if (page_list_empty(&area->free_list[type])) {
+	if (page_list_del(list, page))
 		set_type_orders(zone, type, zone_type_orders(zone, type) & ~(1u << order));
-		if (!area->nr_free)
-			set_orders(zone, zone_orders(zone) & ~(1u << order));
-	}
 	atomic_store_explicit(&page->flags, flags & ~PAGE_FLAG(buddy), memory_order_relaxed);
 	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
 }
 
 void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type)
 {
-	add_block(zone, page, order, type);
+	add_block(zone, page, page_to_pfn(page).n, order, type);
 }
 
 void del_page_from_free_list(struct zone *zone, struct page *page)
 {
-	del_block(zone, page, page->order);
+	del_block(zone, page, atomic_load_explicit(&page->flags, memory_order_relaxed),
+	          page->order);
 }
 
 static void add_free(struct zone *zone, int64_t pages)
@@ -119,43 +108,115 @@ static NOINLINE void clear_page_guard(struct zone *zone, struct page *page, unsi
 	WRITE_ONCE(zone->nr_guard, zone->nr_guard - (1u << order));
 }
 
-/* The buddy of the block at pfn, if it is in the zone and free, or a guard, with that order. */
-static struct page *free_buddy(const struct zone *zone, uint32_t pfn, unsigned order)
+/* The block's buddy, which is not free, may be a guard: then it goes, and the block may merge with it. */
+static bool merge_guard(struct zone *zone, struct page *buddy, uint32_t flags, unsigned order)
 {
-	uint32_t other = pfn ^ 1u << order, flags;
-	struct page *page;
+	if ((flags & PAGE_FLAGS_GUARD) != PAGE_FLAGS_GUARD || buddy->order != order)
+		return false;
+	clear_page_guard(zone, buddy, order);
+	return true;
+}
 
-	if (other - zone->start.n >= zone->spanned)
-		return NULL;
-	page = pfn_to_page(PFN(other));
-	flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
-	if (!(flags & PAGE_FLAG(buddy)) && (flags & PAGE_FLAGS_GUARD) != PAGE_FLAGS_GUARD)
-		return NULL;
-	return page->order == order ? page : NULL;
+/* The page blocks of a block larger than one become of its type. */
+static NOINLINE void unite_pageblocks(uint32_t pfn, unsigned order, unsigned type)
+{
+	for (uint32_t i = 0; i < 1u << order; i += pageblock_nr_pages)
+		if (get_pageblock_migratetype(pfn_to_page(PFN(pfn + i))) != type)
+			set_pageblock_migratetype(pfn + i, type);
+}
+
+/* Merge as far as it goes. The caller accounts for the frames. guards: there may be some. */
+static ALWAYS_INLINE void free_one(struct zone *zone, uint32_t pfn, unsigned order, bool guards)
+{
+	const unsigned type = pfn_migratetype(pfn);
+
+	for (; order < MAX_ORDER - 1; order++) {
+		const uint32_t other = pfn ^ 1u << order;
+		struct page *buddy = pfn_to_page(PFN(other));
+		uint32_t flags;
+
+		if (other - zone->start.n >= zone->spanned)
+			break;
+		flags = atomic_load_explicit(&buddy->flags, memory_order_relaxed);
+		if (flags & PAGE_FLAG(buddy)) {
+			if (buddy->order != order)
+				break;
+			del_block(zone, buddy, flags, order);
+		} else if (!guards || !merge_guard(zone, buddy, flags, order)) {
+			break;
+		}
+		pfn &= ~(1u << order);
+	}
+	if (unlikely(order > pageblock_order))
+		unite_pageblocks(pfn, order, type);
+	add_block(zone, pfn_to_page(PFN(pfn)), pfn, order, type);
 }
 
 void __free_one_page(struct zone *zone, struct page *page, unsigned order)
 {
-	const unsigned type = get_pageblock_migratetype(page);
-	uint32_t pfn = page_to_pfn(page).n;
-
 	add_free(zone, (int64_t)1 << order);
-	for (; order < MAX_ORDER - 1; order++) {
-		struct page *buddy = free_buddy(zone, pfn, order);
+	free_one(zone, page_to_pfn(page).n, order, true);
+}
 
-		if (!buddy)
-			break;
-		if (unlikely(!page_flag(buddy, PG_buddy)))
-			clear_page_guard(zone, buddy, order);
+/*
+ * Neighbours at the head of a chain of *n blocks, upwards or downwards, as a program's pages come and go: frames
+ * [*start, *end). They leave the chain. Returns what comes after them.
+ */
+static uint32_t take_run(uint32_t first, unsigned *n, unsigned order, uint32_t *start,
+                         uint32_t *end)
+{
+	const uint32_t size = 1u << order;
+	uint32_t next = pfn_to_page(PFN(first))->lru.next;
+
+	*start = first;
+	*end = first + size;
+	for (--*n; *n; --*n) {
+		if (next + size == *start)
+			*start = next;
+		else if (next == *end)
+			*end += size;
 		else
-			del_block(zone, buddy, order);
-		pfn &= ~(1u << order);
+			break;
+		next = pfn_to_page(PFN(next))->lru.next;
 	}
-	if (unlikely(order > pageblock_order))
-		for (uint32_t i = 0; i < 1u << order; i += pageblock_nr_pages)
-			if (get_pageblock_migratetype(pfn_to_page(PFN(pfn + i))) != type)
-				set_pageblock_migratetype(pfn + i, type);
-	add_block(zone, pfn_to_page(PFN(pfn)), order, type);
+	return next;
+}
+
+/* A guard may be among the buddies. */
+static NOINLINE uint32_t free_chain_careful(struct zone *zone, uint32_t first, unsigned n,
+                                            unsigned order)
+{
+	for (; n; n--) {
+		const uint32_t next = pfn_to_page(PFN(first))->lru.next;
+
+		__free_one_page(zone, pfn_to_page(PFN(first)), order);
+		first = next;
+	}
+	return first;
+}
+
+uint32_t __free_chain(struct zone *zone, uint32_t first, unsigned n, unsigned order)
+{
+	const uint32_t size = 1u << order;
+	int64_t alone = 0;
+
+	if (unlikely(machine()->guard_minorder))
+		return free_chain_careful(zone, first, n, order);
+	while (n) {
+		uint32_t start, end, next = pfn_to_page(PFN(first))->lru.next;
+
+		if (n > 1 && (next - first == size || first - next == size)) {
+			first = take_run(first, &n, order, &start, &end);
+			__free_range(zone, start, end);
+		} else {
+			free_one(zone, first, order, false);
+			alone += size;
+			first = next;
+			n--;
+		}
+	}
+	add_free(zone, alone);
+	return first;
 }
 
 /* A block of exactly this order, cut from the smallest of the type: the upper halves stay free, or become guards. */
@@ -169,13 +230,14 @@ static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsign
 		return NULL;
 	from = (unsigned)__builtin_ctz(orders);
 	page = page_list_first(&zone->free_area[from].free_list[type]);
-	del_block(zone, page, from);
+	del_block(zone, page, atomic_load_explicit(&page->flags, memory_order_relaxed), from);
 	while (from > order) {
 		from--;
 		if (unlikely(from < machine()->guard_minorder))
 			set_page_guard(zone, page + (1u << from), from);
 		else
-			add_block(zone, page + (1u << from), from, type);
+			add_block(zone, page + (1u << from), page_to_pfn(page).n + (1u << from),
+			          from, type);
 	}
 	add_free(zone, -((int64_t)1 << order));
 	return page;

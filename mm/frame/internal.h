@@ -93,14 +93,19 @@ static inline uint64_t zone_free(const struct zone *zone)
 	return (uint64_t)atomic_load_explicit(&zone->nr_free, memory_order_relaxed);
 }
 
-static inline uint32_t zone_orders(const struct zone *zone)
-{
-	return atomic_load_explicit(&zone->free_orders, memory_order_relaxed);
-}
-
 static inline uint32_t zone_type_orders(const struct zone *zone, unsigned type)
 {
 	return atomic_load_explicit(&zone->type_orders[type], memory_order_relaxed);
+}
+
+/* Bit i: there is a free block of order i. */
+static inline uint32_t zone_orders(const struct zone *zone)
+{
+	uint32_t orders = 0;
+
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+		orders |= zone_type_orders(zone, type);
+	return orders;
 }
 
 /* buddy.c; (Z) held. */
@@ -108,6 +113,8 @@ void free_area_init(struct zone *zone);
 void add_to_free_list(struct zone *zone, struct page *page, unsigned order, unsigned type);
 void del_page_from_free_list(struct zone *zone, struct page *page);
 void __free_one_page(struct zone *zone, struct page *page, unsigned order);
+/* n blocks, first.lru.next leading to the others; neighbours as one. Returns what follows the last. */
+uint32_t __free_chain(struct zone *zone, uint32_t first, unsigned n, unsigned order);
 struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type);
 /* Up to n blocks of the order as a chain by lru.next, lowest address first. Returns how many; *last ends it. */
 unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned order, unsigned type, uint32_t *first,
@@ -160,10 +167,14 @@ static inline _Atomic uint8_t *pageblock_of(uint32_t pfn)
 }
 
 /* Approximate without (Z). */
+static inline unsigned pfn_migratetype(uint32_t pfn)
+{
+	return atomic_load_explicit(pageblock_of(pfn), memory_order_relaxed) & PB_TYPE;
+}
+
 static inline unsigned get_pageblock_migratetype(const struct page *page)
 {
-	return atomic_load_explicit(pageblock_of(page_to_pfn(page).n), memory_order_relaxed) &
-	       PB_TYPE;
+	return pfn_migratetype(page_to_pfn(page).n);
 }
 
 void set_pageblock_migratetype(uint32_t pfn, unsigned type); /* (Z) */

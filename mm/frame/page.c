@@ -149,6 +149,41 @@ void free_part(struct page *page, unsigned order, uintptr_t caller)
 }
 
 /*
+ * A reference of a block that is not the last. Compaction looked at the first frame and has one for a moment, or somebody for
+ * longer: that frees one frame, for there is no knowing of the others. So those go now.
+ */
+static NOINLINE void free_all_but_first(struct page *page, unsigned order, uintptr_t caller)
+{
+	if (!page_flag(page, PG_head))
+		while (order--)
+			free_part(page + (1u << order), order, caller);
+}
+
+void __free_pages(struct page *page, unsigned order)
+{
+	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
+	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
+
+	if (unlikely(refs != 1)) {
+		if (refs <= 0)
+			bad_page(page, "freed without a reference: freed twice?", CALLER);
+		free_all_but_first(page, order, CALLER);
+	} else if (order && !(flags & PAGE_FLAG(head))) {
+		free_block(page, order, CALLER);
+	} else if (unlikely(flags & PAGE_FLAG(lru))) {
+		put_lru_page(page, flags, CALLER);
+	} else {
+		free_unref_page(page, flags, CALLER);
+	}
+}
+
+void free_pages(void *addr, unsigned order)
+{
+	if (addr)
+		__free_pages(virt_to_page(addr), order);
+}
+
+/*
  * Frames on their way to this CPU's list, linked by lru.next, which come from one lruvec and go to one zone: their
  * flags agree from PG_shard_shift on.
  */

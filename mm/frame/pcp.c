@@ -156,34 +156,14 @@ static unsigned cold_count(const struct per_cpu_pages *pcp)
 	return atomic_load_explicit(&pcp->cold_count, memory_order_relaxed);
 }
 
-/*
- * Neighbours at the head of a list of *n blocks, upwards or downwards, as a program's pages come and go: frames [*start, *end). They leave
- * the list. Returns what comes after them.
- */
-static uint32_t take_run(uint32_t first, unsigned *n, unsigned order, uint32_t *start,
-                         uint32_t *end)
+static NOINLINE void trace_drain(uint32_t pfn, unsigned n, unsigned order)
 {
-	const uint32_t size = 1u << order;
-	uint32_t next = pfn_to_page(PFN(first))->lru.next;
+	for (; n; n--) {
+		const struct page *page = pfn_to_page(PFN(pfn));
 
-	*start = first;
-	*end = first + size;
-	for (--*n; *n; --*n) {
-		if (next + size == *start)
-			*start = next;
-		else if (next == *end)
-			*end += size;
-		else
-			break;
-		next = pfn_to_page(PFN(next))->lru.next;
+		trace_mm_page_pcpu_drain(pfn, order, page_type(page));
+		pfn = page->lru.next;
 	}
-	return next;
-}
-
-static NOINLINE void trace_drain(uint32_t start, uint32_t end, unsigned order)
-{
-	for (uint32_t pfn = start; pfn < end; pfn += 1u << order)
-		trace_mm_page_pcpu_drain(pfn, order, page_type(pfn_to_page(PFN(pfn))));
 }
 
 /* n blocks from *first on go to the zone; *first is what remains. */
@@ -191,17 +171,9 @@ static void drain_list(struct zone *zone, uint32_t *first, unsigned n, unsigned 
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
 
-	while (n) {
-		uint32_t start, end, next = take_run(*first, &n, order, &start, &end);
-
-		if (trace_enabled())
-			trace_drain(start, end, order);
-		if (end - start == 1u << order)
-			__free_one_page(zone, pfn_to_page(PFN(start)), order);
-		else
-			__free_range(zone, start, end);
-		*first = next;
-	}
+	if (trace_enabled())
+		trace_drain(*first, n, order);
+	*first = __free_chain(zone, *first, n, order);
 	spin_unlock_irqrestore(&zone->lock, irq);
 	count(PCP_DRAIN);
 }

@@ -234,8 +234,8 @@ UNIT_TEST(the_next_run_goes_on_from_there)
 /* Single frames only, plenty of them: fragmentation index 1000 - (1000 + 1000 * frames / 2^order) / blocks. */
 static void make_scattered(struct zone *zone, unsigned singles)
 {
-	*zone = (struct zone){.nr_free = singles, .free_orders = 1};
-	zone->free_area[0].nr_free = singles;
+	*zone = (struct zone){.nr_free = singles, .type_orders = {1}};
+	zone->free_area[0].free_list[MIGRATE_UNMOVABLE].count = singles;
 }
 
 /* Above the threshold it is fragmentation; below, memory is short, and moving it about is no help. */

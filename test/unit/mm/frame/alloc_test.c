@@ -320,7 +320,7 @@ UNIT_TEST(marks_to_the_page)
 	} who[] = {{0, 80}, {ALLOC_HIGH, 40}, {ALLOC_HARDER, 60}, {ALLOC_HIGH | ALLOC_HARDER, 30}};
 	struct zone zone = {.watermark = {[WMARK_MIN] = 80},
 	                    .lowmem_reserve = {[ZONE_NORMAL] = 7},
-	                    .free_orders = 1};
+	                    .type_orders = {1}};
 	struct alloc_context ac = {.highest_zone = ZONE_DMA};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(who); i++) {

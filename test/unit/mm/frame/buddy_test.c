@@ -35,8 +35,8 @@ static bool lab_open(struct lab *lab)
 /* Everything has been freed: it must have become the one block again. */
 static void lab_close(struct lab *lab)
 {
-	CHECK_EQ(lab->zone.free_area[LAB_ORDER].nr_free, 1);
-	CHECK_EQ(lab->zone.free_orders, 1u << LAB_ORDER);
+	CHECK_EQ(zone_free_blocks(&lab->zone, LAB_ORDER), 1);
+	CHECK_EQ(zone_orders(&lab->zone), 1u << LAB_ORDER);
 	CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
 	CHECK_EQ(lab->zone.nr_guard, 0);
 	machine()->guard_minorder = lab->guard_minorder;
@@ -55,9 +55,9 @@ UNIT_TEST(lecture_65_frames_of_512)
 	CHECK(lab_open(&lab));
 	page = __rmqueue(&lab.zone, 7, LAB_TYPE);
 	CHECK_EQ(page, lab.block);
-	CHECK_EQ(lab.zone.free_area[8].nr_free, 1);
-	CHECK_EQ(lab.zone.free_area[7].nr_free, 1);
-	CHECK_EQ(lab.zone.free_orders, 1u << 8 | 1u << 7);
+	CHECK_EQ(zone_free_blocks(&lab.zone, 8), 1);
+	CHECK_EQ(zone_free_blocks(&lab.zone, 7), 1);
+	CHECK_EQ(zone_orders(&lab.zone), 1u << 8 | 1u << 7);
 	CHECK_EQ(page_list_first(&lab.zone.free_area[8].free_list[LAB_TYPE]), lab.block + 256);
 	CHECK_EQ(page_list_first(&lab.zone.free_area[7].free_list[LAB_TYPE]), lab.block + 128);
 	__free_one_page(&lab.zone, page, 7);
@@ -69,7 +69,7 @@ static uint64_t free_blocks(const struct lab *lab)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < MAX_ORDER; i++)
-		n += lab->zone.free_area[i].nr_free;
+		n += zone_free_blocks(&lab->zone, i);
 	return n;
 }
 
@@ -131,13 +131,13 @@ UNIT_TEST(buddies_differ_in_one_bit)
 	/* Frames 1 and 2 are neighbours and no buddies: 1 ^ 1 = 0. */
 	__free_one_page(&lab.zone, one[1], 0);
 	__free_one_page(&lab.zone, one[2], 0);
-	CHECK_EQ(lab.zone.free_area[0].nr_free, 2);
+	CHECK_EQ(zone_free_blocks(&lab.zone, 0), 2);
 	__free_one_page(&lab.zone, one[0], 0);
-	CHECK_EQ(lab.zone.free_area[0].nr_free, 1);
-	CHECK_EQ(lab.zone.free_area[1].nr_free, 1);
+	CHECK_EQ(zone_free_blocks(&lab.zone, 0), 1);
+	CHECK_EQ(zone_free_blocks(&lab.zone, 1), 1);
 	__free_one_page(&lab.zone, one[3], 0);
-	CHECK_EQ(lab.zone.free_area[2].nr_free, 1);
-	CHECK_EQ(lab.zone.free_area[0].nr_free + lab.zone.free_area[1].nr_free, 0);
+	CHECK_EQ(zone_free_blocks(&lab.zone, 2), 1);
+	CHECK_EQ(zone_free_blocks(&lab.zone, 0) + zone_free_blocks(&lab.zone, 1), 0);
 	for (unsigned i = 4; i < 8; i++)
 		__free_one_page(&lab.zone, one[i], 0);
 	CHECK_CALL(lab_close(&lab));
@@ -152,7 +152,8 @@ UNIT_TEST(bulk_takes_small_blocks_first)
 	CHECK(lab_open(&lab));
 	page = __rmqueue(&lab.zone, 2, LAB_TYPE); /* leaves blocks of 4, 8, ... 256 */
 	CHECK_EQ(rmqueue_bulk(&lab.zone, 11, 0, LAB_TYPE, &pfn, &last), 11);
-	CHECK_EQ(lab.zone.free_orders & 0x1ff, 0x1f1u); /* 4 gone, 7 of 8 gone, 16 ... 256 whole */
+	CHECK_EQ(zone_orders(&lab.zone) & 0x1ff,
+	         0x1f1u); /* 4 gone, 7 of 8 gone, 16 ... 256 whole */
 	last->lru.next = PFN_NONE_N;
 	for (unsigned i = 0; i < 11; i++) {
 		struct page *p = pfn_to_page(PFN(pfn));
@@ -233,6 +234,42 @@ UNIT_TEST(random_against_bitmap)
 			while (m.live)
 				CHECK_CALL(model_free(&lab, &m, 0));
 	}
+	CHECK_CALL(lab_close(&lab));
+}
+
+/* Chains of single frames, up, down, and scattered, go back as one by one. */
+static void chains(struct lab *lab, unsigned minorder)
+{
+	static const uint8_t orders[][8] = {
+	        {0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0}, {5, 0, 3, 6, 1, 4, 7, 2}};
+	struct page *one[8];
+
+	for (unsigned k = 0; k < ARRAY_SIZE(orders); k++) {
+		const uint8_t *o = orders[k];
+
+		machine()->guard_minorder = minorder;
+		for (unsigned i = 0; i < 8; i++)
+			CHECK((one[i] = __rmqueue(&lab->zone, 0, LAB_TYPE)) != NULL);
+		CHECK_EQ(lab->zone.nr_guard, minorder ? 8 : 0);
+		for (unsigned i = 0; i < 8; i++)
+			one[o[i]]->lru.next = i < 7 ? page_to_pfn(one[o[i + 1]]).n : PFN_NONE_N;
+		CHECK_EQ(__free_chain(&lab->zone, page_to_pfn(one[o[0]]).n, 7, 0),
+		         page_to_pfn(one[o[7]]).n);
+		CHECK_EQ(zone_free(&lab->zone), LAB_PAGES - 1u - lab->zone.nr_guard);
+		CHECK_EQ(__free_chain(&lab->zone, page_to_pfn(one[o[7]]).n, 1, 0), PFN_NONE_N);
+		CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
+		CHECK_EQ(zone_free_blocks(&lab->zone, LAB_ORDER), 1);
+	}
+}
+
+UNIT_TEST(chains_merge_as_single_frames_do)
+{
+	struct lab lab;
+
+	CHECK(lab_open(&lab));
+	CHECK_CALL(chains(&lab, 0));
+	CHECK_CALL(chains(&lab, 1));
+	machine()->guard_minorder = 0;
 	CHECK_CALL(lab_close(&lab));
 }
 

@@ -44,8 +44,8 @@ static unsigned block_type(struct lab *lab, unsigned i)
 /* Everything has been freed: it must have become the one block again, of one type. */
 static void lab_close(struct lab *lab)
 {
-	CHECK_EQ(lab->zone.free_area[LAB_ORDER].nr_free, 1);
-	CHECK_EQ(lab->zone.free_orders, 1u << LAB_ORDER);
+	CHECK_EQ(zone_free_blocks(&lab->zone, LAB_ORDER), 1);
+	CHECK_EQ(zone_orders(&lab->zone), 1u << LAB_ORDER);
 	CHECK_EQ(zone_free(&lab->zone), LAB_PAGES);
 	CHECK_EQ(block_type(lab, 0), block_type(lab, 1));
 	machine()->guard_minorder = lab->guard_minorder;
@@ -300,8 +300,8 @@ static void lab_sound(struct lab *lab)
 			CHECK_EQ(lab->zone.type_orders[type] >> order & 1, blocks[order][type] > 0);
 			sum += blocks[order][type];
 		}
-		CHECK_EQ(lab->zone.free_area[order].nr_free, sum);
-		CHECK_EQ(lab->zone.free_orders >> order & 1, sum > 0);
+		CHECK_EQ(zone_free_blocks(&lab->zone, order), sum);
+		CHECK_EQ(zone_orders(&lab->zone) >> order & 1, sum > 0);
 	}
 }
 
@@ -340,17 +340,19 @@ UNIT_TEST(fragmentation_indices)
 	zone = (struct zone){.id = 0};
 	CHECK_EQ(fragmentation_index(&zone, 2), 0);
 	CHECK_EQ(unusable_free_index(&zone, 2), 1000);
-	zone.free_area[0].nr_free = 100;
+	zone.free_area[0].free_list[MIGRATE_UNMOVABLE].count = 100;
 	CHECK_EQ(fragmentation_index(&zone, 2), 740); /* 1000 - (1000 + 25000) / 100 */
 	CHECK_EQ(unusable_free_index(&zone, 2), 1000);
 	CHECK_EQ(fragmentation_index(&zone, 10), 990); /* 1000 - (1000 + 97) / 100 */
 	CHECK_EQ(fragmentation_index(&zone, 0), -1000);
 	CHECK_EQ(unusable_free_index(&zone, 0), 0);
-	zone.free_area[3].nr_free = 25; /* 200 of 300 frames are in blocks of eight */
+	zone.free_area[3].free_list[MIGRATE_UNMOVABLE].count =
+	        25; /* 200 of 300 frames are in blocks of eight */
 	CHECK_EQ(fragmentation_index(&zone, 2), -1000);
 	CHECK_EQ(unusable_free_index(&zone, 2), 333);
 	CHECK_EQ(unusable_free_index(&zone, 4), 1000);
-	zone.free_area[0].nr_free = 0;
-	zone.free_area[3].nr_free = 1;                 /* one block of eight: memory is short */
+	zone.free_area[0].free_list[MIGRATE_UNMOVABLE].count = 0;
+	zone.free_area[3].free_list[MIGRATE_UNMOVABLE].count =
+	        1;                                     /* one block of eight: memory is short */
 	CHECK_EQ(fragmentation_index(&zone, 4), -500); /* 1000 - (1000 + 500) / 1 */
 }

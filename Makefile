@@ -62,13 +62,25 @@ kernel: $(B)/quire.elf
 KLINK = $(CC) -nostdlib -static -no-pie -Wl,-T,arch/x86_64/quire.ld -Wl,--gc-sections -Wl,--build-id=none \
 	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -o $@ $(filter %.o,$^)
 
-$(B)/quire.elf: $(call kobj,$(KERNEL)) arch/x86_64/quire.ld
-	@echo "  LD      $@"
-	$(Q)$(KLINK)
+# Linked once without names for its functions, and once with those that the first link tells; kernel/kallsyms.c.
+KELF := $(B)/quire.elf $(B)/quire-test.elf
+$(B)/quire.elf $(B)/quire.nameless: $(call kobj,$(KERNEL))
+$(B)/quire-test.elf $(B)/quire-test.nameless: $(call kobj,$(KERNEL) $(UNIT) $(KTEST))
 
-$(B)/quire-test.elf: $(call kobj,$(KERNEL) $(UNIT) $(KTEST)) arch/x86_64/quire.ld
+$(KELF:.elf=.nameless): $(B)/nameless.kallsyms.o arch/x86_64/quire.ld
+	$(Q)$(KLINK) -Wl,--strip-debug
+$(KELF): $(B)/%.elf: $(B)/%.kallsyms.o arch/x86_64/quire.ld
 	@echo "  LD      $@"
 	$(Q)$(KLINK)
+	$(Q)scripts/kallsyms.sh $@ | cmp - $(B)/$*.kallsyms.S || { rm -f $@; echo "$@: its table names other addresses"; exit 1; }
+
+$(B)/nameless.kallsyms.S: scripts/kallsyms.sh
+	@mkdir -p $(@D)
+	$(Q)scripts/kallsyms.sh > $@ || { rm -f $@; exit 1; }
+$(B)/%.kallsyms.S: $(B)/%.nameless scripts/kallsyms.sh
+	$(Q)scripts/kallsyms.sh $< > $@ || { rm -f $@; exit 1; }
+$(B)/%.kallsyms.o: $(B)/%.kallsyms.S
+	$(Q)$(CC) -c $< -o $@
 
 $(B)/k/mm/%.o $(B)/k/lib/%.o: KFLAGS += $(CORE)
 $(B)/k/lib/string.o: KFLAGS += -fno-builtin $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)

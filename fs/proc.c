@@ -181,6 +181,8 @@ static int populate_root(struct dentry *root)
 	if (!err)
 		err = proc_system_init(root);
 	if (!err)
+		err = proc_kallsyms_init(root);
+	if (!err)
 		err = proc_sysrq_init(root);
 	if (!err)
 		err = proc_cpuinfo_init(root);

@@ -122,6 +122,7 @@ MUST_USE int proc_frames_init(struct dentry *root);  /* pagetypeinfo, ... proc_f
 MUST_USE int sysfs_extfrag_init(struct dentry *debug);
 MUST_USE int sysfs_page_owner_init(struct dentry *debug); /* proc_owner.c */
 MUST_USE int proc_sysrq_init(struct dentry *root);        /* sysrq-trigger. proc_sysrq.c */
+MUST_USE int proc_kallsyms_init(struct dentry *root);     /* proc_kallsyms.c */
 MUST_USE int proc_system_init(struct dentry *root);       /* stat, uptime, ... proc_system.c */
 MUST_USE int proc_cpuinfo_init(struct dentry *root);      /* proc_cpuinfo.c */
 MUST_USE int proc_sys_init(struct dentry *root);          /* sys/: proc_sys.c */

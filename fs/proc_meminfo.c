@@ -8,6 +8,7 @@
 #include "arch/x86_64/arch.h"
 #include <quire/kva.h>
 #include <quire/slab.h>
+#include <quire/symbol.h>
 #include <quire/trace.h>
 
 /* --- meminfo ---------------------------------------------------------------------------------- */
@@ -210,17 +211,17 @@ static int slabinfo_show(struct seq_file *m, void *unused UNUSED)
 	return 0;
 }
 
-/* As Linux without a symbol table: the caller by its address. */
 static void vmalloc_line(struct seq_file *m, const struct vmalloc_info *info)
 {
 	static const char *const kinds[] = {" vmalloc", " vmap", " ioremap"};
+	char name[KSYM_SYMBOL_LEN];
 
 	seq_printf(m, "0x%016lx-0x%016lx %7lu", info->start, info->end, info->end - info->start);
 	if (info->kind == VMALLOC_UNPURGED) {
 		seq_puts(m, " unpurged vm_area\n");
 		return;
 	}
-	seq_printf(m, " 0x%lx", (unsigned long)info->caller);
+	seq_printf(m, " %s", sprint_backtrace(name, (uintptr_t)info->caller));
 	if (info->kind == VMALLOC_ALLOC)
 		seq_printf(m, " pages=%lu", info->pages);
 	if (info->kind == VMALLOC_IOREMAP)

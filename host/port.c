@@ -85,6 +85,12 @@ unsigned port_stack_trace(uintptr_t *address, unsigned n)
 	return got > 0 ? (unsigned)got : 0;
 }
 
+/* The C library knows the names of what is exported alone; those of static functions are in the file's debugging data. */
+const char *port_symbol(UNUSED uintptr_t address, UNUSED size_t *offset, UNUSED size_t *size)
+{
+	return NULL;
+}
+
 void port_log(const char *format, ...)
 {
 	char line[512];

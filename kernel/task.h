@@ -360,6 +360,7 @@ bool ptrace_may_access(struct task_struct *task);
 #define CAP_SYS_TIME        25
 #define CAP_MKNOD           27
 #define CAP_MAC_OVERRIDE    32
+#define CAP_SYSLOG          34
 #define CAP_LAST            40
 
 /* Process groups and sessions (kernel/ids.c); tasklist_lock held. */

@@ -149,6 +149,16 @@ static void by_type(void)
 	check(typed < buddy + 512 && buddy < typed + 512, "the types' lists and buddyinfo");
 }
 
+/* " name+0x1c/0x80": the place behind a call in a function. */
+static int is_call(const char *line)
+{
+	unsigned at, size;
+	int end = 0;
+
+	sscanf(line, " %*[A-Za-z0-9_.]+0x%x/0x%x%n", &at, &size, &end);
+	return end && line[end] == '\n' && at <= size;
+}
+
 /* Who has our page: we, at the order and with the flags of a program's page. */
 static void owner(void)
 {
@@ -156,7 +166,7 @@ static void owner(void)
 	int fd = open("/sys/kernel/debug/page_owner", O_RDONLY);
 	unsigned order = 99, mask = 0, pid = 0, lines = 0;
 	unsigned long pfn = 0;
-	char text[2048], names[256] = "", flags[256] = "";
+	char text[4096], names[256] = "", flags[256] = "";
 	ssize_t n;
 
 	p[0] = 1;
@@ -173,9 +183,11 @@ static void owner(void)
 	      "what it was asked for, in words");
 	check(strstr(flags, "uptodate|") && strstr(flags, "lru|") && strstr(flags, "|node=0|zone="),
 	      "its flags, in words");
-	for (const char *line = strstr(text, "\n "); line; line = strstr(line + 1, "\n 0xffff"))
-		lines++;
+	for (const char *line = strstr(text, "\n "); line; line = strstr(line + 1, "\n "))
+		lines += is_call(line + 1);
 	check(lines >= 4 && lines <= 16, "the calls that led to it");
+	check(strstr(text, "\n handle_mm_fault+0x") && strstr(text, "\n entry_page_fault+0x"),
+	      "their names");
 	close(fd);
 }
 

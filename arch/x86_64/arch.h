@@ -134,7 +134,7 @@ static inline phys_t kernel_virt_to_phys(const void *p)
 	return PHYS((uint64_t)p - KERNEL_START);
 }
 
-/* The call chain of the running function, a line each, through port_log; addresses are named by the reader. */
+/* The call chain of the running function, a line each, through port_log. */
 void arch_backtrace(const struct pt_regs *regs);
 
 /* Return addresses, from the frame that a frame pointer points to outwards; how many. Reads nothing that is not there. */

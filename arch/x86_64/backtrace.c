@@ -1,20 +1,16 @@
 /*
- * backtrace.c - the call chain by frame pointers; one line for each return address. The reader of the log names them.
+ * backtrace.c - the call chain by frame pointers; one line for each return address.
  *
  * A frame pointer is believed as long as it is a kernel address that can be read and lies above the last,
  * not further than a stack is long.
  */
 #include "arch/x86_64/internal.h"
+#include <quire/symbol.h>
 
 #define MAX_FRAMES 32
 #define MAX_FRAME  16384u
 
 bool kernel_load_u64(uint64_t *value, uint64_t addr); /* uaccess.S: false: it faults */
-
-static void log_address(uint64_t address)
-{
-	port_log("  [<%016lx>]", address);
-}
 
 unsigned arch_stack_trace(uint64_t frame, uint64_t *address, unsigned n)
 {
@@ -36,9 +32,10 @@ void arch_backtrace(const struct pt_regs *regs)
 	uint64_t address[MAX_FRAMES];
 	unsigned n = arch_stack_trace(regs ? regs->rbp : (uint64_t)__builtin_frame_address(0),
 	                              address, MAX_FRAMES);
+	char name[KSYM_SYMBOL_LEN];
 
 	if (regs)
-		log_address(regs->rip);
+		port_log(" %s", sprint_symbol(name, regs->rip));
 	for (unsigned i = 0; i < n; i++)
-		log_address(address[i]);
+		port_log(" %s", sprint_backtrace(name, address[i]));
 }

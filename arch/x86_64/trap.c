@@ -13,6 +13,7 @@
 #include "kernel/task.h"
 #include <quire/kva.h>
 #include <quire/mm.h>
+#include <quire/symbol.h>
 
 /* Bits of a page fault's error code. */
 #define PF_PRESENT 1u
@@ -75,11 +76,13 @@ static void log_regs(const struct pt_regs *r, uint64_t cr2)
 void die(const char *what, struct pt_regs *regs, uint64_t error)
 {
 	uint64_t addr = read_cr2();
+	char name[KSYM_SYMBOL_LEN];
 
 	log_regs(regs, addr);
 	arch_backtrace(regs);
-	port_panic("%s in the kernel at %016lx (address %016lx, error code 0x%lx, pid %d)", what,
-	           regs->rip, addr, error == NO_ERROR_CODE ? 0 : error, current_pid());
+	port_panic("%s in the kernel at %s (address %016lx, error code 0x%lx, pid %d)", what,
+	           sprint_symbol(name, regs->rip), addr, error == NO_ERROR_CODE ? 0 : error,
+	           current_pid());
 }
 
 /* --- foreseen faults ------------------------------------------------------------------------------------ */

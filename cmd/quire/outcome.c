@@ -3,9 +3,7 @@
  */
 #include "cmd/quire/outcome.h"
 #include "cmd/quire/archive.h"
-#include "cmd/quire/kernel.h"
 #include "cmd/quire/stats.h"
-#include "cmd/quire/symbols.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -35,12 +33,13 @@ static char *file_text(int fd)
 	return b.data;
 }
 
-/* The log with names for its addresses; what --log has shown already is not shown again, only the addresses. */
+/* If --log has not shown it already. */
 static void print_log(const struct options *o, const struct guest *g, const struct vm *vm)
 {
-	struct buf log = {0}, named = {0};
-	char *kernel = kernel_find(o->kernel);
+	struct buf log = {0};
 
+	if (o->log)
+		return;
 	guest_log(g, &log);
 	if (!log.len && vm->is_file[STREAM_SERIAL]) {
 		char *serial = file_text(vm->stream[STREAM_SERIAL]);
@@ -50,12 +49,8 @@ static void print_log(const struct options *o, const struct guest *g, const stru
 	}
 	if (log.len && log.data[log.len - 1] != '\n')
 		buf_add(&log, "\n", 1);
-	if (log.len)
-		symbols_annotate(kernel, log.data, o->log, &named);
-	write_all(STDERR_FILENO, named.data, named.len);
-	buf_free(&named);
+	write_all(STDERR_FILENO, log.data, log.len);
 	buf_free(&log);
-	free(kernel);
 }
 
 static const char *program_name(const struct options *o)

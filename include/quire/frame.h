@@ -333,7 +333,7 @@ struct page_owner {
  * whole of it if that is not in it. 0: not kept. Any context.
  */
 stack_handle_t stack_depot_save(uintptr_t from);
-/* As a backtrace is logged: the reader of the log names the addresses. Of a chain that was not kept, the caller alone. */
+/* As a backtrace is logged, a line each. Of a chain that was not kept, the caller alone. */
 void stack_depot_log(stack_handle_t handle, uintptr_t caller);
 /* The chain's addresses, from the caller outwards; how many, up to STACK_DEPTH. */
 #define STACK_DEPTH 16u

@@ -56,6 +56,9 @@ NORETURN PRINTF(1, 2) void port_panic(const char *format, ...);
 /* Return addresses of who called, innermost first, up to n; how many. As far as can be found out: 0 is an answer. Any context. */
 unsigned port_stack_trace(uintptr_t *address, unsigned n);
 
+/* The function that an address lies in, how far from its start, and how long it is; NULL: not known (symbol.h). Any context. */
+const char *port_symbol(uintptr_t address, size_t *offset, size_t *size);
+
 /*
  * Frames that are free can be unreachable by their kernel addresses, if the embedder has it so (debug_pagealloc=on): can they? Then n
  * frames from pfn on become reachable, or cease to be, on this CPU at least. Any context.

@@ -23,6 +23,8 @@
 #include "mm/frame/debug.h"
 #include "mm/frame/stackdepot.h"
 
+#include <quire/symbol.h>
+
 static void page_owner_init(void)
 {
 	struct machine *m = machine();
@@ -155,11 +157,13 @@ void dump_page(const struct page *page, const char *why)
 
 void bad_page(struct page *page, const char *why, uintptr_t caller)
 {
+	char name[KSYM_SYMBOL_LEN];
+
 	dump_page(page, why);
 	port_panic(
-	        "bad page: frame %#x, %s (by %#lx): flags %#x refcount %d mapcount %d mapping %#lx",
-	        page_to_pfn(page).n, why, (unsigned long)caller, page->flags, page_count(page),
-	        mapcount_to_report(page), (unsigned long)page->mapping);
+	        "bad page: frame %#x, %s (by %s): flags %#x refcount %d mapcount %d mapping %#lx",
+	        page_to_pfn(page).n, why, sprint_backtrace(name, caller), page->flags,
+	        page_count(page), mapcount_to_report(page), (unsigned long)page->mapping);
 }
 
 /* --- poison ---------------------------------------------------------------------------------------- */

@@ -17,6 +17,8 @@
 #include "mm/frame/internal.h"
 #include "mm/frame/stackdepot.h"
 
+#include <quire/symbol.h>
+
 #define TABLE_BITS 12u
 #define TABLE_SIZE (1u << TABLE_BITS)
 #define UNIT       8u
@@ -159,7 +161,8 @@ void stack_depot_log(stack_handle_t handle, uintptr_t caller)
 {
 	const uintptr_t *address = &caller;
 	unsigned n = stack_depot_fetch(handle, &address);
+	char name[KSYM_SYMBOL_LEN];
 
 	for (unsigned i = 0; i < MAX(n, 1u); i++)
-		port_log("  [<%016lx>]", (unsigned long)address[i]);
+		port_log(" %s", sprint_backtrace(name, address[i]));
 }

@@ -7,6 +7,8 @@
 
 #include "lib/format.h"
 
+#include <quire/symbol.h>
+
 static const struct slab_track *track_of(const struct kmem_cache *s, const void *object,
                                          unsigned which)
 {
@@ -26,10 +28,11 @@ static void log_track(const struct kmem_cache *s, const void *object, unsigned w
                       const char *verb)
 {
 	const struct slab_track *t = track_of(s, object, which);
+	char name[KSYM_SYMBOL_LEN];
 
 	if (!t || !t->caller)
 		return;
-	port_log("%s in %#lx age=%lu ms cpu=%u pid=%d", verb, (unsigned long)t->caller,
+	port_log("%s in %s age=%lu ms cpu=%u pid=%d", verb, sprint_backtrace(name, t->caller),
 	         (unsigned long)((port_now_ns() - t->when) / 1000000), t->cpu, t->pid);
 	if (t->stack)
 		stack_depot_log(t->stack, t->caller);

@@ -225,10 +225,26 @@ nobody" ]
 	rm -rf "$t"
 fi
 
+# --- the kernel knows the names of its functions
+nm "$B/quire.elf" | grep ' [TtWw] ' | sort >"$work/want"
+quire run -- /bin/sh -c 'cat /proc/kallsyms' >"$work/list" 2>"$work/err"
+sort "$work/list" >"$work/got"
+check "/proc/kallsyms is what nm says: $(diff "$work/want" "$work/got" | head -3)" cmp -s "$work/want" "$work/got"
+check 'in the order of addresses' sort -sck1,1 "$work/list"
+if [ "$(id -u)" = 0 ]; then
+	sed 's/^[^ ]*/0000000000000000/' "$work/list" >"$work/want"
+	quire run -- su nobody -s /bin/sh -c 'cat /proc/kallsyms' >"$work/got" 2>"$work/err"
+	check 'without CAP_SYSLOG no addresses' cmp -s "$work/want" "$work/got"
+fi
+
 # --- a panic: a backtrace by name, and 125
 quire run -- /bin/sh -c 'echo c >/proc/sysrq-trigger' >"$work/out" 2>"$work/err"
 check "a panic is 125" [ $? = 125 ]
-check 'with a symbolic backtrace' grep -Eq '[a-z_]+\+0x[0-9a-f]+' "$work/err"
+for name in port_panic sysrq_write entry_syscall; do
+	check "with a symbolic backtrace: $name" grep -Eq "^\[[ 0-9.]*\]  $name\+0x[0-9a-f]+/0x[0-9a-f]+\$" "$work/err"
+done
+quire run --log -- /bin/sh -c 'echo c >/proc/sysrq-trigger' >"$work/out" 2>"$work/err"
+check 'which --log shows once' [ "$(cat "$work/out" "$work/err" | grep -c '  sysrq_write+0x')" = 1 ]
 
 # --- debug_pagealloc: free frames cannot be reached, and who reaches for one is named
 # (deterministic: the log is a file, and comes whole)
@@ -237,9 +253,14 @@ quire run $pagealloc --selftest=pagealloc >"$work/out" 2>"$work/err"
 check "free frames cannot be reached: $(tail -1 "$work/out")" [ $? = 0 ]
 quire run $pagealloc --set test.use_after_free=1 --selftest=a_use_after_free >"$work/out" 2>"$work/err"
 check 'a use after free is a panic' [ $? = 125 ]
-for word in 'use of a free frame in the kernel at' 'touched while free' 'page: flags: .*(node=0|zone=' \
-	'allocated via order 0, mask .*(GFP_KERNEL), pid' 'last freed by pid' 'read_what_was_freed+0x'; do
+for word in 'use of a free frame in the kernel at read_what_was_freed+0x' 'touched while free' 'page: flags: .*(node=0|zone=' \
+	'allocated via order 0, mask .*(GFP_KERNEL), pid' 'last freed by pid'; do
 	check "its report: $word" grep -q "$word" "$work/out" "$work/err"
+done
+check 'by name who allocated, who freed and who reads' [ "$(cat "$work/out" "$work/err" | grep -c '\]  read_what_was_freed+0x')" -ge 3 ]
+quire run --mem 256M --set page_owner=on --kernel build/quire-test.elf --selftest=mm/slab/debug:freed_twice >"$work/out" 2>"$work/err"
+for word in 'Allocated in unit_run_freed_twice+0x[0-9a-f]*/0x[0-9a-f]* age=' '\]  unit_run_freed_twice+0x' '\]  unit_run_all+0x'; do
+	check "a report of an object: $word" grep -q "$word" "$work/out" "$work/err"
 done
 quire run --mem 64M --cpus 2 --set debug_pagealloc=on --set page_poison=1 -- /bin/sh -c 'ls /bin | wc -l' >"$work/out" 2>&1
 check "programs run without free frames: $(tail -1 "$work/out")" grep -qx '[0-9]*' "$work/out"

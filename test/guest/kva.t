@@ -22,11 +22,15 @@ say "stacks of 100 tasks: $before kB before, $during kB with them" $?
 [ $((after - before)) -le 600 ]
 say "afterwards $after kB" $?
 
-line='^0x[0-9a-f]{16}-0x[0-9a-f]{16} +[0-9]+ ((0x[0-9a-f]+( pages=[0-9]+)?( phys=0x[0-9a-f]{16})? (vmalloc|vmap|ioremap)( N[0-9]=[0-9]+)*)|unpurged vm_area)$'
+line='^0x[0-9a-f]{16}-0x[0-9a-f]{16} +[0-9]+ (([A-Za-z0-9_.]+\+0x[0-9a-f]+/0x[0-9a-f]+( pages=[0-9]+)?( phys=0x[0-9a-f]{16})? (vmalloc|vmap|ioremap)( N[0-9]=[0-9]+)*)|unpurged vm_area)$'
 ! grep -Evq "$line" /proc/vmallocinfo
 say 'lines of vmallocinfo' $?
-grep -q ' phys=0x00000000[0-9a-f]* ioremap$' /proc/vmallocinfo
+grep -q ' virtio[a-z_]*+0x[0-9a-f/x]* phys=0x00000000[0-9a-f]* ioremap$' /proc/vmallocinfo
 say 'a device is mapped' $?
+sed -n 's/.* \([^ ]*\)+0x.*/\1/p' /proc/vmallocinfo | sort -u | while read -r name; do
+	grep -q " [Tt] $name\$" /proc/kallsyms || echo "$name"
+done | { ! grep .; }
+say 'callers are functions of the kernel' $?
 pages=$(sed -n 's/.* pages=\([0-9]*\) vmalloc .*/\1/p' /proc/vmallocinfo | awk '{ n += $1 } END { print n }')
 [ "$(kb VmallocUsed)" -ge $((pages * 4 - 64)) ] && [ "$(kb VmallocUsed)" -le $((pages * 4 + 64)) ]
 say 'VmallocUsed is their sum' $?

@@ -81,10 +81,10 @@ static void check_chain(const char *text, const void *fn, const void *within)
 	bool found = false;
 
 	CHECK_MSG(i < LINES, "the report does not say \"%s\"", text);
-	CHECK(!strncmp(line[i + 1], "  [<", 4));
-	CHECK(in_function(line[i + 1] + 4, fn) || in_function(line[i + 2] + 4, fn));
-	while (i + 1 < lines && !strncmp(line[i + 1], "  [<", 4)) {
-		found |= in_function(line[++i] + 4, within);
+	CHECK(!strncmp(line[i + 1], " 0x", 3));
+	CHECK(in_function(line[i + 1] + 1, fn) || in_function(line[i + 2] + 1, fn));
+	while (i + 1 < lines && !strncmp(line[i + 1], " 0x", 3)) {
+		found |= in_function(line[++i] + 1, within);
 		n++;
 	}
 	CHECK(found);

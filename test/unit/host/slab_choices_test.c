@@ -513,7 +513,7 @@ UNIT_TEST(a_report_has_the_calls)
 	kmem_cache_free(s, p);
 	host_log_hook = NULL;
 	for (unsigned i = 0; i < 2; i++) {
-		format(text, sizeof(text), "[<%016lx>]", (unsigned long)address[i]);
+		format(text, sizeof(text), " 0x%lx", (unsigned long)address[i]);
 		CHECK_MSG(was_said(text), "%s is not said", text);
 	}
 	CHECK_EQ(kmem_cache_destroy(s), 0);

@@ -9,7 +9,8 @@
 
 #include <quire/machine.h>
 
-static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable"};
+static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable",
+                                                      "HighAtomic"};
 
 /* Two lines, whose flags have names of a few words, and a line for each address. */
 #define RECORD_MAX 1280u
@@ -34,7 +35,7 @@ static size_t record(char *text, size_t size, pfn_t pfn, const struct page_owner
 	        (unsigned long)owner->ts_ns, (unsigned long)owner->free_ts_ns);
 
 	len += format(text + len, size - len, "PFN %u type %s Block %u type %s Flags %#x(%s)\n",
-	              pfn.n, type_names[type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE],
+	              pfn.n, type_names[type < MIGRATE_PCPTYPES ? type : MIGRATE_MOVABLE],
 	              pfn.n >> pageblock_order, type_names[block], page->flags,
 	              page_flag_names(names, page));
 	for (unsigned i = 0; i < MAX(n, 1u); i++)

@@ -32,8 +32,9 @@ enum numa_stat_item {
 #define pageblock_nr_pages (1u << pageblock_order)
 
 struct CACHE_ALIGNED free_area {
+	uint64_t
+	        nr_free; /* blocks, of all types; in one line with the lists of those that requests have */
 	struct page_list free_list[MIGRATE_TYPES];
-	uint64_t nr_free; /* blocks, of all types */
 };
 
 struct CACHE_ALIGNED zone {
@@ -54,7 +55,9 @@ struct CACHE_ALIGNED zone {
 	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
 	_Atomic uint64_t
 	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
-	uint64_t nr_guard;     /* (Z) frames out of use as guards; neither free nor used */
+	_Atomic uint64_t
+	        nr_reserved_highatomic; /* pages of its HighAtomic page blocks; changed (Z) */
+	uint64_t nr_guard;              /* (Z) frames out of use as guards; neither free nor used */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
 	_Atomic uint64_t

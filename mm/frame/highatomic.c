@@ -114,21 +114,24 @@ static struct page *smallest_free(const struct zone *zone)
 	              : NULL;
 }
 
-/* The page block of a free block, or its page blocks. As a whole it may merge with its neighbour now. */
+/*
+ * One page block, that of a free block or of the first part of a larger one. If it is free as a whole it may merge with its
+ * neighbour now.
+ */
 static void unreserve_block(struct zone *zone, struct page *page, unsigned type)
 {
-	const uint32_t pfn = page_to_pfn(page).n, size = MAX(1u << page->order, pageblock_nr_pages);
 	const unsigned order = page->order;
+	const uint32_t pfn = page_to_pfn(page).n;
 
 	if (order >= pageblock_order)
 		take_free_block(zone, page);
-	for (uint32_t i = 0; i < size; i += pageblock_nr_pages)
-		set_pageblock_migratetype(pfn + i, type);
+	set_pageblock_migratetype(pfn, type);
 	if (order >= pageblock_order)
-		__free_one_page(zone, page, order);
+		for (uint32_t i = 0; i < 1u << order; i += pageblock_nr_pages)
+			__free_one_page(zone, page + i, pageblock_order);
 	else
 		move_freepages_block(zone, pageblock_range(zone, pfn), type);
-	add_reserved(zone, -(int64_t)size);
+	add_reserved(zone, -(int64_t)pageblock_nr_pages);
 	trace_highatomic_unreserve(zone->nid, zone->id, pfn, order, type, nr_reserved(zone));
 }
 

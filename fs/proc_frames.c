@@ -4,10 +4,9 @@
  * kpageflags and kpagecount are arrays of 64-bit words by frame number, as Linux's (its Documentation/admin-guide/mm/pagemap.rst;
  * the bits' numbers are part of its interface). Descriptors are read without a lock, as there: a word is true of a moment.
  *
- * pagetypeinfo has a row and a column for each type of page block that there is. A Linux has three more: CMA and Isolate, where it is
- * configured with them, for contiguous memory of devices and for memory that is being taken out, neither of which is
- * here; and HighAtomic, always: page blocks set aside for requests of higher order that may not wait. That mechanism is
- * not built; such requests have the deeper marks only (watermark.c). A row of zeros would say that it were.
+ * pagetypeinfo has a row and a column for each type of page block that there is. A Linux has two more where it is
+ * configured with them: CMA and Isolate, for contiguous memory of devices and for memory that is being taken out, neither of
+ * which is here.
  */
 #include "fs/proc.h"
 #include "lib/format.h"
@@ -17,7 +16,8 @@
 
 /* --- pagetypeinfo ----------------------------------------------------------------------------- */
 
-static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable"};
+static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable",
+                                                      "HighAtomic"};
 
 static void show_free_of_type(struct seq_file *m, const struct zone *z, unsigned type)
 {

@@ -20,10 +20,11 @@ static void show_memory(void)
 	        f.free, f.slab, f.pagetable, f.kstack, f.vmalloc, f.anon, f.file, f.shmem);
 	for_each_zone(z)
 		port_log(
-		        "Node %u %s free:%lukB min:%lukB low:%lukB high:%lukB present:%lukB managed:%lukB",
+		        "Node %u %s free:%lukB min:%lukB low:%lukB high:%lukB reserved_highatomic:%luKB "
+		        "present:%lukB managed:%lukB",
 		        z->nid, z->name, zone_free_pages(z) << 2, z->watermark[WMARK_MIN] << 2,
 		        z->watermark[WMARK_LOW] << 2, z->watermark[WMARK_HIGH] << 2,
-		        z->present << 2, z->managed << 2);
+		        (uint64_t)z->nr_reserved_highatomic << 2, z->present << 2, z->managed << 2);
 }
 
 static int64_t sysrq_write(struct kiocb *iocb, struct iov_iter *from)

@@ -105,7 +105,7 @@ static void all_frames(void)
 static unsigned long typed_frames(unsigned long *blocks)
 {
 	FILE *f = fopen("/proc/pagetypeinfo", "r");
-	unsigned long n[11], frames = 0, a, b, c;
+	unsigned long n[11], frames = 0, a, b, c, d;
 	char zone[32], type[32], line[512];
 
 	*blocks = 0;
@@ -116,8 +116,9 @@ static unsigned long typed_frames(unsigned long *blocks)
 		           n + 9, n + 10) == 13)
 			for (unsigned i = 0; i < 11; i++)
 				frames += n[i] << i;
-		else if (sscanf(line, "Node %*d, zone %31s %lu %lu %lu", zone, &a, &b, &c) == 4)
-			*blocks += a + b + c;
+		else if (sscanf(line, "Node %*d, zone %31s %lu %lu %lu %lu", zone, &a, &b, &c,
+		                &d) == 5)
+			*blocks += a + b + c + d;
 	}
 	if (f)
 		fclose(f);
@@ -179,7 +180,8 @@ static void owner(void)
 	       &order, &mask, names, &pid, &pfn, flags);
 	check(order == 0 && pid == (unsigned)getpid() && pfn == pfn_of(p) && (mask & 10) == 10,
 	      "our page is ours");
-	check(!strcmp(names, "GFP_HIGHUSER_MOVABLE") || !strncmp(names, "GFP_HIGHUSER_MOVABLE|", 21),
+	check(!strcmp(names, "GFP_HIGHUSER_MOVABLE") ||
+	              !strncmp(names, "GFP_HIGHUSER_MOVABLE|", 21),
 	      "what it was asked for, in words");
 	check(strstr(flags, "uptodate|") && strstr(flags, "lru|") && strstr(flags, "|node=0|zone="),
 	      "its flags, in words");

@@ -21,9 +21,17 @@ enum zone_type { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_HIGHMEM, ZONE_MOVABLE, 
 
 /*
  * What can be done about an allocated frame that stands in the way (mm/frame/mobility.c): nothing; it can be moved; it can be freed.
- * Linux's numbers, which are the gfp bits' too.
+ * Linux's numbers, which are the gfp bits' too. No request has the last one, and no CPU a list of it: page blocks set aside
+ * (mm/frame/highatomic.c).
  */
-enum migratetype { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES };
+enum migratetype {
+	MIGRATE_UNMOVABLE,
+	MIGRATE_MOVABLE,
+	MIGRATE_RECLAIMABLE,
+	MIGRATE_PCPTYPES,
+	MIGRATE_HIGHATOMIC = MIGRATE_PCPTYPES,
+	MIGRATE_TYPES
+};
 
 /*
  * Frames, or blocks of one order, kept by a CPU for a zone and a migratetype, in two stacks linked through

@@ -3,8 +3,9 @@
  *
  *   fast      this CPU's list of the preferred zone has such a block: no lock, no shared line
  *   normal    along the zonelist, the first zone above its low mark; refills the list
- *   slow      down to min, or deeper for those who may; then this CPU's lists go back, then, for a block,
- *             compaction, then reclaim (the one hook upwards) and compaction again, then the gfp flags say: again, or fail
+ *   slow      down to min, or deeper for those who may, and who have page blocks of their own (highatomic.c); then this CPU's
+ *             lists go back, then, for a block, compaction, then reclaim (the one hook upwards) and compaction again, then
+ *             the gfp flags say: again, or fail, but not before what is set aside has gone back
  *
  * __GFP_NOFAIL waits for ever, but only where it may sleep: without __GFP_DIRECT_RECLAIM it is ignored. Orders
  * above PAGE_ALLOC_COSTLY_ORDER are not worth retrying unless __GFP_RETRY_MAYFAIL says so.
@@ -68,7 +69,7 @@ static void prep_block(struct page *page, gfp_t gfp, unsigned order, unsigned co
 static uint64_t zone_spare(const struct zone *zone, const struct alloc_context *ac)
 {
 	uint64_t floor = zone->watermark[WMARK_LOW] + zone->lowmem_reserve[ac->highest_zone];
-	uint64_t free = zone_free(zone);
+	uint64_t free = zone_free_usable(zone);
 
 	return free > floor ? (free - floor) >> machine()->guard_minorder : 0;
 }
@@ -82,18 +83,31 @@ static bool zone_above(struct zone *zone, enum zone_watermarks mark, const struc
 	return true;
 }
 
+static bool this_cpu_keeps(const struct zone *zone, unsigned order, unsigned type)
+{
+	const struct per_cpu_pages *pcp = block_pcp(zone_pcp(this_cpu(), zone, type), order);
+
+	return order_has_pcp(order) &&
+	       (pcp_count(pcp) || atomic_load_explicit(&pcp->cold_count, memory_order_relaxed));
+}
+
 /* From this zone. What is on this CPU's list counts as outside of the zone already: no mark is asked. */
 static struct page *rmqueue(struct zone *zone, const struct alloc_context *ac, bool ok)
 {
 	const unsigned type = gfp_migratetype(ac->gfp);
-	const struct per_cpu_pages *pcp;
+	const bool kept = this_cpu_keeps(zone, ac->order, type);
+	struct page *page;
 
+	if (!ok && !kept)
+		return NULL;
+	if (unlikely(ac->flags & ALLOC_HIGHATOMIC) && !kept) {
+		page = rmqueue_highatomic(zone, ac->order);
+		if (page)
+			return page;
+	}
 	if (!order_has_pcp(ac->order))
-		return ok ? rmqueue_buddy(zone, ac->order, type) : NULL;
-	pcp = block_pcp(zone_pcp(this_cpu(), zone, type), ac->order);
-	if (ok || pcp_count(pcp) || atomic_load_explicit(&pcp->cold_count, memory_order_relaxed))
-		return rmqueue_pcp(zone, ac->gfp, ac->order, ok ? zone_spare(zone, ac) : 0);
-	return NULL;
+		return rmqueue_buddy(zone, ac->order, type);
+	return rmqueue_pcp(zone, ac->gfp, ac->order, ok ? zone_spare(zone, ac) : 0);
 }
 
 /* The decision which zone serves a request. */
@@ -109,6 +123,8 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac,
 			continue;
 		page = rmqueue(zone, ac, zone_above(zone, mark, ac));
 		if (page) {
+			if (unlikely(ac->flags & ALLOC_HIGHATOMIC))
+				reserve_highatomic_pageblock(zone, page, ac->order);
 			count_numa_event(ac, zone);
 			trace_zone_select(ac->order, ac->gfp, ac->preferred->id, zone->id);
 			return page;
@@ -117,7 +133,7 @@ static struct page *get_page_from_freelist(const struct alloc_context *ac,
 	return NULL;
 }
 
-static unsigned gfp_to_alloc_flags(gfp_t gfp)
+static unsigned gfp_to_alloc_flags(gfp_t gfp, unsigned order)
 {
 	unsigned flags = 0;
 
@@ -127,7 +143,7 @@ static unsigned gfp_to_alloc_flags(gfp_t gfp)
 	if (gfp & __GFP_HIGH)
 		flags |= ALLOC_HIGH;
 	if (gfp & __GFP_ATOMIC && !(gfp & __GFP_NOMEMALLOC))
-		flags |= ALLOC_HARDER;
+		flags |= order ? ALLOC_HARDER | ALLOC_HIGHATOMIC : ALLOC_HARDER;
 	return flags;
 }
 
@@ -166,16 +182,25 @@ static uint64_t direct_reclaim(const struct alloc_context *ac)
 	return freed;
 }
 
-/* Is another round worth it, `retries` rounds having brought nothing? */
-static bool should_retry(const struct alloc_context *ac, uint64_t freed, unsigned retries)
+/* May another round bring what `retries` rounds have not? */
+static bool reclaim_may_help(const struct alloc_context *ac, uint64_t freed, unsigned retries)
 {
-	if (ac->gfp & __GFP_NOFAIL)
-		return true;
-	if (ac->gfp & __GFP_NORETRY || retries >= MAX_RECLAIM_RETRIES)
+	if (retries >= MAX_RECLAIM_RETRIES)
 		return false;
 	if (ac->gfp & __GFP_RETRY_MAYFAIL)
 		return reclaim_hook != NULL;
 	return freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER;
+}
+
+/* Is another round worth it? What is set aside goes back before somebody is told that there is nothing left. */
+static bool should_retry(const struct alloc_context *ac, uint64_t freed, unsigned retries)
+{
+	const bool costly = ac->order > PAGE_ALLOC_COSTLY_ORDER && !(ac->gfp & __GFP_RETRY_MAYFAIL);
+
+	if (!(ac->gfp & __GFP_NOFAIL) && (ac->gfp & __GFP_NORETRY || costly))
+		return false;
+	return reclaim_may_help(ac, freed, retries) || unreserve_highatomic_pageblock(ac, true) ||
+	       ac->gfp & __GFP_NOFAIL;
 }
 
 /* A block by compaction, or NULL. */
@@ -226,6 +251,8 @@ static struct page *alloc_pages_direct_reclaim(struct alloc_context *ac, uint64_
 	page = *freed ? get_page_from_freelist(ac, WMARK_MIN) : NULL;
 	if (page)
 		return page;
+	if (*freed)
+		(void)unreserve_highatomic_pageblock(ac, false);
 	drain_all_pages();
 	return get_page_from_freelist(ac, WMARK_MIN);
 }
@@ -237,7 +264,7 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 	count(ALLOCSTALL);
 	if (ac->gfp & __GFP_DIRECT_RECLAIM && *port_memalloc())
 		ac->gfp &= ~__GFP_DIRECT_RECLAIM; /* this is for somebody who reclaims */
-	ac->flags = gfp_to_alloc_flags(ac->gfp);
+	ac->flags = gfp_to_alloc_flags(ac->gfp, ac->order);
 	page = get_page_from_freelist(ac, WMARK_MIN);
 	if (page)
 		return page;
@@ -402,7 +429,7 @@ void split_page(struct page *page, unsigned order)
 	for (unsigned i = 1; i < 1u << order; i++)
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
 	for (unsigned i = 0; i < 1u << order; i++)
-		set_frame_type(page + i, get_pageblock_migratetype(page + i));
+		set_frame_type(page + i, pageblock_pcp_type(page + i));
 }
 
 void *alloc_pages_exact(size_t size, gfp_t gfp)
@@ -418,7 +445,7 @@ void *alloc_pages_exact(size_t size, gfp_t gfp)
 		return NULL;
 	for (size_t i = 0; i < pages; i++) {
 		atomic_store_explicit(&page[i]._refcount, 1, memory_order_relaxed);
-		set_frame_type(page + i, get_pageblock_migratetype(page + i));
+		set_frame_type(page + i, pageblock_pcp_type(page + i));
 	}
 	/* The rest, as the largest blocks it is made of. */
 	for (size_t i = pages; i < (size_t)1 << order;) {

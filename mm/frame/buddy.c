@@ -9,13 +9,16 @@
  *                                            free_area[8] and [7]; the request has 128
  *
  * Each order has a list for each type of mobility (mobility.c), which a block's head names in its flags. A freed block goes
- * to the list of its page block's type; buddies merge whatever lists they are on.
+ * to the list of its page block's type; buddies merge whatever lists they are on, unless one of two page blocks is set
+ * aside (highatomic.c).
  *
  * Invariants (frame_check):
  *   1. The first descriptor of a block, and no other, has PG_buddy, the block's order, and its list's type.
- *   2. A block and its buddy are never both free with the same order below the highest.
+ *   2. A block and its buddy are never both free with the same order below the highest, but for page blocks of which one is
+ *      set aside.
  *   3. nr_free is the sum of the blocks; bit k of a type's type_orders says that its list in free_area[k] is not empty.
- *   4. A free block as large as a page block, or larger, is on the list of its page blocks' type.
+ *   4. A free block as large as a page block, or larger, is on the list of its page blocks' type. So is any that is
+ *      set aside, and no other is on that list.
  *
  * Everything is constant time in the size of memory: the smallest order that will do is found in the bit map,
  * and merging looks at the buddy's descriptor only. Blocks freed last are taken first.
@@ -139,7 +142,8 @@ static ALWAYS_INLINE void free_one(struct zone *zone, uint32_t pfn, unsigned ord
 			break;
 		flags = atomic_load_explicit(&buddy->flags, memory_order_relaxed);
 		if (flags & PAGE_FLAG(buddy)) {
-			if (buddy->order != order)
+			if (buddy->order != order ||
+			    (unlikely(order >= pageblock_order) && highatomic_border(pfn, other)))
 				break;
 			del_block(zone, buddy, flags, order);
 		} else if (!guards || !merge_guard(zone, buddy, flags, order)) {
@@ -220,7 +224,7 @@ uint32_t __free_chain(struct zone *zone, uint32_t first, unsigned n, unsigned or
 }
 
 /* A block of exactly this order, cut from the smallest of the type: the upper halves stay free, or become guards. */
-static struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
+struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
 {
 	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
 	struct page *page;
@@ -255,7 +259,7 @@ struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type)
 /* n blocks of the order, neighbours that were one free block, each linked to the next. Returns the last. */
 static struct page *link_run(struct page *page, unsigned n, unsigned order)
 {
-	const unsigned type = get_pageblock_migratetype(page), size = 1u << order;
+	const unsigned type = pageblock_pcp_type(page), size = 1u << order;
 	uint32_t pfn = page_to_pfn(page).n;
 
 	if (trace_enabled())
@@ -308,7 +312,7 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned order, unsigned ty
 	return got;
 }
 
-/* The largest blocks that their alignment and the range allow. */
+/* The largest blocks that their alignment and the range allow; none has one page block set aside and one not. */
 void __free_range(struct zone *zone, uint32_t pfn, uint32_t end)
 {
 	while (pfn < end) {
@@ -316,6 +320,8 @@ void __free_range(struct zone *zone, uint32_t pfn, uint32_t end)
 
 		if (pfn)
 			order = MIN(order, (unsigned)__builtin_ctz(pfn));
+		if (order > pageblock_order && highatomic_border(pfn, pfn + pageblock_nr_pages))
+			order = pageblock_order;
 		__free_one_page(zone, pfn_to_page(PFN(pfn)), order);
 		pfn += 1u << order;
 	}

@@ -30,6 +30,8 @@ static const char *check_block(const struct zone *zone, const struct page *page,
 		return "frame: free block is not aligned to its size";
 	if (pfn < zone->start.n || pfn + (1u << order) > zone->start.n + zone->spanned)
 		return "frame: free block outside of its zone";
+	if ((type == MIGRATE_HIGHATOMIC) != (get_pageblock_migratetype(page) == MIGRATE_HIGHATOMIC))
+		return "frame: free block of a page block set aside is on a usual list, or the reverse";
 	if (!types_agree(page, order, type))
 		return "frame: free block on another type's list than its own or its page block's";
 	for (unsigned i = 0; i < 1u << order; i++)
@@ -37,7 +39,8 @@ static const char *check_block(const struct zone *zone, const struct page *page,
 		    page_zone(page + i) != zone)
 			return "frame: frame in a free block is in use, or of another zone";
 	if (order < MAX_ORDER - 1 && buddy - zone->start.n < zone->spanned &&
-	    page_flag(pfn_to_page(PFN(buddy)), PG_buddy) && pfn_to_page(PFN(buddy))->order == order)
+	    page_flag(pfn_to_page(PFN(buddy)), PG_buddy) &&
+	    pfn_to_page(PFN(buddy))->order == order && !highatomic_border(pfn, buddy))
 		return "frame: buddies both free and not merged";
 	return NULL;
 }
@@ -126,7 +129,7 @@ static const char *check_pcps(const struct zone *zone)
 	for (unsigned i = 0; i < QUIRE_MAX_CPUS; i++) {
 		struct cpu_area *cpu = machine()->cpu[i];
 
-		for (unsigned type = 0; cpu && cpu->pcp_ready && type < MIGRATE_TYPES && !broken;
+		for (unsigned type = 0; cpu && cpu->pcp_ready && type < MIGRATE_PCPTYPES && !broken;
 		     type++)
 			broken = check_pcp(zone, cpu, type);
 	}
@@ -143,6 +146,16 @@ static const char *check_guards(const struct zone *zone)
 	return pages == zone->nr_guard ? NULL : "frame: nr_guard is not the sum of the guards";
 }
 
+static const char *check_highatomic(const struct zone *zone)
+{
+	uint64_t blocks[MIGRATE_TYPES];
+
+	zone_pageblocks(zone, blocks);
+	return blocks[MIGRATE_HIGHATOMIC] << pageblock_order == zone->nr_reserved_highatomic
+	               ? NULL
+	               : "frame: nr_reserved_highatomic is not the sum of the page blocks";
+}
+
 static const char *check_zone(const struct zone *zone)
 {
 	uint64_t pages = 0;
@@ -154,6 +167,8 @@ static const char *check_zone(const struct zone *zone)
 		broken = check_pcps(zone);
 	if (!broken)
 		broken = check_guards(zone);
+	if (!broken)
+		broken = check_highatomic(zone);
 	if (!broken && pages != zone_free(zone))
 		broken = "frame: nr_free is not the sum of the free blocks";
 	if (!broken && (zone->managed > zone->present || zone->present > zone->spanned))

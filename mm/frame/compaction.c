@@ -97,7 +97,7 @@ static enum compact_result suitable(struct zone *zone, unsigned order, unsigned 
 		return COMPACT_CONTINUE;
 	if (zone_watermark_ok(zone, WMARK_MIN, &block) || zone_deferred(zone))
 		return COMPACT_SUCCESS; /* what is deferred is in blocks of every order */
-	if (zone_free(zone) < floor + compact_gap(order))
+	if (zone_free_usable(zone) < floor + compact_gap(order))
 		return COMPACT_SKIPPED;
 	index = fragmentation_index(zone, order);
 	if (order > PAGE_ALLOC_COSTLY_ORDER && index >= 0 &&
@@ -156,14 +156,15 @@ static bool suitable_migration_target(uint32_t pfn)
 		return false;
 	if (page_flag(page, PG_buddy) && READ_ONCE(page->order) >= pageblock_order)
 		return false;
-	return machine()->page_group_by_mobility_disabled ||
-	       get_pageblock_migratetype(page) == MIGRATE_MOVABLE;
+	if (machine()->page_group_by_mobility_disabled)
+		return get_pageblock_migratetype(page) != MIGRATE_HIGHATOMIC;
+	return get_pageblock_migratetype(page) == MIGRATE_MOVABLE;
 }
 
 /* The frames of a free block, which is out of the buddy, to the front of the chain. */
 static void chain_block(struct compact_control *cc, struct page *page, unsigned order)
 {
-	const unsigned type = get_pageblock_migratetype(page);
+	const unsigned type = pageblock_pcp_type(page);
 
 	for (unsigned i = 0; i < 1u << order; i++, page++) {
 		set_frame_type(page, type);

@@ -9,6 +9,7 @@
  *   watermark.c   reserves and watermarks            (1.7)
  *   buddy.c       free blocks of a zone              (1.5)
  *   mobility.c    page blocks and their types        (1.10)
+ *   highatomic.c  page blocks for who may not wait   (1.7, 1.10)
  *   compaction.c  movable pages make room            (1.10)
  *   kcompactd.c   the same in the background; proactive.c: before anybody asks
  *   pcp.c         frames and blocks kept by a CPU    (1.6)
@@ -54,6 +55,7 @@
 #define ALLOC_NO_WATERMARKS 1u
 #define ALLOC_HIGH          2u /* half of min */
 #define ALLOC_HARDER        4u /* a quarter less again */
+#define ALLOC_HIGHATOMIC    8u /* HARDER, and for a block: what is set aside, too (highatomic.c) */
 
 struct alloc_context {
 	gfp_t gfp;
@@ -116,6 +118,8 @@ void __free_one_page(struct zone *zone, struct page *page, unsigned order);
 /* n blocks, first.lru.next leading to the others; neighbours as one. Returns what follows the last. */
 uint32_t __free_chain(struct zone *zone, uint32_t first, unsigned n, unsigned order);
 struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type);
+/* The same, from the type's own lists. */
+struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type);
 /* Up to n blocks of the order as a chain by lru.next, lowest address first. Returns how many; *last ends it. */
 unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned order, unsigned type, uint32_t *first,
                       struct page **last);
@@ -179,6 +183,15 @@ static inline unsigned get_pageblock_migratetype(const struct page *page)
 
 void set_pageblock_migratetype(uint32_t pfn, unsigned type); /* (Z) */
 
+/* The part of a page block that lies in the zone. */
+struct block_range {
+	uint32_t start, end;
+};
+
+struct block_range pageblock_range(const struct zone *zone, uint32_t pfn);
+/* What is free in the page block, in blocks smaller than it, goes to the type's lists. (Z) */
+void move_freepages_block(struct zone *zone, struct block_range range, unsigned type);
+
 /* What every page block is at first, and while its section is deferred. */
 static inline unsigned first_pageblock_type(void)
 {
@@ -193,6 +206,57 @@ bool __rmqueue_fallback(struct zone *zone, unsigned order, unsigned type);
 /* What would be taken for the type from a free list of this order; MIGRATE_TYPES: nothing. */
 unsigned find_suitable_fallback(const struct zone *zone, unsigned order, unsigned type,
                                 bool only_stealable);
+
+/* highatomic.c */
+/* A request with ALLOC_HIGHATOMIC got this block, which is in use. Takes zone->lock. The one place that decides. */
+void reserve_highatomic_pageblock(struct zone *zone, const struct page *page, unsigned order);
+/*
+ * A page block of the request's zones, of which something is free, goes back to its type: of each zone the last one only by force. True:
+ * one did. Takes zone->lock. The one place that decides.
+ */
+bool unreserve_highatomic_pageblock(const struct alloc_context *ac, bool force);
+uint64_t nr_free_highatomic(const struct zone *zone);
+
+static inline bool zone_has_highatomic(const struct zone *zone)
+{
+	return atomic_load_explicit(&zone->nr_reserved_highatomic, memory_order_relaxed);
+}
+
+/* Free frames and orders that a request without ALLOC_HIGHATOMIC can have. */
+static inline uint64_t zone_free_usable(const struct zone *zone)
+{
+	const uint64_t free = zone_free(zone);
+
+	return likely(!zone_has_highatomic(zone)) ? free
+	                                          : free - MIN(free, nr_free_highatomic(zone));
+}
+
+static inline uint32_t zone_orders_usable(const struct zone *zone)
+{
+	uint32_t orders = 0;
+
+	if (likely(!zone_has_highatomic(zone)))
+		return zone_orders(zone);
+	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++)
+		orders |= zone_type_orders(zone, type);
+	return orders;
+}
+
+/* Is one of the two page blocks set aside, and the other not? Then they do not make one free block. */
+static inline bool highatomic_border(uint32_t pfn, uint32_t other)
+{
+	const unsigned a = pfn_migratetype(pfn), b = pfn_migratetype(other);
+
+	return a != b && (a == MIGRATE_HIGHATOMIC || b == MIGRATE_HIGHATOMIC);
+}
+
+/* The type of per-CPU list that a frame of this page block goes to when it is freed. */
+static inline unsigned pageblock_pcp_type(const struct page *page)
+{
+	const unsigned type = get_pageblock_migratetype(page);
+
+	return likely(type < MIGRATE_PCPTYPES) ? type : first_pageblock_type();
+}
 
 /*
  * The frame was just taken from the buddy: it will be freed to the list of the type that its page block has now. Should another type
@@ -215,7 +279,7 @@ static inline unsigned gfp_migratetype(gfp_t gfp)
 	static_assert(__GFP_RECLAIMABLE == MIGRATE_RECLAIMABLE << 3, "");
 	if (unlikely(machine()->page_group_by_mobility_disabled))
 		return MIGRATE_UNMOVABLE;
-	return type < MIGRATE_TYPES ? type : MIGRATE_MOVABLE;
+	return type < MIGRATE_PCPTYPES ? type : MIGRATE_MOVABLE;
 }
 
 /* watermark.c */
@@ -292,7 +356,8 @@ static inline struct page *pcp_pop(struct per_cpu_pages *pcp, unsigned count)
 
 /* A block of this zone by way of this CPU's list, if the order has one; spare: frames that the zone can give before it is low. */
 struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, unsigned order, uint64_t spare);
-/* Straight from the zone. */
+/* Straight from the zone; _highatomic: from what is set aside in it. */
+struct page *rmqueue_highatomic(struct zone *zone, unsigned order);
 struct page *rmqueue_buddy(struct zone *zone, unsigned order, unsigned type);
 void free_unref_page_slow(struct page *page, uintptr_t caller); /* reset already */
 /* n frames of one zone and type; caller: for the frames' history. */

@@ -24,7 +24,8 @@
  */
 #include "mm/frame/internal.h"
 
-static const uint8_t fallbacks[MIGRATE_TYPES][MIGRATE_TYPES - 1] = {
+/* MIGRATE_HIGHATOMIC takes from nobody, and nobody from it. */
+static const uint8_t fallbacks[MIGRATE_PCPTYPES][MIGRATE_PCPTYPES - 1] = {
         [MIGRATE_UNMOVABLE] = {MIGRATE_RECLAIMABLE, MIGRATE_MOVABLE},
         [MIGRATE_MOVABLE] = {MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE},
         [MIGRATE_RECLAIMABLE] = {MIGRATE_UNMOVABLE, MIGRATE_MOVABLE},
@@ -50,7 +51,7 @@ void pageblocks_init(void)
 	m->pageblock = phys_to_virt(at);
 	m->page_group_by_mobility_disabled =
 	        m->config.no_grouping ||
-	        memblock_pages(&m->memblock) < pageblock_nr_pages * MIGRATE_TYPES;
+	        memblock_pages(&m->memblock) < pageblock_nr_pages * MIGRATE_PCPTYPES;
 	for (uint64_t i = 0; i < blocks; i++)
 		atomic_store_explicit(&m->pageblock[i], (uint8_t)first_pageblock_type(),
 		                      memory_order_relaxed);
@@ -93,18 +94,13 @@ unsigned find_suitable_fallback(const struct zone *zone, unsigned order, unsigne
 {
 	if (only_stealable && !can_steal_fallback(order, type))
 		return MIGRATE_TYPES;
-	for (unsigned i = 0; i < MIGRATE_TYPES - 1; i++)
+	for (unsigned i = 0; i < MIGRATE_PCPTYPES - 1; i++)
 		if (zone_type_orders(zone, fallbacks[type][i]) >> order & 1)
 			return fallbacks[type][i];
 	return MIGRATE_TYPES;
 }
 
-/* The part of a page block that lies in the zone. */
-struct block_range {
-	uint32_t start, end;
-};
-
-static struct block_range pageblock_range(const struct zone *zone, uint32_t pfn)
+struct block_range pageblock_range(const struct zone *zone, uint32_t pfn)
 {
 	const uint32_t start = ALIGN_DOWN(pfn, pageblock_nr_pages);
 	const uint64_t end =
@@ -137,7 +133,7 @@ static void move_to_free_list(struct zone *zone, struct page *page, unsigned typ
 	add_to_free_list(zone, page, order, type);
 }
 
-static void move_freepages_block(struct zone *zone, struct block_range range, unsigned type)
+void move_freepages_block(struct zone *zone, struct block_range range, unsigned type)
 {
 	for (uint32_t pfn = range.start; pfn < range.end; pfn++) {
 		struct page *page = pfn_to_page(PFN(pfn));
@@ -190,10 +186,20 @@ static bool steal_suitable_fallback(struct zone *zone, struct page *page, unsign
 	return claimed;
 }
 
+/* Orders that the type could take from. */
+static uint32_t fallback_orders(const struct zone *zone, unsigned type)
+{
+	uint32_t orders = 0;
+
+	for (unsigned i = 0; i < MIGRATE_PCPTYPES - 1; i++)
+		orders |= zone_type_orders(zone, fallbacks[type][i]);
+	return orders;
+}
+
 /* The order to take from: the largest that another type has, or for a movable request that may not claim, the smallest. */
 static unsigned fallback_order(const struct zone *zone, unsigned order, unsigned type)
 {
-	uint32_t orders = zone_orders(zone) >> order << order;
+	uint32_t orders = fallback_orders(zone, type) >> order << order;
 	unsigned largest;
 
 	if (!orders)

@@ -144,7 +144,7 @@ void free_block(struct page *page, unsigned order, uintptr_t caller)
 
 void free_part(struct page *page, unsigned order, uintptr_t caller)
 {
-	set_frame_type(page, get_pageblock_migratetype(page));
+	set_frame_type(page, pageblock_pcp_type(page));
 	free_block(page, order, caller);
 }
 

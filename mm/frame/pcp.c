@@ -105,7 +105,7 @@ static void pcp_list_init(const struct zone *zone, struct per_cpu_pages *pcp, un
 
 static void pcp_zone_init(struct cpu_area *cpu, const struct zone *zone)
 {
-	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++)
 		for (unsigned i = 0; i < NR_PCP_ORDERS; i++)
 			pcp_list_init(zone, block_pcp(zone_pcp(cpu, zone, type), pcp_order(i)),
 			              pcp_order(i));
@@ -220,17 +220,29 @@ static void refill(struct zone *zone, struct per_cpu_pages *pcp, unsigned order,
 	count(PCP_REFILL);
 }
 
-struct page *rmqueue_buddy(struct zone *zone, unsigned order, unsigned type)
+static ALWAYS_INLINE struct page *rmqueue_from(struct zone *zone, unsigned order, unsigned type,
+                                               struct page *(*from)(struct zone *zone,
+                                                                    unsigned order, unsigned type))
 {
 	irq_state_t irq = spin_lock_irqsave(&zone->lock);
-	struct page *page = __rmqueue(zone, order, type);
+	struct page *page = from(zone, order, type);
 
 	if (page) {
-		set_frame_type(page, get_pageblock_migratetype(page));
+		set_frame_type(page, pageblock_pcp_type(page));
 		note_min_free(zone);
 	}
 	spin_unlock_irqrestore(&zone->lock, irq);
 	return page;
+}
+
+struct page *rmqueue_buddy(struct zone *zone, unsigned order, unsigned type)
+{
+	return rmqueue_from(zone, order, type, __rmqueue);
+}
+
+struct page *rmqueue_highatomic(struct zone *zone, unsigned order)
+{
+	return rmqueue_from(zone, order, MIGRATE_HIGHATOMIC, __rmqueue_smallest);
 }
 
 static struct page *pop_cold(struct per_cpu_pages *pcp)
@@ -342,7 +354,7 @@ static bool drain_zone(struct cpu_area *cpu, struct zone *zone)
 {
 	bool all = true;
 
-	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++)
 		for (unsigned i = 0; i < NR_PCP_ORDERS; i++)
 			all &= drain_pcp(cpu, zone, type, pcp_order(i));
 	return all;
@@ -428,7 +440,7 @@ static unsigned sum_pcp(const struct zone *zone, unsigned cpu,
 	struct cpu_area *area = machine()->cpu[cpu];
 	unsigned pages = 0;
 
-	for (unsigned type = 0; area && type < MIGRATE_TYPES; type++)
+	for (unsigned type = 0; area && type < MIGRATE_PCPTYPES; type++)
 		for (unsigned i = 0; i < NR_PCP_ORDERS; i++)
 			pages += blocks(block_pcp(zone_pcp(area, zone, type), pcp_order(i)))
 			         << pcp_order(i);

@@ -8,6 +8,8 @@
  *      |###|              min/2  __GFP_HIGH;  3/8 min: with __GFP_ATOMIC too
  *      ||                 0      __GFP_MEMALLOC: whoever frees more than it takes
  *
+ * Frames that are set aside (highatomic.c) are free to those only who may have them.
+ *
  * As Linux 6.1, but for machines below 16 MB: min_free_kbytes = sqrt(16 * KB of memory), shared out by zone size; low, high
  * and promo lie a quarter of min above each other, or watermark_scale_factor/10000 of the zone if that is more. High memory
  * keeps little: those who may enter a reserve have no use for frames without addresses.
@@ -150,9 +152,12 @@ void init_per_zone_wmark_min(void)
 bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
                        const struct alloc_context *ac)
 {
+	const bool all = ac->flags & ALLOC_HIGHATOMIC;
+	const uint32_t orders = all ? zone_orders(zone) : zone_orders_usable(zone);
+	const uint64_t free = all ? zone_free(zone) : zone_free_usable(zone);
 	uint64_t min = zone->watermark[mark];
 
-	if (!(zone_orders(zone) >> ac->order))
+	if (!(orders >> ac->order))
 		return false;
 	if (ac->flags & ALLOC_NO_WATERMARKS)
 		return true;
@@ -160,5 +165,5 @@ bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
 		min -= min / 2;
 	if (ac->flags & ALLOC_HARDER)
 		min -= min / 4;
-	return zone_free(zone) >= min + zone->lowmem_reserve[ac->highest_zone] + (1u << ac->order);
+	return free >= min + zone->lowmem_reserve[ac->highest_zone] + (1u << ac->order);
 }

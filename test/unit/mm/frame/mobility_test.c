@@ -133,15 +133,15 @@ UNIT_TEST(a_full_block_keeps_its_type)
 /* The table of whom a type takes from first; and who may take more than it needs. */
 UNIT_TEST(whom_a_type_takes_from)
 {
-	static const uint8_t first[MIGRATE_TYPES][2] = {
+	static const uint8_t first[MIGRATE_PCPTYPES][2] = {
 	        [MIGRATE_UNMOVABLE] = {MIGRATE_RECLAIMABLE, MIGRATE_MOVABLE},
 	        [MIGRATE_MOVABLE] = {MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE},
 	        [MIGRATE_RECLAIMABLE] = {MIGRATE_UNMOVABLE, MIGRATE_MOVABLE},
 	};
 	static struct zone zone;
 
-	for (unsigned type = 0; type < MIGRATE_TYPES; type++) {
-		for (unsigned other = 0; other < MIGRATE_TYPES; other++)
+	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++) {
+		for (unsigned other = 0; other < MIGRATE_PCPTYPES; other++)
 			zone.type_orders[other] = 1u << 3;
 		CHECK_EQ(find_suitable_fallback(&zone, 3, type, false), first[type][0]);
 		zone.type_orders[first[type][0]] =
@@ -150,7 +150,7 @@ UNIT_TEST(whom_a_type_takes_from)
 		zone.type_orders[first[type][1]] = 0;
 		CHECK_EQ(find_suitable_fallback(&zone, 3, type, false), MIGRATE_TYPES);
 	}
-	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++)
 		zone.type_orders[type] = ~0u;
 	CHECK_EQ(find_suitable_fallback(&zone, 0, MIGRATE_UNMOVABLE, true), MIGRATE_RECLAIMABLE);
 	CHECK_EQ(find_suitable_fallback(&zone, 0, MIGRATE_RECLAIMABLE, true), MIGRATE_UNMOVABLE);
@@ -254,7 +254,7 @@ static void model_bulk(struct lab *lab, struct model *m, unsigned n, unsigned ty
 		struct page *page = pfn_to_page(PFN(pfn));
 
 		pfn = page->lru.next;
-		CHECK_LT(page_type(page), MIGRATE_TYPES);
+		CHECK_LT(page_type(page), MIGRATE_PCPTYPES);
 		if (block_type(lab, 0) == was[0] && block_type(lab, 1) == was[1])
 			CHECK_EQ(page_type(page), get_pageblock_migratetype(page));
 		CHECK_CALL(model_take(lab, m, page, 0));
@@ -314,7 +314,7 @@ UNIT_TEST(random_types_against_model)
 	m = (struct model){.live = 0};
 	CHECK(lab_open(&lab));
 	for (unsigned i = 0; i < 20000; i++) {
-		unsigned type = (unsigned)random_below(r, MIGRATE_TYPES);
+		unsigned type = (unsigned)random_below(r, MIGRATE_PCPTYPES);
 
 		if (m.live && random_below(r, 100) >= 52)
 			CHECK_CALL(model_free(&lab, &m, (unsigned)random_below(r, LAB_PAGES)));

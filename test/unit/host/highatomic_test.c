@@ -1,0 +1,187 @@
+/*
+ * highatomic_test.c - page blocks set aside, on machines that are large enough for them as they are: marks as they are computed,
+ * two nodes, compaction, and zones that end inside a page block.
+ */
+#include "host/internal.h"
+#include "mm/frame/compaction.h"
+#include "mm/frame/internal.h"
+#include "test/unit/mm/space/vm.h"
+
+#include <quire/check.h>
+
+#define MB (1ull << 20)
+
+static struct host_machine *outer, *own;
+static uint32_t hoarded;
+
+static bool enter(const struct host_config *config)
+{
+	outer = host_of(machine());
+	own = host_create(config);
+	hoarded = PFN_NONE_N;
+	return own != NULL;
+}
+
+static void leave(void)
+{
+	while (hoarded != PFN_NONE_N) {
+		struct page *page = pfn_to_page(PFN(hoarded));
+
+		hoarded = page->lru.next;
+		__free_page(page);
+	}
+	CHECK_SOUND(mm_check());
+	host_destroy(own);
+	host_enter(outer, 0);
+}
+
+static uint64_t hoard(gfp_t gfp)
+{
+	struct page *page;
+	uint64_t n = 0;
+
+	for (; (page = alloc_page(gfp | __GFP_NOWARN)); n++) {
+		page->lru.next = hoarded;
+		hoarded = page_to_pfn(page).n;
+	}
+	return n;
+}
+
+static uint64_t set_aside(void)
+{
+	uint64_t pages = 0;
+
+	for_each_zone(zone)
+		pages += zone->nr_reserved_highatomic;
+	return pages;
+}
+
+/* Memory runs out, a driver's request is served from below the marks, and a program gets what it left in the end: all of it. */
+UNIT_TEST(nothing_is_lost_to_programs)
+{
+	struct page *page;
+	uint64_t aside, more;
+
+	CHECK(enter(&(struct host_config){.ram = 512 * MB}));
+	hoard(GFP_NOWAIT | __GFP_MOVABLE);
+	CHECK_EQ(set_aside(), 0);
+	page = alloc_pages(GFP_ATOMIC, 3);
+	CHECK(page);
+	aside = set_aside();
+	CHECK_SOUND(frame_check());
+	__free_pages(page, 3);
+	hoarded = PFN_NONE_N; /* kept: what is free stays as low as it is */
+	for_each_zone(zone)
+		zone->watermark[WMARK_MIN] = zone->watermark[WMARK_LOW] = 0;
+	hoard(GFP_NOWAIT | __GFP_MOVABLE);
+	more = hoard(GFP_KERNEL | __GFP_MOVABLE);
+	CHECK_EQ(aside, pageblock_nr_pages);
+	CHECK_GT(more, 0);
+	CHECK_EQ(set_aside(), 0);
+	leave();
+}
+
+/* Each node has its own, and a request that may not go elsewhere gets back its own node's. */
+UNIT_TEST(nodes)
+{
+	static const struct host_config two = {
+	        .ram = 512 * MB, .cpus = 2, .frames = {.nr_nodes = 2, .numa_fake = true}};
+	const gfp_t here = GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN;
+	struct zone *zone[2];
+	struct page *page[2], *got;
+
+	CHECK(enter(&two));
+	hoard(GFP_NOWAIT | __GFP_MEMALLOC);
+	for (unsigned nid = 0; nid < 2; nid++) {
+		struct page *last = NULL;
+
+		zone[nid] = &machine()->node[nid].zones[ZONE_DMA32];
+		zone[nid]->watermark[WMARK_MIN] = zone[nid]->watermark[WMARK_LOW] = 0;
+		for (uint32_t pfn = hoarded; pfn != PFN_NONE_N;
+		     pfn = pfn_to_page(PFN(pfn))->lru.next)
+			if (page_zone(pfn_to_page(PFN(pfn))) == zone[nid])
+				last = pfn_to_page(PFN(pfn));
+		CHECK(last);
+		page[nid] = last;
+		reserve_highatomic_pageblock(zone[nid], last, 0);
+		CHECK_EQ(zone[nid]->nr_reserved_highatomic, pageblock_nr_pages);
+	}
+	CHECK_EQ(alloc_pages_node(1, here, 0), NULL); /* it is full */
+	/* A frame of each comes back. */
+	for (uint32_t *link = &hoarded; *link != PFN_NONE_N;) {
+		struct page *p = pfn_to_page(PFN(*link));
+
+		if (p == page[0] || p == page[1]) {
+			*link = p->lru.next;
+			__free_page(p);
+		} else {
+			link = &p->lru.next;
+		}
+	}
+	drain_local_pages();
+	CHECK_EQ(nr_free_highatomic(zone[0]), 1);
+	CHECK_EQ(nr_free_highatomic(zone[1]), 1);
+	got = alloc_pages_node(1, here, 0);
+	CHECK_EQ(got, page[1]);
+	CHECK_EQ(zone[0]->nr_reserved_highatomic, pageblock_nr_pages);
+	CHECK_EQ(zone[1]->nr_reserved_highatomic, 0);
+	__free_page(got);
+	leave();
+}
+
+/* Compaction finds room elsewhere. */
+static void no_room_for_compaction(bool no_grouping)
+{
+	const struct host_config config = {.ram = 512 * MB, .frames = {.no_grouping = no_grouping}};
+	struct page *page;
+	struct zone *zone;
+	struct mm_struct *mm;
+	uint64_t free;
+
+	CHECK(enter(&config));
+	for_each_zone(z)
+		while (grow_zone(z))
+			;
+	mm = mm_alloc(VM_TOP);
+	CHECK(mm);
+	/* The highest page block, which compaction would fill first. */
+	zone = &machine()->node[0].zones[ZONE_DMA32];
+	page = pfn_to_page(PFN(zone->start.n + zone->spanned - pageblock_nr_pages));
+	for_each_zone(z)
+		CHECK_EQ(z->nr_reserved_highatomic, 0);
+	reserve_highatomic_pageblock(zone, page, 0);
+	CHECK_EQ(vm_map(mm, VM_PAGE(0), 2000, RW, ANON), (int64_t)VM_PAGE(0));
+	for (unsigned i = 0; i < 2000; i++)
+		CHECK_EQ(vm_write(mm, VM_PAGE(i), i), 0);
+	drain_local_pages();
+	free = nr_free_highatomic(zone);
+	compact_memory();
+	drain_local_pages();
+	CHECK_GT(counter_read(COUNT_PGMIGRATE_SUCCESS), 0);
+	CHECK_EQ(nr_free_highatomic(zone), free);
+	CHECK_SOUND(mm_check());
+	mmput(mm);
+	leave();
+}
+
+UNIT_TEST(no_room_for_moved_pages)
+{
+	CHECK_CALL(no_room_for_compaction(false));
+	CHECK_CALL(no_room_for_compaction(true));
+}
+
+/* The end of memory, in the middle of a page block. */
+UNIT_TEST(whole_page_blocks_only)
+{
+	struct zone *zone;
+
+	CHECK(enter(&(struct host_config){.ram = 255 * MB}));
+	zone = &machine()->node[0].zones[ZONE_DMA32];
+	CHECK_EQ(zone->start.n + zone->spanned, 255 * MB / PAGE_SIZE);
+	for_each_zone(z)
+		while (grow_zone(z))
+			;
+	reserve_highatomic_pageblock(zone, pfn_to_page(PFN(zone->start.n + zone->spanned - 1)), 0);
+	CHECK_EQ(set_aside(), 0);
+	leave();
+}

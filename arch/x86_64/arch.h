@@ -112,7 +112,7 @@ NORETURN void arch_exit(unsigned value);
 
 /* The log's way out when asked for: the serial port, polled. */
 void serial_init(void); /* once, before anything is written */
-void serial_write(const char *text, size_t n);
+void serial_write(const char *text, size_t n); /* waits, polling, for the reader */
 
 /* Stop all other CPUs for good, wherever they are: before the last words of a panic. */
 void arch_stop_others(void);

@@ -11,22 +11,19 @@
 #define DEBUG_EXIT 0xf4
 #define FIFO       16 /* bytes that the port takes at once when it is empty */
 
-/* A host that is busy may take seconds to empty the port: what comes too early is lost. */
-#define MAX_TRIES 20000000u
-
 /* Without its FIFO the port takes one byte, and loses what comes while a slow reader lets that one wait. */
 void serial_init(void)
 {
 	outb(COM1 + FCR, FCR_ENABLE);
 }
 
+/* However long the log's reader takes: what comes too early is lost. Without such a port all bits read as set. */
 void serial_write(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (i % FIFO == 0)
-			for (unsigned tries = 0; tries < MAX_TRIES; tries++)
-				if (inb(COM1 + LSR) & LSR_THRE)
-					break;
+			while (!(inb(COM1 + LSR) & LSR_THRE))
+				cpu_relax();
 		outb(COM1, (uint8_t)text[i]);
 	}
 }

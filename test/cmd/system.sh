@@ -165,7 +165,7 @@ quire run -- perl -e 'use Fcntl; use Errno; open(W, ">/dev/kmsg") && syswrite(W,
 	while (sysread(R, $r, 4096)) { $bad++ if $r !~ /^6,\d+,\d+,-;[^\n]*\n\z/; $seen = $1 if $r =~ /;(hello.*)/ } print "$seen ", $bad // 0, $!{EAGAIN} ? " again\n" : " end\n"' >"$work/out" 2>&1
 check "/dev/kmsg: $(cat "$work/out")" grep -qx 'hello log 0 again' "$work/out"
 quire run --log -- /bin/sh -c 'i=0; while [ $i -lt 3000 ]; do echo "line $i of many" >/dev/kmsg; i=$((i+1)); done' 2>&1 |
-	(sleep 2; cat) | sed -n 's/.* line \([0-9]*\) of many$/\1/p' >"$work/out"
+	(sleep 3; cat) | sed -n 's/.* line \([0-9]*\) of many$/\1/p' >"$work/out"
 check 'a slow reader of the log misses nothing' cmp -s "$work/out" <(seq 0 2999)
 # --- many processes end in a time that grows as their number; time is instructions
 check "chains of vforks: $(quire run --deterministic --mem 512M -- "$B/user/chain" 2>&1 | tee "$work/out")" grep -q ^ok "$work/out"

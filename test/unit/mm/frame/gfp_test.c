@@ -163,13 +163,13 @@ UNIT_TEST(reclaim_enters_the_reserve)
 	CHECK_EQ(*port_memalloc(), false);
 }
 
-/* What reclaim brings is given to who waited for it, as soon as the marks allow. */
+/* What reclaim brings is given to who waited for it, as soon as the marks allow: 32 frames, with guards, do not suffice. */
 UNIT_TEST(waiting_helps)
 {
 	struct page *page;
 
 	tight();
-	page = asking(GFP_KERNEL, 0, 32, 1);
+	page = asking(GFP_KERNEL, 0, 32u >> machine()->guard_minorder, 1);
 	CHECK(page);
 	CHECK_GT(seen.calls, 1); /* the reserve fills first */
 	keep(page);
@@ -231,7 +231,7 @@ UNIT_TEST(noretry)
 	CHECK_EQ(calls, 1);
 }
 
-/* Half of memory is free and no two frames that are neighbours (but a frame and its guard), and none can be moved. */
+/* Half of memory is free in pieces, each a frame and its guards, of which no two are neighbours; and none can be moved. */
 static void scatter(void)
 {
 	uint32_t *link = &seen.first, pfn;
@@ -250,6 +250,12 @@ static void scatter(void)
 		__free_page(page);
 	}
 	drain_all_pages();
+}
+
+/* Blocks of this order are none among the pieces that scatter() leaves, nor of a larger one. */
+static unsigned scattered_order(unsigned order)
+{
+	return MAX(order, machine()->guard_minorder + 1);
 }
 
 static void forget_failures(unsigned order)
@@ -281,7 +287,7 @@ UNIT_TEST(who_compacts)
 
 	scatter();
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
-		got[i] = tries(gfp[i], 2);
+		got[i] = tries(gfp[i], scattered_order(2));
 	CHECK_CALL(relax());
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
 		CHECK_EQ(got[i], want[i]);
@@ -303,14 +309,15 @@ static unsigned kcompactd_told(gfp_t gfp, unsigned order)
 UNIT_TEST(who_wakes_the_daemon)
 {
 	static const gfp_t gfp[] = {GFP_NOWAIT, 0, __GFP_DIRECT_RECLAIM, GFP_KERNEL};
+	const unsigned order = scattered_order(3);
 	unsigned got[ARRAY_SIZE(gfp)];
 
 	scatter();
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
-		got[i] = kcompactd_told(gfp[i], 3);
+		got[i] = kcompactd_told(gfp[i], order);
 	CHECK_CALL(relax());
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
-		CHECK_EQ(got[i], gfp[i] & __GFP_KSWAPD_RECLAIM ? 3 : 0);
+		CHECK_EQ(got[i], gfp[i] & __GFP_KSWAPD_RECLAIM ? order : 0);
 }
 
 /* A costly order is not waited for, though frames do come; with __GFP_REPEAT it is. */

@@ -15,6 +15,7 @@ static struct {
 	unsigned order;
 	unsigned give; /* frames to free at each call */
 	unsigned from; /* but not before this call */
+	uint64_t first_ns, last_ns;
 } seen;
 
 static void keep(struct page *page)
@@ -41,6 +42,9 @@ static uint64_t watching(gfp_t gfp, unsigned order)
 {
 	seen.gfp = gfp;
 	seen.order = order;
+	seen.last_ns = port_now_ns();
+	if (!seen.calls)
+		seen.first_ns = seen.last_ns;
 	return ++seen.calls < seen.from ? 0 : give(seen.give);
 }
 
@@ -192,6 +196,20 @@ UNIT_TEST(how_often)
 	page = asking(GFP_KERNEL | __GFP_NOFAIL, 0, 2000, 50);
 	CHECK(page);
 	CHECK_GE(seen.calls, 50);
+	keep(page);
+	CHECK_CALL(relax());
+}
+
+/* __GFP_NOFAIL sleeps between rounds that bring nothing, a millisecond each: others free memory only if they may run. */
+UNIT_TEST(nofail_waits)
+{
+	struct page *page;
+
+	tight();
+	page = asking(GFP_KERNEL | __GFP_NOFAIL, 0, 2000, 51);
+	CHECK(page);
+	CHECK_EQ(seen.calls, 51);
+	CHECK_GE(seen.last_ns - seen.first_ns, 40 * 1000000u); /* of 50 waits */
 	keep(page);
 	CHECK_CALL(relax());
 }

@@ -96,7 +96,7 @@ struct frame_config {
 	uint64_t kernelcore,
 	        movablecore; /* bytes (Linux's boot words); at least / at most this much */
 	unsigned kernelcore_percent, movablecore_percent; /* of memory, instead of bytes */
-	unsigned nr_nodes; /* nodes from node_start; or, with numa_fake, as many equal parts */
+	uint64_t nr_nodes; /* nodes from node_start; or, with numa_fake, as many equal parts */
 	bool numa_fake;
 	bool no_grouping;                  /* all page blocks are of one type (mobility.c) */
 	uint64_t node_start[MAX_NUMNODES]; /* bytes, ascending, [0] is 0; rounded up to 4 MB */

@@ -29,6 +29,7 @@ static void out_of_memory(void)
 	        kb(mm, MM_SHMEMPAGES));
 	trace_mark_victim((uint64_t)task->tgid, total, kb(mm, MM_ANONPAGES), kb(mm, MM_FILEPAGES));
 	count(OOM_KILL);
+	atomic_store(&task->signal->oom_killed, true);
 	send_signal(SIGKILL, task);
 }
 

@@ -15,6 +15,7 @@
 #include "kernel/exec.h"
 #include "kernel/futex.h"
 #include "kernel/log.h"
+#include "kernel/oom.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
 #include "kernel/selftest.h"
@@ -330,6 +331,7 @@ static void init_main(void *unused UNUSED)
 		boot_failed(err);
 	check_words();
 	loadavg_init();
+	oom_init();
 	run_first_program();
 }
 

@@ -78,6 +78,15 @@ static void relax(void)
 	CHECK_SOUND(frame_check());
 }
 
+/* The same, and there was one to be had. */
+static void relax_with(struct page *page)
+{
+	if (page)
+		keep(page);
+	CHECK_CALL(relax());
+	CHECK(page);
+}
+
 /* On a machine without a free frame: the flags that the hook is told, 0: not called. */
 static gfp_t told(gfp_t gfp, unsigned order)
 {
@@ -212,6 +221,90 @@ UNIT_TEST(nofail_waits)
 	CHECK_GE(seen.last_ns - seen.first_ns, 40 * 1000000u); /* of 50 waits */
 	keep(page);
 	CHECK_CALL(relax());
+}
+
+static enum oom_result last_resort;
+static unsigned resorts;
+
+/* The first time so, and gives what there is; and then there is nobody. */
+static enum oom_result killing(gfp_t gfp UNUSED, unsigned order UNUSED)
+{
+	if (resorts++)
+		return OOM_NOBODY;
+	if (last_resort == OOM_RETRY)
+		give(UINT64_MAX);
+	return last_resort;
+}
+
+/* What becomes of a request when nothing can be freed and the last resort says so. */
+static struct page *resorting(enum oom_result result, gfp_t gfp, unsigned order)
+{
+	enum oom_result (*saved)(gfp_t gfp, unsigned order) = oom_hook;
+	struct page *page;
+
+	last_resort = result;
+	resorts = 0;
+	oom_hook = killing;
+	page = alloc_pages(gfp | __GFP_NOWARN, order);
+	oom_hook = saved;
+	return page;
+}
+
+/* Who can do without, or cannot wait, or needs what a death would not bring, kills nobody. */
+UNIT_TEST(who_may_kill)
+{
+	static const struct {
+		gfp_t gfp;
+		unsigned order, want;
+	} tries[] = {
+	        {GFP_KERNEL, 0, 1},
+	        {GFP_HIGHUSER_MOVABLE, 0, 1},
+	        {GFP_KERNEL, PAGE_ALLOC_COSTLY_ORDER, 1},
+	        {GFP_KERNEL, PAGE_ALLOC_COSTLY_ORDER + 1, 0},
+	        {GFP_NOWAIT, 0, 0},
+	        {GFP_ATOMIC, 0, 0},
+	        {GFP_NOFS, 0, 0},
+	        {GFP_NOIO, 0, 0},
+	        {GFP_KERNEL | __GFP_NORETRY, 0, 0},
+	        {GFP_KERNEL | __GFP_RETRY_MAYFAIL, 0, 0},
+	        {GFP_KERNEL | __GFP_THISNODE, 0, 0},
+	        {GFP_KERNEL | __GFP_DMA, 0, 0},
+	};
+	unsigned got[ARRAY_SIZE(tries)];
+
+	tight();
+	for (unsigned i = 0; i < ARRAY_SIZE(tries); i++) {
+		(void)resorting(OOM_NOBODY, tries[i].gfp, tries[i].order);
+		got[i] = resorts;
+	}
+	CHECK_CALL(relax());
+	for (unsigned i = 0; i < ARRAY_SIZE(tries); i++)
+		CHECK_EQ(got[i], tries[i].want);
+}
+
+/* Who waited for a death gets the frame; who is to die himself gets one of the reserve; who asked for no failure asks on. */
+UNIT_TEST(the_last_resort)
+{
+	struct page *waited, *dying, *insisting;
+	unsigned asked;
+
+	tight();
+	waited = resorting(OOM_RETRY, GFP_KERNEL, 0);
+	CHECK_CALL(relax_with(waited));
+	tight();
+	insisting = resorting(OOM_RETRY, GFP_KERNEL | __GFP_NOFAIL, 0);
+	asked = resorts;
+	CHECK_CALL(relax_with(insisting));
+	CHECK_EQ(asked, 1);
+	tight();
+	reclaim_hook = NULL;
+	give(UINT64_MAX);
+	take_down_to_the_marks(GFP_HIGHUSER_MOVABLE);
+	take_down_to_the_marks(GFP_KERNEL);
+	dying = resorting(OOM_NOBODY, GFP_KERNEL, 0);
+	CHECK_EQ(dying, NULL);
+	dying = resorting(OOM_DYING, GFP_KERNEL, 0);
+	CHECK_CALL(relax_with(dying));
 }
 
 static uint64_t pretending(gfp_t gfp UNUSED, unsigned order UNUSED)

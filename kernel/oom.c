@@ -10,7 +10,8 @@
  *    victim has OOM_PATIENCE_NS; then it is passed over, and the next is chosen. When all are passed over the request fails.
  * 3. The victim may itself need memory before it sees the signal: it takes a part of the reserve, and when that is used up its requests
  *    fail: on the way out everything does without.
- * 4. Only its own user space makes a process a candidate: kernel threads, and init, which is one, have none.
+ * 4. Whoever runs in the victim's memory dies too, whatever its adjustment: one alone would bring nothing.
+ * 5. Only its own user space makes a process a candidate: kernel threads, and init, which is one, have none.
  *
  * Where the last resort is not for a request - nodes that a policy names are full, or a test makes an allocation fail - a page fault without a
  * frame ends the program that faults: the system is not short of memory, and others' deaths would not help. Likewise if nobody can be

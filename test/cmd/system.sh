@@ -150,7 +150,7 @@ if [ "$(id -u)" = 0 ]; then
 	rm -rf "$t"
 fi
 
-# --- a fork bomb: memory runs out, those that ask for it die, the system lives and ends. (The shell waits without a program: its fork may
+# --- a fork bomb: memory runs out, some die, the system lives and ends. (The shell waits without a program: its fork may
 # be refused.)
 quire run --mem 32M --cpus 2 --stats -- bash -c 'mkfifo /tmp/f; exec 9<>/tmp/f
 	b() { b | b & }; (b) 2>/dev/null & read -t 5 -u 9; echo alive' >"$work/out" 2>"$work/err"

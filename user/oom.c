@@ -16,6 +16,7 @@
 #define MB     (1ul << 20)
 #define ROUNDS 10
 #define HOGS   10
+#define MANY   1000
 
 static volatile int *ready; /* shared */
 
@@ -221,6 +222,55 @@ static void forks_wait(void)
 	waitpid(hogs, NULL, 0);
 }
 
+static void read_maps_of(pid_t pid)
+{
+	char name[32], buf[4096];
+
+	snprintf(name, sizeof(name), "/proc/%d/maps", pid);
+	for (;;) {
+		int fd = open(name, O_RDONLY);
+
+		while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
+			;
+		close(fd);
+	}
+}
+
+/* He who has most wants to see our areas, and sleeps for their lock, while we wait for his death in fork, with that lock. */
+static void victims_may_sleep(void)
+{
+	static pid_t child[MANY];
+	unsigned n = 0, failed = 0;
+	pid_t us = getpid(), big;
+
+	*ready = 0;
+	big = fork();
+	if (!big) {
+		set_adj("1000");
+		fill(available() - 2 * MB);
+		*ready = 1;
+		read_maps_of(us);
+	}
+	while (!*ready && alive(big))
+		usleep(1000);
+	while (alive(big) && n < MANY) {
+		child[n] = fork();
+		if (!child[n]) {
+			set_adj("0");
+			fill(MB / 8);
+			for (;;)
+				pause();
+		}
+		if (child[n] > 0)
+			n++;
+		else
+			failed++;
+	}
+	check("fork goes on when the victim waits for it", n && n < MANY && !failed);
+	while (n)
+		end(child[--n]);
+}
+
 int main(void)
 {
 	ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -230,5 +280,6 @@ int main(void)
 	set_adj("-1000");
 	two_at_once();
 	forks_wait();
+	victims_may_sleep();
 	return 0;
 }

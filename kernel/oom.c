@@ -191,18 +191,18 @@ static bool select_and_kill(void)
 	return best.victim || best.waiting;
 }
 
-static bool is_dying(struct task_struct *task)
+static bool current_is_dying(void)
 {
-	return atomic_load(&task->flags) & PF_EXITING || port_fatal_signal_pending();
+	return atomic_load(&current->flags) & PF_EXITING || port_fatal_signal_pending();
 }
 
 static enum oom_result out_of_memory(gfp_t gfp UNUSED, unsigned order UNUSED)
 {
-	if (is_dying(current))
+	if (current_is_dying())
 		return OOM_DYING;
 	if (!select_and_kill())
 		return OOM_NOBODY;
-	if (is_dying(current))
+	if (current_is_dying())
 		return OOM_DYING;
 	port_block_until(port_now_ns() + OOM_WAIT_NS);
 	return OOM_RETRY;
@@ -213,7 +213,7 @@ void pagefault_out_of_memory(void)
 	struct mm_struct *mm;
 	irq_state_t state;
 
-	if (is_dying(current))
+	if (current_is_dying())
 		return;
 	state = spin_lock_irqsave(&tasklist_lock);
 	mm = oom_kill_process(current->group_leader);

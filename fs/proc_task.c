@@ -5,6 +5,7 @@
 #include "fs/proc.h"
 #include "lib/intvec.h"
 
+#include "kernel/oom.h"
 #include "kernel/signal.h"
 #include "lib/string.h"
 #include <quire/slab.h>
@@ -153,24 +154,18 @@ int proc_show_limits(struct seq_file *m, struct task_struct *task, bool whole UN
 
 /* --- out of memory ---------------------------------------------------------------------------- */
 
-/*
- * Linux's badness: memory in pages, and the adjustment in thousandths of all memory; shown on a
- * scale to 2000.
- */
 int proc_show_oom_score(struct seq_file *m, struct task_struct *task, bool whole UNUSED)
 {
 	struct mm_struct *mm = get_task_mm(task);
-	int64_t total = (int64_t)MAX(totalram_pages(), 1ul), points = 0;
-	int adj = task->signal ? task->signal->oom_score_adj : 0;
+	uint64_t total = totalram_pages(), score = 0;
 
-	if (mm && adj != -1000) {
-		points = (int64_t)(mm_rss(mm) + (mm->pgtables_bytes >> PAGE_SHIFT)) +
-		         adj * total / 1000;
-		points = (1000 + points * 1000 / total) * 2 / 3;
-	}
+	if (mm && task->signal)
+		score = oom_score(oom_badness(mm_oom_pages(mm),
+		                              READ_ONCE(task->signal->oom_score_adj), total),
+		                  total);
 	if (mm)
 		mmput(mm);
-	seq_printf(m, "%ld\n", points > 0 ? points : 0);
+	seq_printf(m, "%lu\n", score);
 	return 0;
 }
 
@@ -201,7 +196,7 @@ static int parse_adj(const char *s, int32_t *value)
 	if (s[0] == '+' && s[1] >= '0' && s[1] <= '9')
 		s++;
 	n = strlen(s);
-	err = parse_intvec(s, n, -1000, 1000, value, 1, &used);
+	err = parse_intvec(s, n, OOM_SCORE_ADJ_MIN, OOM_SCORE_ADJ_MAX, value, 1, &used);
 	return err < 0 || used < n ? -EINVAL : 0;
 }
 

@@ -43,7 +43,7 @@ static void numa_param(struct frame_config *c)
 		arch_numa_config(c);
 		return;
 	}
-	c->nr_nodes = (unsigned)MIN(n, UINT32_MAX);
+	c->nr_nodes = n;
 	c->numa_fake = true;
 }
 

@@ -38,8 +38,8 @@ int64_t kernel_clone(const struct kernel_clone_args *args);
 NORETURN void do_exit(int code);
 NORETURN void do_group_exit(int code);
 
-/* Init: the next child that ends, its status in *raw; -ECHILD when there is none left. Sleeps. */
-int32_t kernel_wait(int *raw);
+/* Init: the next child that ends, its status in *raw, and was it killed for want of memory; -ECHILD when there is none left. Sleeps. */
+int32_t kernel_wait(int *raw, bool *oom_killed);
 /* Take a zombie out of the tables and free it. tasklist_lock not held. */
 void release_task(struct task_struct *task);
 

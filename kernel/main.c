@@ -15,6 +15,7 @@
 #include "kernel/exec.h"
 #include "kernel/futex.h"
 #include "kernel/log.h"
+#include "kernel/oom.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
 #include "kernel/selftest.h"
@@ -91,11 +92,12 @@ static void kill_everybody(void)
 {
 	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
 	struct task_struct *p;
+	bool oom_killed;
 	int raw;
 
 	for_each_process(p) if (p != init_task) send_signal(SIGKILL, p);
 	spin_unlock_irqrestore(&tasklist_lock, state);
-	while (kernel_wait(&raw) >= 0)
+	while (kernel_wait(&raw, &oom_killed) >= 0)
 		;
 }
 
@@ -255,6 +257,7 @@ static NORETURN void run_first_program(void)
 	        .run = first_program, .exit_signal = SIGCHLD, .name = "init"};
 	struct task_struct *task;
 	int32_t pid, ended;
+	bool oom_killed = false;
 	int raw = 0, err;
 
 	frame_report(&quire_header.at_start);
@@ -272,8 +275,9 @@ static NORETURN void run_first_program(void)
 	if (slab_start_reaper())
 		port_log("no memory for cache_reap: idle caches keep their objects");
 	do {
-		ended = kernel_wait(&raw);
+		ended = kernel_wait(&raw, &oom_killed);
 	} while (ended != pid && ended > 0);
+	quire_header.oom_killed = oom_killed;
 	end_of_run(raw);
 }
 
@@ -327,6 +331,7 @@ static void init_main(void *unused UNUSED)
 		boot_failed(err);
 	check_words();
 	loadavg_init();
+	oom_init();
 	run_first_program();
 }
 

@@ -224,8 +224,10 @@ struct signal_struct {
 	struct list_head posix_timers;    /* (s) */
 	int32_t next_timer_id;
 	int oom_score_adj;
-	bool is_subreaper;    /* (t) takes in the orphans among its descendants: prctl */
-	bool below_subreaper; /* (t) an ancestor may be one; false spares the way up */
+	_Atomic bool oom_killed;     /* by the kernel, for want of memory */
+	_Atomic uint64_t oom_victim_ns; /* since when its death is waited for: oom.c; 0: it is not */
+	bool is_subreaper;       /* (t) takes in the orphans among its descendants: prctl */
+	bool below_subreaper;    /* (t) an ancestor may be one; false spares the way up */
 	bool dumpable;
 	struct task_struct *curr_target; /* (s) */
 };

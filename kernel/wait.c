@@ -47,6 +47,7 @@ struct wait_opts {
 	uint32_t uid;
 	int code, status; /* CLD_*, and its status; raw: wait4's word */
 	int raw;
+	bool oom_killed;
 	struct rusage_sum sum;
 	uint64_t maxrss;
 	struct task_struct *reap;
@@ -170,6 +171,7 @@ static void describe(struct wait_opts *wo, struct task_struct *child, int code, 
 	wo->code = code;
 	wo->status = status;
 	wo->raw = raw;
+	wo->oom_killed = raw == SIGKILL && atomic_load(&child->signal->oom_killed);
 	sum_process(child, &wo->sum);
 	add_sum(&wo->sum, &child->signal->children);
 	wo->maxrss = MAX(child->signal->maxrss, child->signal->cmaxrss);
@@ -268,12 +270,13 @@ out:
 	return ret < 0 ? ret : wo->pid;
 }
 
-int32_t kernel_wait(int *raw)
+int32_t kernel_wait(int *raw, bool *oom_killed)
 {
 	struct wait_opts wo = {.type = P_ALL, .flags = WEXITED | __WALL};
 	int64_t pid = do_wait(&wo);
 
 	*raw = wo.raw;
+	*oom_killed = wo.oom_killed;
 	return (int32_t)pid;
 }
 

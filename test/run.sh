@@ -38,6 +38,10 @@ for slab in slab slob; do
 done
 suite 'unit tests of frames, hosted, with every check of frames' timeout 900 "$B/unit" \
 	--boot 'page_owner=on page_poison=1 debug_guardpage_minorder=1' mm/frame
+for minorder in 2 3; do
+	suite "frames, hosted, guards beside blocks up to order $minorder" timeout 300 "$B/unit" \
+		--boot debug_guardpage_minorder=$minorder mm/frame
+done
 suite 'frames, hosted, every CPU keeping blocks of all orders' timeout 900 "$B/unit" --boot pcp_blocks=3 mm/frame
 suite 'unit tests, hosted, all objects debugged' timeout 900 "$B/unit" --boot slub_debug=FZPU
 for slab in slab slob; do

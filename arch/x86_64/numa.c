@@ -97,7 +97,7 @@ void arch_numa_config(struct frame_config *c)
 		port_log("numa: SRAT: %s: ignored", bad);
 		return;
 	}
-	port_log("numa: SRAT: %u nodes", c->nr_nodes);
+	port_log("numa: SRAT: %lu nodes", c->nr_nodes);
 	for (unsigned nid = 0; nid < c->nr_nodes; nid++)
 		port_log("numa: node %u from %#lx", nid, c->node_start[nid]);
 	numa_cpu_up(this_cpu_ptr());

@@ -84,7 +84,7 @@ static int killed(const struct options *o, const struct guest *g, int sig)
 {
 	char have[24];
 
-	if (sig == SIGKILL && stats_counter(g, "oom_kill"))
+	if (guest_header(g)->oom_killed)
 		say("%s was killed: the guest ran out of memory: write more than --mem %s",
 		    program_name(o), size_text(o->mem, have));
 	return EXIT_SIGNALLED + sig;

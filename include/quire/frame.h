@@ -94,7 +94,7 @@ struct frame_config {
 	uint64_t kernelcore,
 	        movablecore; /* bytes (Linux's boot words); at least / at most this much */
 	unsigned kernelcore_percent, movablecore_percent; /* of memory, instead of bytes */
-	unsigned nr_nodes; /* nodes from node_start; or, with numa_fake, as many equal parts */
+	uint64_t nr_nodes; /* nodes from node_start; or, with numa_fake, as many equal parts */
 	bool numa_fake;
 	bool no_grouping;                  /* all page blocks are of one type (mobility.c) */
 	uint64_t node_start[MAX_NUMNODES]; /* bytes, ascending, [0] is 0; rounded up to 4 MB */
@@ -292,10 +292,19 @@ uint64_t frame_kind_pages(enum frame_kind kind);
 void frame_report(struct quire_frames *out);
 
 /*
- * The one hook from here upwards: an allocation in the slow path asks for memory to be freed. Returns pages
+ * The hook from here upwards: an allocation in the slow path asks for memory to be freed. Returns pages
  * freed. NULL while nothing reclaims. gfp says what may be done; sleeps only with __GFP_DIRECT_RECLAIM.
  */
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
+
+/*
+ * The last resort, when that brings nothing: an ordinary request of an order up to PAGE_ALLOC_COSTLY_ORDER has somebody killed who has much,
+ * and waits. NULL: nobody can be. May sleep, and any lock may be held that is held over an allocation: so it waits a little, not until the
+ * victim has gone. OOM_RETRY: ask again. OOM_DYING: the caller is to die itself, and may take from the reserve what it needs for
+ * that. OOM_NOBODY: there is no one left.
+ */
+enum oom_result { OOM_RETRY, OOM_DYING, OOM_NOBODY };
+extern enum oom_result (*oom_hook)(gfp_t gfp, unsigned order);
 
 /*
  * Compaction (1.10). Its one way up: migrate_pages() of quire/migrate.h, when there is one; see there for the contract.

@@ -83,6 +83,7 @@ struct quire_header {
 	struct quire_frames at_end;   /* (K) after the last process has gone and caches are dropped */
 	struct quire_frames at_exit;  /* (K) when the first program ended, caches still warm */
 	uint64_t min_free;            /* (K) fewest free frames seen at any allocation, in pages */
+	uint32_t oom_killed;          /* (K) with QUIRE_EXIT_SIGNAL: 1 if it was sent for want of memory */
 };
 
 /*

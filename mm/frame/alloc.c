@@ -17,6 +17,7 @@
 #define NOFAIL_WAIT_NS      1000000u
 
 uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
+enum oom_result (*oom_hook)(gfp_t gfp, unsigned order);
 
 static NOINLINE struct page *clear_new_page(struct page *page)
 {
@@ -257,6 +258,38 @@ static struct page *alloc_pages_direct_reclaim(struct alloc_context *ac, uint64_
 	return get_page_from_freelist(ac, WMARK_MIN);
 }
 
+/*
+ * May somebody die for it? Not for who can do without, nor for large blocks; nor for scarce zones or some nodes only, for the victim's frames
+ * need not lie there; nor for a file system at work, which cannot be waited for.
+ */
+static bool may_oom(const struct alloc_context *ac)
+{
+	const gfp_t easy = __GFP_NORETRY | __GFP_RETRY_MAYFAIL | __GFP_THISNODE;
+
+	return oom_hook &&
+	       (ac->gfp & (__GFP_DIRECT_RECLAIM | __GFP_FS)) == (__GFP_DIRECT_RECLAIM | __GFP_FS) &&
+	       !(ac->gfp & easy) && ac->order <= PAGE_ALLOC_COSTLY_ORDER &&
+	       ac->highest_zone >= ZONE_NORMAL && !(nodes_with_memory() & ~ac->nodes);
+}
+
+/* Memory by somebody's death. False: there is none to be had so; else another round may bring it, or has: *page. */
+static bool alloc_pages_may_oom(struct alloc_context *ac, struct page **page)
+{
+	if (!may_oom(ac))
+		return false;
+	switch (oom_hook(ac->gfp, ac->order)) {
+	case OOM_RETRY:
+		return true;
+	case OOM_DYING:
+		ac->flags |= ALLOC_HIGH | ALLOC_HARDER;
+		*page = get_page_from_freelist(ac, WMARK_MIN);
+		return *page != NULL;
+	case OOM_NOBODY:
+		break;
+	}
+	return false;
+}
+
 static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 {
 	struct page *page;
@@ -284,8 +317,15 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 		page = alloc_pages_direct_reclaim(ac, &freed);
 		if (!page && !(ac->gfp & __GFP_NORETRY))
 			page = alloc_pages_direct_compact(ac, MIGRATE_SYNC_LIGHT);
-		if (page || !should_retry(ac, freed, retries))
+		if (page)
 			return page;
+		if (!freed && alloc_pages_may_oom(ac, &page)) {
+			if (page)
+				return page;
+			retries = 0;
+		} else if (!should_retry(ac, freed, retries)) {
+			return NULL;
+		}
 		if (freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER)
 			retries = 0;
 		if (!freed && ac->gfp & __GFP_NOFAIL)

@@ -162,10 +162,11 @@ static void nodes_init(void)
 {
 	struct machine *m = machine();
 	const struct frame_config *c = &m->config;
-	unsigned n = MIN(MAX(c->nr_nodes, 1), MAX_NUMNODES);
+	unsigned n = (unsigned)MIN(MAX(c->nr_nodes, 1), MAX_NUMNODES);
 
 	if (c->nr_nodes > MAX_NUMNODES)
-		port_log("boot: %u nodes: %d are the most", c->nr_nodes, MAX_NUMNODES);
+		port_log("boot: %llu nodes: %d are the most", (unsigned long long)c->nr_nodes,
+		         MAX_NUMNODES);
 	if (c->numa_fake) {
 		fake_nodes(n);
 	} else {

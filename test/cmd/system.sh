@@ -115,6 +115,9 @@ check 'a shell in 8 MB' [ "$(quire run --mem 8M --cpus 1 -- /bin/busybox sh -c '
 quire run --mem 4M --cpus 1 -- /bin/busybox sh -c 'x=0123456789; while :; do x=$x$x; done' 2>"$work/err"; got=$?
 check "killed for want of memory: $got, $(cat "$work/err")" [ $got = 137 ]
 check 'says why' grep -q '^quire: .*ran out of memory' "$work/err"
+quire run --mem 4M --cpus 1 -- /bin/busybox sh -c '(x=0123456789; while :; do x=$x$x; done); echo $?; kill -9 $$' >"$work/out" 2>"$work/err"; got=$?
+check "killed by another, after a child ran out of memory: $got, $(cat "$work/out")" [ "$got $(cat "$work/out")" = '137 137' ]
+check "does not blame memory: $(cat "$work/err")" [ "$(grep -c 'ran out of memory' "$work/err")" = 0 ]
 
 # --- nodes: sizes that QEMU would round, rings of a trace that are nobody's memory
 check 'odd sizes' [ "$(quire run --mem 65537K --numa 2 --trace "$work/nodes" --trace-size 70001 -- /bin/echo hi)" = hi ]
@@ -147,7 +150,7 @@ if [ "$(id -u)" = 0 ]; then
 	rm -rf "$t"
 fi
 
-# --- a fork bomb: memory runs out, those that ask for it die, the system lives and ends. (The shell waits without a program: its fork may
+# --- a fork bomb: memory runs out, some die, the system lives and ends. (The shell waits without a program: its fork may
 # be refused.)
 quire run --mem 32M --cpus 2 --stats -- bash -c 'mkfifo /tmp/f; exec 9<>/tmp/f
 	b() { b | b & }; (b) 2>/dev/null & read -t 5 -u 9; echo alive' >"$work/out" 2>"$work/err"

@@ -1,4 +1,4 @@
-# Programs that want more than there is: the one that asked is killed, the system lives, and every frame comes back.
+# Programs that want more than there is: the one that has most is killed, the system lives, and every frame comes back.
 # guest only
 # options: --mem 32M --cpus 2
 # needs: perl

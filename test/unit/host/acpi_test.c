@@ -236,8 +236,11 @@ UNIT_TEST(slits)
 
 static uint8_t firmware[0x1000];
 
+static unsigned reads;
+
 static bool read_firmware(void *ctx UNUSED, uint64_t addr, void *to, size_t n)
 {
+	reads++;
 	if (addr < FIRMWARE || addr - FIRMWARE > sizeof(firmware) ||
 	    n > sizeof(firmware) - (addr - FIRMWARE))
 		return false;
@@ -312,6 +315,38 @@ UNIT_TEST(tables_are_found)
 		CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, s.len - 1),
 		         -ENOSPC);
 		CHECK_EQ(acpi_find_table(&memory_of_firmware, FIRMWARE, "SRAT", buf, 8), -ENOSPC);
+	}
+}
+
+/* How often memory is read in vain for a table, when the root table has this length. */
+static unsigned reads_for_none(size_t len)
+{
+	struct table root = {.len = len};
+	uint8_t buf[64];
+
+	memcpy(root.b, firmware + 0x100, len);
+	seal(&root);
+	memcpy(firmware + 0x100, root.b, len);
+	reads = 0;
+	return acpi_find_table(&memory_of_firmware, FIRMWARE, "HMAT", buf, sizeof(buf)) ? 0 : reads;
+}
+
+/* What is left of the last entry is no address: nothing is read there. */
+UNIT_TEST(cut_entries)
+{
+	struct table s, d;
+
+	two_tables(&s, &d);
+	for (unsigned size = 4; size <= 8; size += 4) {
+		unsigned two, three;
+
+		load(size, &s, &d);
+		three = reads_for_none(36 + 3 * size);
+		for (unsigned cut = 1; cut < size; cut++)
+			CHECK_EQ(reads_for_none(36 + 3 * size - cut), three - 1);
+		two = reads_for_none(36 + 2 * size);
+		CHECK_GT(two, 0);
+		CHECK_EQ(two, three - 1);
 	}
 }
 

@@ -101,6 +101,10 @@ UNIT_TEST(more_nodes_than_there_can_be)
 	            "99 nodes: 4 are the most"));
 	CHECK_EQ(machine()->nr_nodes, 4);
 	leave();
+	CHECK(shape((struct frame_config){.nr_nodes = (1ull << 32) + 1, .numa_fake = true},
+	            "4294967297 nodes: 4 are the most"));
+	CHECK_EQ(machine()->nr_nodes, 4);
+	leave();
 	CHECK(shape((struct frame_config){.nr_nodes = 4, .numa_fake = true}, NULL));
 	leave();
 }

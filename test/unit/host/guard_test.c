@@ -92,6 +92,33 @@ UNIT_TEST(guards_beside_blocks)
 	leave();
 }
 
+/* Nor does a list take more than the zone can spare, guards and all: the zone stays above its low mark. */
+UNIT_TEST(lists_spare_guards)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		struct page *page;
+		struct zone *zone;
+		uint64_t floor;
+
+		CHECK(enter("debug_guardpage_minorder=3"));
+		CHECK(page = alloc_page(GFP_KERNEL));
+		zone = page_zone(page);
+		__free_page(page);
+		drain_all_pages();
+		while (grow_zone(zone))
+			;
+		floor = zone_free(zone) - (8 << 3) - i; /* room for 8 frames with their guards */
+		zone->watermark[WMARK_LOW] = floor - zone->lowmem_reserve[ZONE_NORMAL];
+		CHECK(page = alloc_page(GFP_KERNEL));
+		CHECK_EQ(page_zone(page), zone);
+		CHECK_EQ(zone_pcp_pages_of(zone, cpu_id()), 7);
+		CHECK_GE(zone_free(zone), floor);
+		__free_page(page);
+		setup_per_zone_wmarks();
+		leave();
+	}
+}
+
 static jmp_buf out;
 static char said[256];
 

@@ -15,6 +15,7 @@ static struct {
 	unsigned order;
 	unsigned give; /* frames to free at each call */
 	unsigned from; /* but not before this call */
+	uint64_t first_ns, last_ns;
 } seen;
 
 static void keep(struct page *page)
@@ -41,6 +42,9 @@ static uint64_t watching(gfp_t gfp, unsigned order)
 {
 	seen.gfp = gfp;
 	seen.order = order;
+	seen.last_ns = port_now_ns();
+	if (!seen.calls)
+		seen.first_ns = seen.last_ns;
 	return ++seen.calls < seen.from ? 0 : give(seen.give);
 }
 
@@ -72,6 +76,15 @@ static void relax(void)
 	give(UINT64_MAX);
 	CHECK_EQ(nr_unused_pages(), free_before);
 	CHECK_SOUND(frame_check());
+}
+
+/* The same, and there was one to be had. */
+static void relax_with(struct page *page)
+{
+	if (page)
+		keep(page);
+	CHECK_CALL(relax());
+	CHECK(page);
 }
 
 /* On a machine without a free frame: the flags that the hook is told, 0: not called. */
@@ -163,13 +176,13 @@ UNIT_TEST(reclaim_enters_the_reserve)
 	CHECK_EQ(*port_memalloc(), false);
 }
 
-/* What reclaim brings is given to who waited for it, as soon as the marks allow. */
+/* What reclaim brings is given to who waited for it, as soon as the marks allow: 32 frames, with guards, do not suffice. */
 UNIT_TEST(waiting_helps)
 {
 	struct page *page;
 
 	tight();
-	page = asking(GFP_KERNEL, 0, 32, 1);
+	page = asking(GFP_KERNEL, 0, 32u >> machine()->guard_minorder, 1);
 	CHECK(page);
 	CHECK_GT(seen.calls, 1); /* the reserve fills first */
 	keep(page);
@@ -194,6 +207,104 @@ UNIT_TEST(how_often)
 	CHECK_GE(seen.calls, 50);
 	keep(page);
 	CHECK_CALL(relax());
+}
+
+/* __GFP_NOFAIL sleeps between rounds that bring nothing, a millisecond each: others free memory only if they may run. */
+UNIT_TEST(nofail_waits)
+{
+	struct page *page;
+
+	tight();
+	page = asking(GFP_KERNEL | __GFP_NOFAIL, 0, 2000, 51);
+	CHECK(page);
+	CHECK_EQ(seen.calls, 51);
+	CHECK_GE(seen.last_ns - seen.first_ns, 40 * 1000000u); /* of 50 waits */
+	keep(page);
+	CHECK_CALL(relax());
+}
+
+static enum oom_result last_resort;
+static unsigned resorts;
+
+/* The first time so, and gives what there is; and then there is nobody. */
+static enum oom_result killing(gfp_t gfp UNUSED, unsigned order UNUSED)
+{
+	if (resorts++)
+		return OOM_NOBODY;
+	if (last_resort == OOM_RETRY)
+		give(UINT64_MAX);
+	return last_resort;
+}
+
+/* What becomes of a request when nothing can be freed and the last resort says so. */
+static struct page *resorting(enum oom_result result, gfp_t gfp, unsigned order)
+{
+	enum oom_result (*saved)(gfp_t gfp, unsigned order) = oom_hook;
+	struct page *page;
+
+	last_resort = result;
+	resorts = 0;
+	oom_hook = killing;
+	page = alloc_pages(gfp | __GFP_NOWARN, order);
+	oom_hook = saved;
+	return page;
+}
+
+/* Who can do without, or cannot wait, or needs what a death would not bring, kills nobody. */
+UNIT_TEST(who_may_kill)
+{
+	static const struct {
+		gfp_t gfp;
+		unsigned order, want;
+	} tries[] = {
+	        {GFP_KERNEL, 0, 1},
+	        {GFP_HIGHUSER_MOVABLE, 0, 1},
+	        {GFP_KERNEL, PAGE_ALLOC_COSTLY_ORDER, 1},
+	        {GFP_KERNEL, PAGE_ALLOC_COSTLY_ORDER + 1, 0},
+	        {GFP_NOWAIT, 0, 0},
+	        {GFP_ATOMIC, 0, 0},
+	        {GFP_NOFS, 0, 0},
+	        {GFP_NOIO, 0, 0},
+	        {GFP_KERNEL | __GFP_NORETRY, 0, 0},
+	        {GFP_KERNEL | __GFP_RETRY_MAYFAIL, 0, 0},
+	        {GFP_KERNEL | __GFP_THISNODE, 0, 0},
+	        {GFP_KERNEL | __GFP_DMA, 0, 0},
+	};
+	unsigned got[ARRAY_SIZE(tries)];
+
+	tight();
+	for (unsigned i = 0; i < ARRAY_SIZE(tries); i++) {
+		(void)resorting(OOM_NOBODY, tries[i].gfp, tries[i].order);
+		got[i] = resorts;
+	}
+	CHECK_CALL(relax());
+	for (unsigned i = 0; i < ARRAY_SIZE(tries); i++)
+		CHECK_EQ(got[i], tries[i].want);
+}
+
+/* Who waited for a death gets the frame; who is to die himself gets one of the reserve; who asked for no failure asks on. */
+UNIT_TEST(the_last_resort)
+{
+	struct page *waited, *dying, *insisting;
+	unsigned asked;
+
+	tight();
+	waited = resorting(OOM_RETRY, GFP_KERNEL, 0);
+	CHECK_CALL(relax_with(waited));
+	tight();
+	insisting = resorting(OOM_RETRY, GFP_KERNEL | __GFP_NOFAIL, 0);
+	asked = resorts;
+	CHECK_CALL(relax_with(insisting));
+	CHECK_EQ(asked, 1);
+	tight();
+	reclaim_hook = NULL;
+	give(UINT64_MAX);
+	take_down_to_the_marks(GFP_HIGHUSER_MOVABLE);
+	take_down_to_the_marks(GFP_KERNEL);
+	dying = resorting(OOM_NOBODY, GFP_KERNEL, 0);
+	CHECK_EQ(dying, NULL);
+	dying = resorting(OOM_DYING, GFP_KERNEL, 0);
+	CHECK_CALL(relax_with(dying));
 }
 
 static uint64_t pretending(gfp_t gfp UNUSED, unsigned order UNUSED)
@@ -231,7 +342,7 @@ UNIT_TEST(noretry)
 	CHECK_EQ(calls, 1);
 }
 
-/* Half of memory is free and no two frames that are neighbours (but a frame and its guard), and none can be moved. */
+/* Half of memory is free in pieces, each a frame and its guards, of which no two are neighbours; and none can be moved. */
 static void scatter(void)
 {
 	uint32_t *link = &seen.first, pfn;
@@ -250,6 +361,12 @@ static void scatter(void)
 		__free_page(page);
 	}
 	drain_all_pages();
+}
+
+/* Blocks of this order are none among the pieces that scatter() leaves, nor of a larger one. */
+static unsigned scattered_order(unsigned order)
+{
+	return MAX(order, machine()->guard_minorder + 1);
 }
 
 static void forget_failures(unsigned order)
@@ -281,7 +398,7 @@ UNIT_TEST(who_compacts)
 
 	scatter();
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
-		got[i] = tries(gfp[i], 2);
+		got[i] = tries(gfp[i], scattered_order(2));
 	CHECK_CALL(relax());
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
 		CHECK_EQ(got[i], want[i]);
@@ -303,14 +420,15 @@ static unsigned kcompactd_told(gfp_t gfp, unsigned order)
 UNIT_TEST(who_wakes_the_daemon)
 {
 	static const gfp_t gfp[] = {GFP_NOWAIT, 0, __GFP_DIRECT_RECLAIM, GFP_KERNEL};
+	const unsigned order = scattered_order(3);
 	unsigned got[ARRAY_SIZE(gfp)];
 
 	scatter();
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
-		got[i] = kcompactd_told(gfp[i], 3);
+		got[i] = kcompactd_told(gfp[i], order);
 	CHECK_CALL(relax());
 	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
-		CHECK_EQ(got[i], gfp[i] & __GFP_KSWAPD_RECLAIM ? 3 : 0);
+		CHECK_EQ(got[i], gfp[i] & __GFP_KSWAPD_RECLAIM ? order : 0);
 }
 
 /* A costly order is not waited for, though frames do come; with __GFP_REPEAT it is. */

@@ -1,0 +1,27 @@
+/*
+ * oom.h - out of memory: who is killed so that the others can go on.
+ */
+#ifndef KERNEL_OOM_H
+#define KERNEL_OOM_H
+
+#include "kernel/task.h"
+
+#define OOM_SCORE_ADJ_MIN (-1000)
+#define OOM_SCORE_ADJ_MAX 1000
+
+/* Linux's measure of who has much: pages, and the adjustment in thousandths of all memory. INT64_MIN: never to be killed. */
+int64_t oom_badness(uint64_t pages, int adj, uint64_t total);
+
+/* As /proc/PID/oom_score shows it: 0 never, 666 nothing, 1333 all of memory, 2000 with an adjustment of 1000 besides. */
+uint64_t oom_score(int64_t badness, uint64_t total);
+
+/* What the death of whoever has this memory would bring, in pages: his and the tables'. */
+uint64_t mm_oom_pages(const struct mm_struct *mm);
+
+/* A page fault of the running task found no frame, whatever the allocator tried: the task dies. */
+void pagefault_out_of_memory(void);
+
+/* From now on programs are killed for others' requests. */
+void oom_init(void);
+
+#endif

@@ -347,7 +347,7 @@ static inline void page_list_add_pfn(struct page_list *l, struct page *page, uin
 	else
 		pfn_to_page(PFN(first))->lru.prev = pfn;
 	l->first = pfn;
-	l->count++;
+	WRITE_ONCE(l->count, l->count + 1);
 }
 
 static inline void page_list_add(struct page_list *l, struct page *page)
@@ -366,7 +366,7 @@ static inline void page_list_add_tail(struct page_list *l, struct page *page)
 	else
 		pfn_to_page(PFN(last))->lru.next = pfn;
 	l->last = pfn;
-	l->count++;
+	WRITE_ONCE(l->count, l->count + 1);
 }
 
 /* True: the list is empty now. */
@@ -374,7 +374,7 @@ static inline bool page_list_del(struct page_list *l, struct page *page)
 {
 	const uint32_t next = page->lru.next, prev = page->lru.prev;
 
-	l->count--;
+	WRITE_ONCE(l->count, l->count - 1);
 	if (prev == PFN_NONE_N)
 		l->first = next;
 	else

@@ -43,6 +43,15 @@ static void set_type_orders(struct zone *zone, unsigned type, uint32_t orders)
 	atomic_store_explicit(&zone->type_orders[type], orders, memory_order_relaxed);
 }
 
+/* pages more on the lists of what is set aside, or fewer. */
+static void add_free_highatomic(struct zone *zone, int64_t pages)
+{
+	const uint64_t free = zone_free_highatomic(zone);
+
+	atomic_store_explicit(&zone->nr_free_highatomic, free + (uint64_t)pages,
+	                      memory_order_relaxed);
+}
+
 static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsigned order,
                                     unsigned type)
 {
@@ -59,6 +68,8 @@ static ALWAYS_INLINE void add_block(struct zone *zone, struct page *page, unsign
 	WRITE_ONCE(area->nr_free, area->nr_free + 1);
 	if (area->nr_free == 1)
 		set_orders(zone, zone_orders(zone) | 1u << order);
+	if (unlikely(type == MIGRATE_HIGHATOMIC))
+		add_free_highatomic(zone, (int64_t)1 << order);
 }
 
 static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsigned order)
@@ -74,6 +85,8 @@ static ALWAYS_INLINE void del_block(struct zone *zone, struct page *page, unsign
 		if (!area->nr_free)
 			set_orders(zone, zone_orders(zone) & ~(1u << order));
 	}
+	if (unlikely(type == MIGRATE_HIGHATOMIC))
+		add_free_highatomic(zone, -((int64_t)1 << order));
 	atomic_store_explicit(&page->flags, flags & ~PAGE_FLAG(buddy), memory_order_relaxed);
 	atomic_store_explicit(&page->_mapcount, -1, memory_order_relaxed);
 }

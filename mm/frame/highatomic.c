@@ -21,8 +21,7 @@
  *
  * What others see. The free frames of the reserve count in no mark that they are held to, and a block in it is none that is
  * there for them (zone_free_usable, zone_orders_usable). Linux 6.1 takes the whole reserve off, used or not, and so refuses
- * requests for which there is memory; counting the free part costs nothing while there is no reserve and a few loads
- * when there is. Reclaim itself does not enter either: memory for freeing memory is asked for in single frames.
+ * requests for which there is memory. Reclaim itself does not enter either: memory for freeing memory is asked for in single frames.
  *
  * Back. One page block at a time, and as the type of the request that needs it: when reclaim has brought memory and the
  * request still has none, as long as another block remains in the zone; and before a request that may wait is told that
@@ -32,7 +31,7 @@
  * Lists of CPUs. There is none of this type. A frame or block of the reserve that is freed goes to that of movable ones, as on Linux, so
  * that the short ways need not know; what lies there may serve anybody for once, and is the reserve's again when it is drained.
  *
- * Invariants (frame_check): nr_reserved_highatomic counts the frames of all HighAtomic page blocks; a free block is on a list of
+ * Invariants (frame_check): nr_reserved_highatomic counts the frames of all HighAtomic page blocks, nr_free_highatomic those in the buddy; a free block is on a list of
  * MIGRATE_HIGHATOMIC if and only if its page block is HighAtomic; such a page block does not merge with one that is not.
  */
 #include "mm/frame/internal.h"
@@ -42,20 +41,6 @@ static uint64_t max_reserved(const struct zone *zone)
 	const uint64_t share = zone->managed / 100;
 
 	return share < pageblock_nr_pages ? 0 : ALIGN_UP(share, pageblock_nr_pages);
-}
-
-uint64_t nr_free_highatomic(const struct zone *zone)
-{
-	uint32_t orders = zone_type_orders(zone, MIGRATE_HIGHATOMIC);
-	uint64_t pages = 0;
-
-	for (; orders; orders &= orders - 1) {
-		const unsigned order = (unsigned)__builtin_ctz(orders);
-
-		pages += READ_ONCE(zone->free_area[order].free_list[MIGRATE_HIGHATOMIC].count)
-		         << order;
-	}
-	return pages;
 }
 
 static uint64_t nr_reserved(const struct zone *zone)

@@ -16,24 +16,28 @@
  * marks. It is given what its CPU keeps, then what is set aside, then what others may have too.
  *
  * How much. At most 1/100 of a zone, in whole page blocks, rounded up; of a zone whose hundredth is less than a page
- * block (200 MB) nothing. Linux 6.1 takes a block or two more, of the smallest zone too; Linux 6.8 has the rule here,
- * since on small machines the reserve was 8% of memory. This kernel runs in 4 MB.
+ * block (a zone below 200 MB) nothing. Linux 6.1 goes a block or two further, and does so in the smallest zone too, which
+ * could cost a small machine a sixth of its memory; later versions have the rule here. This kernel runs in 4 MB.
  *
  * What others see. The free frames of the reserve count in no mark that they are held to, and a block in it is none that is
  * there for them (zone_free_usable, zone_orders_usable). Linux 6.1 takes the whole reserve off, used or not, and so refuses
- * requests for which there is memory; counting the free part costs nothing while there is no reserve and a few loads
- * when there is. Reclaim itself does not enter either: memory for freeing memory is asked for in single frames.
+ * requests for which there is memory; and it leaves the reserve in the sum for single frames with __GFP_ATOMIC, which cannot
+ * have it. Reclaim does not enter either: memory for freeing memory is asked for in single frames.
  *
  * Back. One page block at a time, and as the type of the request that needs it: when reclaim has brought memory and the
  * request still has none, as long as another block remains in the zone; and before a request that may wait is told that
- * there is nothing left (for which a program would be killed), the last one as well. A page block without a free
- * frame would help nobody and stays.
+ * there is nothing left (for which a program would be killed), the last one as well. With __GFP_NORETRY, and for blocks
+ * above PAGE_ALLOC_COSTLY_ORDER that are not __GFP_RETRY_MAYFAIL, one gives up sooner than that. A page block without a
+ * free frame would help nobody and stays.
  *
- * Lists of CPUs. There is none of this type. A frame or block of the reserve that is freed goes to that of movable ones, as on Linux, so
- * that the short ways need not know; what lies there may serve anybody for once, and is the reserve's again when it is drained.
+ * Lists of CPUs. There is none of this type. A frame or block of the reserve that is freed goes to that of movable ones, as
+ * on Linux, so that the short ways need not know; what lies there may serve anybody for once, and is the reserve's again
+ * when it is drained.
  *
- * Invariants (frame_check): nr_reserved_highatomic counts the frames of all HighAtomic page blocks; a free block is on a list of
- * MIGRATE_HIGHATOMIC if and only if its page block is HighAtomic; such a page block does not merge with one that is not.
+ * Invariants (frame_check):
+ *   1. nr_reserved_highatomic counts the frames of all HighAtomic page blocks, nr_free_highatomic those on free lists.
+ *   2. A free block is on a list of MIGRATE_HIGHATOMIC if and only if its page block is HighAtomic.
+ *   3. A HighAtomic page block does not merge with one that is not.
  */
 #include "mm/frame/internal.h"
 
@@ -42,20 +46,6 @@ static uint64_t max_reserved(const struct zone *zone)
 	const uint64_t share = zone->managed / 100;
 
 	return share < pageblock_nr_pages ? 0 : ALIGN_UP(share, pageblock_nr_pages);
-}
-
-uint64_t nr_free_highatomic(const struct zone *zone)
-{
-	uint32_t orders = zone_type_orders(zone, MIGRATE_HIGHATOMIC);
-	uint64_t pages = 0;
-
-	for (; orders; orders &= orders - 1) {
-		const unsigned order = (unsigned)__builtin_ctz(orders);
-
-		pages += READ_ONCE(zone->free_area[order].free_list[MIGRATE_HIGHATOMIC].count)
-		         << order;
-	}
-	return pages;
 }
 
 static uint64_t nr_reserved(const struct zone *zone)

@@ -19,6 +19,8 @@
  * kind, all that is free in it, and the page block's type. A movable request, which does no lasting harm, takes the
  * smallest that will do where it cannot claim. Order of preference: the table below.
  *
+ * A fourth type has no requests of its own, takes nothing and gives nothing away: highatomic.c.
+ *
  * A machine with only a few page blocks would just have three small heaps; there grouping is off, and every request
  * and every block counts as unmovable.
  */

@@ -2,8 +2,8 @@
 # guest only
 # options: --mem 64M --cpus 1 --set page_owner=on --set page_poison=1
 "$USER_BIN"/frames
-awk '/^Number of blocks/ { exit } $5 == "type" { t[++n] = $6 } END { print t[1], t[2], t[3], t[4], n % 4 }' /proc/pagetypeinfo
-grep '^Number of blocks' /proc/pagetypeinfo
+[ "$(awk '$5 == "type" && $6 == "HighAtomic" && NF == 17 { n++ } END { print n }' /proc/pagetypeinfo)" = "$(wc -l </proc/buddyinfo)" ] && echo ok
+grep -q '^Number of blocks type     Unmovable      Movable  Reclaimable   HighAtomic $' /proc/pagetypeinfo && echo ok
 echo 1 >/proc/sys/vm/compact_memory && echo ok
 for i in 1 2 3; do echo $i >/proc/sys/vm/drop_caches && echo ok; done
 echo 400 >/proc/sys/vm/extfrag_threshold && [ "$(cat /proc/sys/vm/extfrag_threshold)" = 400 ] && echo ok

@@ -81,12 +81,13 @@ UNIT_TEST(nothing_is_lost_to_programs)
 	leave();
 }
 
-/* Each node has its own, and a request that may not go elsewhere gets back its own node's. */
+/* Each node has its own, and a request that may not have memory of the nearest gets none of that back. */
 UNIT_TEST(nodes)
 {
 	static const struct host_config two = {
 	        .ram = 512 * MB, .cpus = 2, .frames = {.nr_nodes = 2, .numa_fake = true}};
-	const gfp_t here = GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN;
+	struct mempolicy far = {.mode = MPOL_BIND, .nodes = 1u << 1};
+	const gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 	struct zone *zone[2];
 	struct page *page[2], *got;
 
@@ -106,7 +107,8 @@ UNIT_TEST(nodes)
 		reserve_highatomic_pageblock(zone[nid], last, 0);
 		CHECK_EQ(zone[nid]->nr_reserved_highatomic, pageblock_nr_pages);
 	}
-	CHECK_EQ(alloc_pages_node(1, here, 0), NULL); /* it is full */
+	CHECK_EQ(numa_node_id(), 0);
+	CHECK_EQ(alloc_pages_policy(&far, gfp, 0), NULL); /* it is full */
 	/* A frame of each comes back. */
 	for (uint32_t *link = &hoarded; *link != PFN_NONE_N;) {
 		struct page *p = pfn_to_page(PFN(*link));
@@ -119,9 +121,9 @@ UNIT_TEST(nodes)
 		}
 	}
 	drain_local_pages();
-	CHECK_EQ(nr_free_highatomic(zone[0]), 1);
-	CHECK_EQ(nr_free_highatomic(zone[1]), 1);
-	got = alloc_pages_node(1, here, 0);
+	CHECK_EQ(zone_free_highatomic(zone[0]), 1);
+	CHECK_EQ(zone_free_highatomic(zone[1]), 1);
+	got = alloc_pages_policy(&far, gfp, 0);
 	CHECK_EQ(got, page[1]);
 	CHECK_EQ(zone[0]->nr_reserved_highatomic, pageblock_nr_pages);
 	CHECK_EQ(zone[1]->nr_reserved_highatomic, 0);
@@ -154,11 +156,11 @@ static void no_room_for_compaction(bool no_grouping)
 	for (unsigned i = 0; i < 2000; i++)
 		CHECK_EQ(vm_write(mm, VM_PAGE(i), i), 0);
 	drain_local_pages();
-	free = nr_free_highatomic(zone);
+	free = zone_free_highatomic(zone);
 	compact_memory();
 	drain_local_pages();
 	CHECK_GT(counter_read(COUNT_PGMIGRATE_SUCCESS), 0);
-	CHECK_EQ(nr_free_highatomic(zone), free);
+	CHECK_EQ(zone_free_highatomic(zone), free);
 	CHECK_SOUND(mm_check());
 	mmput(mm);
 	leave();
@@ -183,5 +185,59 @@ UNIT_TEST(whole_page_blocks_only)
 			;
 	reserve_highatomic_pageblock(zone, pfn_to_page(PFN(zone->start.n + zone->spanned - 1)), 0);
 	CHECK_EQ(set_aside(), 0);
+	leave();
+}
+
+#define HELD   64u
+#define ROUNDS 4000u
+
+static struct page *held[2][HELD];
+static unsigned seen; /* by the driver: after so many of its requests something was set aside */
+
+static void swap_blocks(unsigned who, gfp_t gfp, unsigned order)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct page **slot = &held[who][i * 7 % HELD];
+
+		if (*slot)
+			__free_pages(*slot, order);
+		*slot = alloc_pages(gfp | __GFP_NOWARN, order);
+		if (who == 0)
+			seen += set_aside() > 0;
+	}
+	for (unsigned i = 0; i < HELD; i++)
+		if (held[who][i])
+			__free_pages(held[who][i], order);
+}
+
+static void driver(void *unused UNUSED)
+{
+	swap_blocks(0, GFP_ATOMIC, 4);
+}
+
+static void program(void *unused UNUSED)
+{
+	swap_blocks(1, GFP_KERNEL | __GFP_MOVABLE, 0);
+}
+
+/* What one CPU sets aside, another one gets back, all the time: nothing is lost, and the sums are right. */
+UNIT_TEST(two_cpus)
+{
+	static const struct host_config two = {.ram = 512 * MB, .cpus = 3};
+	struct host_task *task[2];
+
+	__builtin_memset(held, 0, sizeof(held));
+	seen = 0;
+	CHECK(enter(&two));
+	hoard(GFP_NOWAIT | __GFP_MOVABLE);
+	for_each_zone(zone)
+		zone->watermark[WMARK_MIN] = zone->watermark[WMARK_LOW] = zone_free(zone);
+	task[0] = host_run_on(own, 1, driver, NULL);
+	task[1] = host_run_on(own, 2, program, NULL);
+	for (unsigned i = 0; i < 2; i++)
+		host_join(task[i]);
+	drain_all_pages();
+	setup_per_zone_wmarks();
+	CHECK_GT(seen, 0);
 	leave();
 }

@@ -3,6 +3,7 @@
  *
  * The zone that serves the kernel is made to look short of memory by its marks, and to look as large as a test needs.
  */
+#include "mm/frame/compaction.h"
 #include "mm/frame/internal.h"
 #include "test/unit/unit.h"
 
@@ -171,7 +172,7 @@ UNIT_TEST(set_aside_once_the_marks_were_passed)
 	CHECK(page && page_zone(page) == lab.zone);
 	type = get_pageblock_migratetype(page);
 	aside = reserved();
-	free = nr_free_highatomic(lab.zone);
+	free = zone_free_highatomic(lab.zone);
 	in_block = free_in_pageblock(page);
 	broken = check();
 	put(page, 2);
@@ -254,7 +255,7 @@ UNIT_TEST(larger_than_a_page_block)
 	pressure();
 	too_large = aside_after(ONE_BLOCK, GFP_ATOMIC, order);
 	aside = aside_after(TWO_BLOCKS, GFP_ATOMIC, order);
-	free = nr_free_highatomic(lab.zone);
+	free = zone_free_highatomic(lab.zone);
 	broken = check();
 	CHECK_CALL(end());
 	CHECK_EQ(too_large, 0);
@@ -273,7 +274,7 @@ UNIT_TEST(nobody_else_gets_in)
 	pressure();
 	page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 2);
 	take_the_rest();
-	left = zone_free(lab.zone) - nr_free_highatomic(lab.zone);
+	left = zone_free(lab.zone) - zone_free_highatomic(lab.zone);
 	inside = lab.inside;
 	single = alloc_page(GFP_ATOMIC | __GFP_NOWARN);
 	pair = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, 1);
@@ -323,9 +324,8 @@ UNIT_TEST(marks)
 	zone.watermark[WMARK_MIN] = 19; /* 80 are set aside and free, and 20 single frames */
 	zone.nr_reserved_highatomic = 512;
 	zone.type_orders[MIGRATE_HIGHATOMIC] = 1u << 3;
-	zone.free_area[3].free_list[MIGRATE_HIGHATOMIC].count = 10;
+	zone.nr_free_highatomic = 80;
 	zone.type_orders[MIGRATE_MOVABLE] = 1;
-	CHECK_EQ(nr_free_highatomic(&zone), 80);
 	CHECK(zone_watermark_ok(&zone, WMARK_MIN, &atomic));
 	CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &kernel));
 	CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &all));
@@ -338,6 +338,43 @@ UNIT_TEST(marks)
 	CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &kernel));
 	zone.watermark[WMARK_MIN] = 12;
 	CHECK(zone_watermark_ok(&zone, WMARK_MIN, &kernel));
+}
+
+/* Compaction wants room for copies, 2 * 8 frames above the mark, and may not have them from there: 20 are its to use. */
+UNIT_TEST(no_reason_to_compact)
+{
+	static struct zone zone;
+
+	zone = (struct zone){.nr_free = 100, .free_orders = 1u | 1u << 3};
+	zone.nr_reserved_highatomic = 512;
+	zone.type_orders[MIGRATE_HIGHATOMIC] = 1u << 3;
+	zone.nr_free_highatomic = 80;
+	zone.type_orders[MIGRATE_MOVABLE] = 1;
+	zone.watermark[WMARK_MIN] = 4;
+	CHECK_EQ(compaction_suitable(&zone, 3, ZONE_NORMAL), COMPACT_CONTINUE);
+	zone.watermark[WMARK_MIN] = 5;
+	CHECK_EQ(compaction_suitable(&zone, 3, ZONE_NORMAL), COMPACT_SKIPPED);
+}
+
+/* A list is not filled with what only looks as if it could be spared. */
+UNIT_TEST(nothing_to_spare_for_lists)
+{
+	const unsigned spare = 2;
+	struct page *page;
+	unsigned kept;
+
+	begin();
+	pressure();
+	put(alloc_in(ONE_BLOCK, GFP_ATOMIC, pageblock_order), pageblock_order);
+	set_marks(no_mark);
+	lab.zone->watermark[WMARK_LOW] = zone_free(lab.zone) - zone_free_highatomic(lab.zone) -
+	                                 (spare << machine()->guard_minorder);
+	page = alloc_page(GFP_KERNEL);
+	kept = zone_pcp_pages_of(lab.zone, cpu_id());
+	put(page, 0);
+	CHECK_CALL(end());
+	CHECK(page);
+	CHECK_EQ(kept, spare - 1);
 }
 
 /* A request's outcome on a machine where nothing else is left: 0 failed, 1 served; and what is still set aside. */
@@ -392,6 +429,31 @@ UNIT_TEST(handed_back_before_the_end)
 	CHECK_CALL(before_the_end(GFP_KERNEL | __GFP_RECLAIMABLE));
 	CHECK_CALL(before_the_end(GFP_KERNEL | __GFP_NOFAIL));
 	CHECK_CALL(before_the_end(GFP_KERNEL | __GFP_RETRY_MAYFAIL));
+}
+
+/* As what the request asks for, not as what could be stolen then. */
+UNIT_TEST(handed_back_as_what_is_needed)
+{
+	static const gfp_t gfp[] = {GFP_KERNEL, GFP_KERNEL | __GFP_MOVABLE,
+	                            GFP_KERNEL | __GFP_RECLAIMABLE};
+	unsigned type[ARRAY_SIZE(gfp)];
+	struct page *page;
+
+	begin();
+	pressure();
+	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++) {
+		const struct alloc_context ac = context(gfp[i]);
+
+		page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 2);
+		CHECK(page);
+		CHECK(unreserve_highatomic_pageblock(&ac, true));
+		type[i] = get_pageblock_migratetype(page);
+		put(page, 2);
+		drain_local_pages();
+	}
+	CHECK_CALL(end());
+	for (unsigned i = 0; i < ARRAY_SIZE(gfp); i++)
+		CHECK_EQ(type[i], gfp_migratetype(gfp[i]));
 }
 
 /* It frees something, which somebody else takes. */
@@ -457,17 +519,17 @@ UNIT_TEST(lists_of_cpus)
 	pressure();
 	page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 1);
 	CHECK(page);
-	without = nr_free_highatomic(lab.zone);
+	without = zone_free_highatomic(lab.zone);
 	split_page(page, 1);
 	type[0] = page_type(page);
 	type[1] = page_type(page + 1);
 	__free_page(page);
 	__free_page(page + 1);
 	kept = pcp_count(zone_pcp(this_cpu(), lab.zone, first_pageblock_type()));
-	with = nr_free_highatomic(lab.zone);
+	with = zone_free_highatomic(lab.zone);
 	broken = check();
 	drain_local_pages();
-	back = nr_free_highatomic(lab.zone);
+	back = zone_free_highatomic(lab.zone);
 	CHECK_CALL(end());
 	CHECK_EQ(type[0], first_pageblock_type());
 	CHECK_EQ(type[1], first_pageblock_type());

@@ -51,9 +51,8 @@ struct CACHE_ALIGNED zone {
 	_Atomic uint64_t
 	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
 	_Atomic uint64_t
-	        nr_reserved_highatomic;      /* pages of its HighAtomic page blocks; changed (Z) */
-	_Atomic uint64_t nr_free_highatomic; /* those of them that are in free_area; changed (Z) */
-	uint64_t nr_guard;        /* (Z) frames out of use as guards; neither free nor used */
+	        nr_reserved_highatomic; /* pages of its HighAtomic page blocks; changed (Z) */
+	uint64_t nr_guard;              /* (Z) frames out of use as guards; neither free nor used */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
 	_Atomic uint64_t

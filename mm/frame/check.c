@@ -148,16 +148,12 @@ static const char *check_guards(const struct zone *zone)
 
 static const char *check_highatomic(const struct zone *zone)
 {
-	uint64_t blocks[MIGRATE_TYPES], free = 0;
+	uint64_t blocks[MIGRATE_TYPES];
 
 	zone_pageblocks(zone, blocks);
-	for (unsigned order = 0; order < MAX_ORDER; order++)
-		free += zone->free_area[order].free_list[MIGRATE_HIGHATOMIC].count << order;
-	if (blocks[MIGRATE_HIGHATOMIC] << pageblock_order != zone->nr_reserved_highatomic)
-		return "frame: nr_reserved_highatomic is not the sum of the page blocks";
-	if (free != zone->nr_free_highatomic)
-		return "frame: nr_free_highatomic is not the sum of the free blocks";
-	return NULL;
+	return blocks[MIGRATE_HIGHATOMIC] << pageblock_order == zone->nr_reserved_highatomic
+	               ? NULL
+	               : "frame: nr_reserved_highatomic is not the sum of the page blocks";
 }
 
 static const char *check_zone(const struct zone *zone)

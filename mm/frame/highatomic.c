@@ -22,7 +22,8 @@
  * What others see. The free frames of the reserve count in no mark that they are held to, and a block in it is none that is
  * there for them (zone_free_usable, zone_orders_usable). Linux 6.1 takes the whole reserve off, used or not, and so refuses
  * requests for which there is memory; and it leaves the reserve in the sum for single frames with __GFP_ATOMIC, which cannot
- * have it. Reclaim does not enter either: memory for freeing memory is asked for in single frames.
+ * have it. Counting the free part costs nothing while there is no reserve, and a few loads when there is. Reclaim does not
+ * enter either: memory for freeing memory is asked for in single frames.
  *
  * Back. One page block at a time, and as the type of the request that needs it: when reclaim has brought memory and the
  * request still has none, as long as another block remains in the zone; and before a request that may wait is told that
@@ -35,7 +36,7 @@
  * when it is drained.
  *
  * Invariants (frame_check):
- *   1. nr_reserved_highatomic counts the frames of all HighAtomic page blocks, nr_free_highatomic those on free lists.
+ *   1. nr_reserved_highatomic counts the frames of all HighAtomic page blocks.
  *   2. A free block is on a list of MIGRATE_HIGHATOMIC if and only if its page block is HighAtomic.
  *   3. A HighAtomic page block does not merge with one that is not.
  */
@@ -46,6 +47,20 @@ static uint64_t max_reserved(const struct zone *zone)
 	const uint64_t share = zone->managed / 100;
 
 	return share < pageblock_nr_pages ? 0 : ALIGN_UP(share, pageblock_nr_pages);
+}
+
+uint64_t nr_free_highatomic(const struct zone *zone)
+{
+	uint32_t orders = zone_type_orders(zone, MIGRATE_HIGHATOMIC);
+	uint64_t pages = 0;
+
+	for (; orders; orders &= orders - 1) {
+		const unsigned order = (unsigned)__builtin_ctz(orders);
+
+		pages += READ_ONCE(zone->free_area[order].free_list[MIGRATE_HIGHATOMIC].count)
+		         << order;
+	}
+	return pages;
 }
 
 static uint64_t nr_reserved(const struct zone *zone)

@@ -215,10 +215,11 @@ void reserve_highatomic_pageblock(struct zone *zone, const struct page *page, un
  * one did. Takes zone->lock. The one place that decides.
  */
 bool unreserve_highatomic_pageblock(const struct alloc_context *ac, bool force);
+uint64_t nr_free_highatomic(const struct zone *zone);
 
-static inline uint64_t zone_free_highatomic(const struct zone *zone)
+static inline bool zone_has_highatomic(const struct zone *zone)
 {
-	return atomic_load_explicit(&zone->nr_free_highatomic, memory_order_relaxed);
+	return atomic_load_explicit(&zone->nr_reserved_highatomic, memory_order_relaxed);
 }
 
 /* Free frames and orders that a request without ALLOC_HIGHATOMIC can have. */
@@ -226,14 +227,15 @@ static inline uint64_t zone_free_usable(const struct zone *zone)
 {
 	const uint64_t free = zone_free(zone);
 
-	return free - MIN(free, zone_free_highatomic(zone));
+	return likely(!zone_has_highatomic(zone)) ? free
+	                                          : free - MIN(free, nr_free_highatomic(zone));
 }
 
 static inline uint32_t zone_orders_usable(const struct zone *zone)
 {
 	uint32_t orders = 0;
 
-	if (likely(!zone_free_highatomic(zone)))
+	if (likely(!zone_has_highatomic(zone)))
 		return zone_orders(zone);
 	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++)
 		orders |= zone_type_orders(zone, type);

@@ -121,8 +121,8 @@ UNIT_TEST(nodes)
 		}
 	}
 	drain_local_pages();
-	CHECK_EQ(zone_free_highatomic(zone[0]), 1);
-	CHECK_EQ(zone_free_highatomic(zone[1]), 1);
+	CHECK_EQ(nr_free_highatomic(zone[0]), 1);
+	CHECK_EQ(nr_free_highatomic(zone[1]), 1);
 	got = alloc_pages_policy(&far, gfp, 0);
 	CHECK_EQ(got, page[1]);
 	CHECK_EQ(zone[0]->nr_reserved_highatomic, pageblock_nr_pages);
@@ -156,11 +156,11 @@ static void no_room_for_compaction(bool no_grouping)
 	for (unsigned i = 0; i < 2000; i++)
 		CHECK_EQ(vm_write(mm, VM_PAGE(i), i), 0);
 	drain_local_pages();
-	free = zone_free_highatomic(zone);
+	free = nr_free_highatomic(zone);
 	compact_memory();
 	drain_local_pages();
 	CHECK_GT(counter_read(COUNT_PGMIGRATE_SUCCESS), 0);
-	CHECK_EQ(zone_free_highatomic(zone), free);
+	CHECK_EQ(nr_free_highatomic(zone), free);
 	CHECK_SOUND(mm_check());
 	mmput(mm);
 	leave();

@@ -172,7 +172,7 @@ UNIT_TEST(set_aside_once_the_marks_were_passed)
 	CHECK(page && page_zone(page) == lab.zone);
 	type = get_pageblock_migratetype(page);
 	aside = reserved();
-	free = zone_free_highatomic(lab.zone);
+	free = nr_free_highatomic(lab.zone);
 	in_block = free_in_pageblock(page);
 	broken = check();
 	put(page, 2);
@@ -255,7 +255,7 @@ UNIT_TEST(larger_than_a_page_block)
 	pressure();
 	too_large = aside_after(ONE_BLOCK, GFP_ATOMIC, order);
 	aside = aside_after(TWO_BLOCKS, GFP_ATOMIC, order);
-	free = zone_free_highatomic(lab.zone);
+	free = nr_free_highatomic(lab.zone);
 	broken = check();
 	CHECK_CALL(end());
 	CHECK_EQ(too_large, 0);
@@ -274,7 +274,7 @@ UNIT_TEST(nobody_else_gets_in)
 	pressure();
 	page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 2);
 	take_the_rest();
-	left = zone_free(lab.zone) - zone_free_highatomic(lab.zone);
+	left = zone_free(lab.zone) - nr_free_highatomic(lab.zone);
 	inside = lab.inside;
 	single = alloc_page(GFP_ATOMIC | __GFP_NOWARN);
 	pair = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, 1);
@@ -324,8 +324,9 @@ UNIT_TEST(marks)
 	zone.watermark[WMARK_MIN] = 19; /* 80 are set aside and free, and 20 single frames */
 	zone.nr_reserved_highatomic = 512;
 	zone.type_orders[MIGRATE_HIGHATOMIC] = 1u << 3;
-	zone.nr_free_highatomic = 80;
+	zone.free_area[3].free_list[MIGRATE_HIGHATOMIC].count = 10;
 	zone.type_orders[MIGRATE_MOVABLE] = 1;
+	CHECK_EQ(nr_free_highatomic(&zone), 80);
 	CHECK(zone_watermark_ok(&zone, WMARK_MIN, &atomic));
 	CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &kernel));
 	CHECK(!zone_watermark_ok(&zone, WMARK_MIN, &all));
@@ -348,7 +349,7 @@ UNIT_TEST(no_reason_to_compact)
 	zone = (struct zone){.nr_free = 100, .free_orders = 1u | 1u << 3};
 	zone.nr_reserved_highatomic = 512;
 	zone.type_orders[MIGRATE_HIGHATOMIC] = 1u << 3;
-	zone.nr_free_highatomic = 80;
+	zone.free_area[3].free_list[MIGRATE_HIGHATOMIC].count = 10;
 	zone.type_orders[MIGRATE_MOVABLE] = 1;
 	zone.watermark[WMARK_MIN] = 4;
 	CHECK_EQ(compaction_suitable(&zone, 3, ZONE_NORMAL), COMPACT_CONTINUE);
@@ -367,7 +368,7 @@ UNIT_TEST(nothing_to_spare_for_lists)
 	pressure();
 	put(alloc_in(ONE_BLOCK, GFP_ATOMIC, pageblock_order), pageblock_order);
 	set_marks(no_mark);
-	lab.zone->watermark[WMARK_LOW] = zone_free(lab.zone) - zone_free_highatomic(lab.zone) -
+	lab.zone->watermark[WMARK_LOW] = zone_free(lab.zone) - nr_free_highatomic(lab.zone) -
 	                                 (spare << machine()->guard_minorder);
 	page = alloc_page(GFP_KERNEL);
 	kept = zone_pcp_pages_of(lab.zone, cpu_id());
@@ -519,17 +520,17 @@ UNIT_TEST(lists_of_cpus)
 	pressure();
 	page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 1);
 	CHECK(page);
-	without = zone_free_highatomic(lab.zone);
+	without = nr_free_highatomic(lab.zone);
 	split_page(page, 1);
 	type[0] = page_type(page);
 	type[1] = page_type(page + 1);
 	__free_page(page);
 	__free_page(page + 1);
 	kept = pcp_count(zone_pcp(this_cpu(), lab.zone, first_pageblock_type()));
-	with = zone_free_highatomic(lab.zone);
+	with = nr_free_highatomic(lab.zone);
 	broken = check();
 	drain_local_pages();
-	back = zone_free_highatomic(lab.zone);
+	back = nr_free_highatomic(lab.zone);
 	CHECK_CALL(end());
 	CHECK_EQ(type[0], first_pageblock_type());
 	CHECK_EQ(type[1], first_pageblock_type());

@@ -346,7 +346,7 @@ UNIT_TEST(no_reason_to_compact)
 {
 	static struct zone zone;
 
-	zone = (struct zone){.nr_free = 100, .free_orders = 1u | 1u << 3};
+	zone = (struct zone){.nr_free = 100};
 	zone.nr_reserved_highatomic = 512;
 	zone.type_orders[MIGRATE_HIGHATOMIC] = 1u << 3;
 	zone.free_area[3].free_list[MIGRATE_HIGHATOMIC].count = 10;

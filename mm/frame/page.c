@@ -154,21 +154,23 @@ void free_part(struct page *page, unsigned order, uintptr_t caller)
  */
 static NOINLINE void free_all_but_first(struct page *page, unsigned order, uintptr_t caller)
 {
-	if (!page_flag(page, PG_head))
-		while (order--)
-			free_part(page + (1u << order), order, caller);
+	while (order--)
+		free_part(page + (1u << order), order, caller);
 }
 
 void __free_pages(struct page *page, unsigned order)
 {
+	/* Once the reference is gone, so may be the block: then its frames are others'. */
+	const bool head = page_flag(page, PG_head);
 	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
 	if (unlikely(refs != 1)) {
 		if (refs <= 0)
 			bad_page(page, "freed without a reference: freed twice?", CALLER);
-		free_all_but_first(page, order, CALLER);
-	} else if (order && !(flags & PAGE_FLAG(head))) {
+		if (!head)
+			free_all_but_first(page, order, CALLER);
+	} else if (order && !head) {
 		free_block(page, order, CALLER);
 	} else if (unlikely(flags & PAGE_FLAG(lru))) {
 		put_lru_page(page, flags, CALLER);

@@ -78,6 +78,47 @@ static void give_frames_back(void)
 const struct scenario scenario_frames = {
         .cpu = {trade_frames, trade_frames, trade_frames, trade_frames}, .end = give_frames_back};
 
+/* --- blocks with two references: whoever drops the last one frees the whole, and only he ------------------------- */
+
+/* One reference goes into the slot, for anybody to drop, and the other at the same time. */
+static void share_block(unsigned cpu)
+{
+	for (unsigned n = 0; n < 40; n++) {
+		const unsigned i = explore_random(cpu, 2);
+		struct page *page = atomic_exchange(&slot[i], NULL), *other;
+
+		if (page) {
+			__free_pages(page, 2);
+			continue;
+		}
+		page = alloc_pages(GFP_KERNEL | __GFP_COMP, 2);
+		CHECK(page);
+		get_page(page);
+		other = atomic_exchange(&slot[i], page);
+		if (other)
+			__free_pages(other, 2);
+		__free_pages(page, 2);
+	}
+}
+
+static void give_shares_back(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct page *page = atomic_exchange(&slot[i], NULL);
+
+		if (page)
+			__free_pages(page, 2);
+	}
+}
+
+const struct scenario scenario_shared_blocks = {.cpu = {share_block, share_block, share_block},
+                                                .end = give_shares_back};
+
+UNIT_TEST(shared_blocks)
+{
+	explore(&scenario_shared_blocks, 40);
+}
+
 /* Lists that are drained while they are used: by calls, and one drain against another. */
 const struct scenario scenario_drain = {
         .cpu = {drain_and_trade, trade_frames, drain_and_trade, trade_frames},

@@ -84,11 +84,12 @@ static bool zone_above(struct zone *zone, enum zone_watermarks mark, const struc
 	return true;
 }
 
+/* It does not count in an interrupt on top of the list's owner: that would have to go to the zone for it. */
 static bool this_cpu_keeps(const struct zone *zone, unsigned order, unsigned type)
 {
 	const struct per_cpu_pages *pcp = block_pcp(zone_pcp(this_cpu(), zone, type), order);
 
-	return order_has_pcp(order) &&
+	return order_has_pcp(order) && !(READ_ONCE(pcp->busy) & PCP_BUSY) &&
 	       (pcp_count(pcp) || atomic_load_explicit(&pcp->cold_count, memory_order_relaxed));
 }
 

@@ -312,6 +312,44 @@ UNIT_TEST(tried_first)
 	CHECK_EQ(type, MIGRATE_HIGHATOMIC);
 }
 
+/*
+ * An interrupt on top of who is at this CPU's list gets none of what is there: it has what is set aside, and, if that is not for it, no more
+ * of the zone than its marks allow.
+ */
+UNIT_TEST(in_an_interrupt_on_a_busy_list)
+{
+	struct page *page, *kept[2], *again, *ordinary;
+	struct per_cpu_pages *pcp;
+	uint16_t batch;
+	unsigned type;
+
+	begin();
+	kept[0] = alloc_pages(GFP_KERNEL, 1);
+	kept[1] = alloc_pages(GFP_KERNEL, 1);
+	CHECK(kept[0] && kept[1]);
+	pressure();
+	page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 1);
+	pcp = block_pcp(zone_pcp(this_cpu(), lab.zone, MIGRATE_UNMOVABLE), 1);
+	batch = pcp->batch;
+	pcp->batch = 2; /* small machines have none */
+	set_frame_type(kept[0], MIGRATE_UNMOVABLE);
+	put(kept[0], 1);
+	pcp->busy |= PCP_BUSY;
+	again = alloc_in(ONE_BLOCK, GFP_ATOMIC, 1);
+	type = again ? get_pageblock_migratetype(again) : MIGRATE_TYPES;
+	ordinary = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, 1);
+	pcp->busy &= ~PCP_BUSY;
+	put(page, 1);
+	put(kept[1], 1);
+	put(again, 1);
+	put(ordinary, 1);
+	drain_local_pages();
+	pcp->batch = batch;
+	CHECK_CALL(end());
+	CHECK_EQ(type, MIGRATE_HIGHATOMIC);
+	CHECK_EQ(ordinary, NULL);
+}
+
 /* Its free frames are none, and its blocks are none, to whom they do not belong; worked by hand. */
 UNIT_TEST(marks)
 {

@@ -5,7 +5,7 @@
  *   normal    along the zonelist, the first zone above its low mark; refills the list
  *   slow      down to min, or deeper for those who may, and who have page blocks of their own (highatomic.c); then this CPU's
  *             lists go back, then, for a block, compaction, then reclaim (the one hook upwards) and compaction again, then
- *             the gfp flags say: again, or fail, but not before what is set aside has gone back
+ *             the gfp flags say: again, when what is set aside has gone back, or somebody has died for it (the last resort), or fail
  *
  * __GFP_NOFAIL waits for ever, but only where it may sleep: without __GFP_DIRECT_RECLAIM it is ignored. Orders
  * above PAGE_ALLOC_COSTLY_ORDER are not worth retrying unless __GFP_RETRY_MAYFAIL says so.
@@ -194,17 +194,6 @@ static bool reclaim_may_help(const struct alloc_context *ac, uint64_t freed, uns
 	return freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER;
 }
 
-/* Is another round worth it? What is set aside goes back before somebody is told that there is nothing left. */
-static bool should_retry(const struct alloc_context *ac, uint64_t freed, unsigned retries)
-{
-	const bool costly = ac->order > PAGE_ALLOC_COSTLY_ORDER && !(ac->gfp & __GFP_RETRY_MAYFAIL);
-
-	if (!(ac->gfp & __GFP_NOFAIL) && (ac->gfp & __GFP_NORETRY || costly))
-		return false;
-	return reclaim_may_help(ac, freed, retries) || unreserve_highatomic_pageblock(ac, true) ||
-	       ac->gfp & __GFP_NOFAIL;
-}
-
 /* A block by compaction, or NULL. */
 static struct page *alloc_pages_direct_compact(struct alloc_context *ac, enum migrate_mode mode)
 {
@@ -291,6 +280,21 @@ static bool alloc_pages_may_oom(struct alloc_context *ac, struct page **page)
 	return false;
 }
 
+/*
+ * Is another round worth it; or did somebody's death bring the block: *page? What is set aside goes back before anybody dies for it, or is
+ * told that there is nothing left.
+ */
+static bool should_retry(struct alloc_context *ac, uint64_t freed, unsigned retries,
+                         struct page **page)
+{
+	const bool costly = ac->order > PAGE_ALLOC_COSTLY_ORDER && !(ac->gfp & __GFP_RETRY_MAYFAIL);
+
+	if (!(ac->gfp & __GFP_NOFAIL) && (ac->gfp & __GFP_NORETRY || costly))
+		return false;
+	return reclaim_may_help(ac, freed, retries) || unreserve_highatomic_pageblock(ac, true) ||
+	       (!freed && alloc_pages_may_oom(ac, page)) || ac->gfp & __GFP_NOFAIL;
+}
+
 static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 {
 	struct page *page;
@@ -318,15 +322,8 @@ static struct page *alloc_pages_slowpath(struct alloc_context *ac)
 		page = alloc_pages_direct_reclaim(ac, &freed);
 		if (!page && !(ac->gfp & __GFP_NORETRY))
 			page = alloc_pages_direct_compact(ac, MIGRATE_SYNC_LIGHT);
-		if (page)
+		if (page || !should_retry(ac, freed, retries, &page) || page)
 			return page;
-		if (!freed && alloc_pages_may_oom(ac, &page)) {
-			if (page)
-				return page;
-			retries = 0;
-		} else if (!should_retry(ac, freed, retries)) {
-			return NULL;
-		}
 		if (freed && ac->order <= PAGE_ALLOC_COSTLY_ORDER)
 			retries = 0;
 		if (!freed && ac->gfp & __GFP_NOFAIL)

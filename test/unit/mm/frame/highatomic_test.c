@@ -470,6 +470,42 @@ UNIT_TEST(handed_back_before_the_end)
 	CHECK_CALL(before_the_end(GFP_KERNEL | __GFP_RETRY_MAYFAIL));
 }
 
+static unsigned killed;
+
+static enum oom_result kill_one(gfp_t gfp UNUSED, unsigned order UNUSED)
+{
+	killed++;
+	return OOM_NOBODY;
+}
+
+/* Nor does anybody die for a request while some is. */
+UNIT_TEST(handed_back_before_somebody_dies)
+{
+	enum oom_result (*saved)(gfp_t gfp, unsigned order) = oom_hook;
+	struct outcome first, second;
+	struct page *page;
+	unsigned early;
+
+	begin();
+	pressure();
+	page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 2);
+	take_the_rest();
+	killed = 0;
+	oom_hook = kill_one;
+	first = ask(GFP_KERNEL, 0);
+	early = killed;
+	take_the_rest();
+	second = ask(GFP_KERNEL, 0);
+	oom_hook = saved;
+	put(page, 2);
+	CHECK_CALL(end());
+	CHECK(first.served);
+	CHECK_EQ(first.aside, 0);
+	CHECK_EQ(early, 0);
+	CHECK(!second.served);
+	CHECK_EQ(killed, 1);
+}
+
 /* As what the request asks for, not as what could be stolen then. */
 UNIT_TEST(handed_back_as_what_is_needed)
 {

@@ -139,13 +139,13 @@ static unsigned gfp_to_alloc_flags(gfp_t gfp, unsigned order)
 {
 	unsigned flags = 0;
 
-	if (!(gfp & __GFP_NOMEMALLOC) &&
-	    (gfp & __GFP_MEMALLOC || (!in_interrupt() && *port_memalloc())))
-		return ALLOC_NO_WATERMARKS;
-	if (gfp & __GFP_HIGH)
-		flags |= ALLOC_HIGH;
 	if (gfp & __GFP_ATOMIC && !(gfp & __GFP_NOMEMALLOC))
 		flags |= order ? ALLOC_HARDER | ALLOC_HIGHATOMIC : ALLOC_HARDER;
+	if (!(gfp & __GFP_NOMEMALLOC) &&
+	    (gfp & __GFP_MEMALLOC || (!in_interrupt() && *port_memalloc())))
+		flags |= ALLOC_NO_WATERMARKS;
+	if (gfp & __GFP_HIGH)
+		flags |= ALLOC_HIGH;
 	return flags;
 }
 

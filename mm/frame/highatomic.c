@@ -23,7 +23,7 @@
  * there for them (zone_free_usable, zone_orders_usable). Linux 6.1 takes the whole reserve off, used or not, and so refuses
  * requests for which there is memory; and it leaves the reserve in the sum for single frames with __GFP_ATOMIC, which cannot
  * have it. Counting the free part costs nothing while there is no reserve, and a few loads when there is. Reclaim does not
- * enter either: memory for freeing memory is asked for in single frames.
+ * enter either, but by requests of the kind: memory for freeing memory is asked for in single frames.
  *
  * Back. One page block at a time, and as the type of the request that needs it: when reclaim has brought memory and the
  * request still has none, as long as another block remains in the zone; and before a request that may wait is told that
@@ -32,8 +32,8 @@
  * free frame would help nobody and stays.
  *
  * Lists of CPUs. There is none of this type. A frame or block of the reserve that is freed goes to that of movable ones, as
- * on Linux, so that the short ways need not know; what lies there may serve anybody for once, and is the reserve's again
- * when it is drained.
+ * on Linux, or, in use since before it was set aside, to that of its type then, so that the short ways need not know; what lies
+ * there may serve anybody for once, and is the reserve's again when it is drained.
  *
  * Invariants (frame_check):
  *   1. nr_reserved_highatomic counts the frames of all HighAtomic page blocks.

@@ -295,6 +295,30 @@ UNIT_TEST(nobody_else_gets_in)
 	CHECK(from_reserve);
 }
 
+/* Who frees memory may go below all marks; for that he does not lose what he may have otherwise. */
+UNIT_TEST(also_for_who_frees_memory)
+{
+	struct page *page, *freeing, *memalloc;
+	unsigned type[2];
+
+	begin();
+	pressure();
+	page = alloc_in(ONE_BLOCK, GFP_ATOMIC, 2);
+	take_the_rest();
+	*port_memalloc() = true;
+	freeing = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, 2);
+	*port_memalloc() = false;
+	memalloc = alloc_pages(GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN, 2);
+	type[0] = freeing ? get_pageblock_migratetype(freeing) : MIGRATE_TYPES;
+	type[1] = memalloc ? get_pageblock_migratetype(memalloc) : MIGRATE_TYPES;
+	put(page, 2);
+	put(freeing, 2);
+	put(memalloc, 2);
+	CHECK_CALL(end());
+	CHECK_EQ(type[0], MIGRATE_HIGHATOMIC);
+	CHECK_EQ(type[1], MIGRATE_HIGHATOMIC);
+}
+
 /* Those that it is for find it before they break up anything else. */
 UNIT_TEST(tried_first)
 {

@@ -161,16 +161,16 @@ static NOINLINE void free_all_but_first(struct page *page, unsigned order, uintp
 void __free_pages(struct page *page, unsigned order)
 {
 	/* Once the reference is gone, so may be the block: then its frames are others'. */
-	const bool head = page_flag(page, PG_head);
+	const uint32_t before = atomic_load_explicit(&page->flags, memory_order_relaxed);
 	int32_t refs = atomic_fetch_sub_explicit(&page->_refcount, 1, memory_order_acq_rel);
 	uint32_t flags = atomic_load_explicit(&page->flags, memory_order_relaxed);
 
 	if (unlikely(refs != 1)) {
 		if (refs <= 0)
 			bad_page(page, "freed without a reference: freed twice?", CALLER);
-		if (!head)
+		if (!(before & PAGE_FLAG(head)))
 			free_all_but_first(page, order, CALLER);
-	} else if (order && !head) {
+	} else if (order && !(flags & PAGE_FLAG(head))) {
 		free_block(page, order, CALLER);
 	} else if (unlikely(flags & PAGE_FLAG(lru))) {
 		put_lru_page(page, flags, CALLER);

@@ -16,12 +16,10 @@ struct lab {
 	        guard_minorder; /* the machine's: the lab has none but in the test that is about them */
 };
 
-static bool lab_open(struct lab *lab)
+/* Of this block, of LAB_ORDER and in use. */
+static void lab_make(struct lab *lab, struct page *block)
 {
-	*lab = (struct lab){.block = alloc_pages(GFP_KERNEL, LAB_ORDER),
-	                    .guard_minorder = machine()->guard_minorder};
-	if (!lab->block)
-		return false;
+	*lab = (struct lab){.block = block, .guard_minorder = machine()->guard_minorder};
 	lab->block->_refcount = 0;
 	lab->zone.start = page_to_pfn(lab->block);
 	lab->zone.spanned = LAB_PAGES;
@@ -29,11 +27,19 @@ static bool lab_open(struct lab *lab)
 	set_pageblock_migratetype(lab->zone.start.n, LAB_TYPE);
 	free_range_to_buddy(&lab->zone, lab->zone.start, PFN(lab->zone.start.n + LAB_PAGES));
 	machine()->guard_minorder = 0;
-	return true;
 }
 
-/* Everything has been freed: it must have become the one block again. */
-static void lab_close(struct lab *lab)
+static bool lab_open(struct lab *lab)
+{
+	struct page *block = alloc_pages(GFP_KERNEL, LAB_ORDER);
+
+	if (block)
+		lab_make(lab, block);
+	return block != NULL;
+}
+
+/* Everything has been freed: it must have become the one block again, which is in use as at first. */
+static void lab_unmake(struct lab *lab)
 {
 	CHECK_EQ(zone_free_blocks(&lab->zone, LAB_ORDER), 1);
 	CHECK_EQ(zone_orders(&lab->zone), 1u << LAB_ORDER);
@@ -42,6 +48,11 @@ static void lab_close(struct lab *lab)
 	machine()->guard_minorder = lab->guard_minorder;
 	CHECK_EQ(__rmqueue(&lab->zone, LAB_ORDER, LAB_TYPE), lab->block);
 	lab->block->_refcount = 1;
+}
+
+static void lab_close(struct lab *lab)
+{
+	CHECK_CALL(lab_unmake(lab));
 	__free_pages(lab->block, LAB_ORDER);
 	CHECK_SOUND(frame_check());
 }
@@ -141,6 +152,33 @@ UNIT_TEST(buddies_differ_in_one_bit)
 	for (unsigned i = 4; i < 8; i++)
 		__free_one_page(&lab.zone, one[i], 0);
 	CHECK_CALL(lab_close(&lab));
+}
+
+/* Nothing merges across the end of a zone, on either side of it, free as both may be. */
+UNIT_TEST(zones_end)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, LAB_ORDER + 1);
+	struct lab lab[2];
+
+	CHECK(page);
+	lab_make(&lab[0], page);
+	lab_make(&lab[1], page + LAB_PAGES);
+	lab[1].guard_minorder = lab[0].guard_minorder;
+	for (unsigned i = 0; i < 2; i++) {
+		struct page *one = __rmqueue(&lab[i].zone, 0, LAB_TYPE);
+
+		CHECK_EQ(one, lab[i].block);
+		__free_one_page(&lab[i].zone, one, 0);
+		for (unsigned k = 0; k < 2; k++) {
+			CHECK_EQ(zone_free_blocks(&lab[k].zone, LAB_ORDER), 1);
+			CHECK_EQ(zone_free(&lab[k].zone), LAB_PAGES);
+		}
+	}
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_CALL(lab_unmake(&lab[i]));
+	for (unsigned i = 0; i < 2; i++)
+		__free_pages(lab[i].block, LAB_ORDER);
+	CHECK_SOUND(frame_check());
 }
 
 UNIT_TEST(bulk_takes_small_blocks_first)

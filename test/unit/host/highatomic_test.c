@@ -131,6 +131,45 @@ UNIT_TEST(nodes)
 	leave();
 }
 
+/* The page block that goes back is the one that has few frames to give. */
+UNIT_TEST(the_fuller_one_goes_back)
+{
+	struct page *page[2];
+	struct zone *zone;
+
+	for (unsigned full = 0; full < 2; full++) {
+		struct alloc_context request = {.gfp = GFP_KERNEL, .highest_zone = ZONE_NORMAL};
+
+		CHECK(enter(&(struct host_config){.ram = 512 * MB}));
+		choose_nodes(&request, -1);
+		for (unsigned i = 0; i < 2; i++)
+			CHECK(page[i] = alloc_pages(GFP_KERNEL, pageblock_order));
+		zone = page_zone(page[0]);
+		for (unsigned i = 0; i < 2; i++) {
+			reserve_highatomic_pageblock(zone, page[i], 0);
+			split_page(page[i], pageblock_order);
+		}
+		CHECK_EQ(set_aside(), 2 * pageblock_nr_pages);
+		for (unsigned i = 0; i < 8; i++)
+			__free_page(page[!full] + i);
+		__free_page(page[full] + 1);
+		drain_local_pages();
+		CHECK_EQ(nr_free_highatomic(zone), 9);
+		CHECK(unreserve_highatomic_pageblock(&request, false));
+		CHECK_LT(get_pageblock_migratetype(page[full]), MIGRATE_PCPTYPES);
+		CHECK_EQ(get_pageblock_migratetype(page[!full]), MIGRATE_HIGHATOMIC);
+		CHECK(!unreserve_highatomic_pageblock(&request, false));
+		for (unsigned i = 0; i < pageblock_nr_pages; i++) {
+			if (i >= 8)
+				__free_page(page[!full] + i);
+			if (i != 1)
+				__free_page(page[full] + i);
+		}
+		drain_local_pages();
+		leave();
+	}
+}
+
 /* Compaction finds room elsewhere. */
 static void no_room_for_compaction(bool no_grouping)
 {

@@ -337,12 +337,12 @@ UNIT_TEST(tried_first)
 }
 
 /*
- * An interrupt on top of who is at this CPU's list gets none of what is there: it has what is set aside, and, if that is not for it, no more
+ * What a CPU keeps is taken first. An interrupt on top of who is at the list gets none of that: it has what is set aside, and, if that is not for it, no more
  * of the zone than its marks allow.
  */
 UNIT_TEST(in_an_interrupt_on_a_busy_list)
 {
-	struct page *page, *kept[2], *again, *ordinary;
+	struct page *page, *kept[2], *mine, *again, *ordinary;
 	struct per_cpu_pages *pcp;
 	uint16_t batch;
 	unsigned type;
@@ -358,6 +358,8 @@ UNIT_TEST(in_an_interrupt_on_a_busy_list)
 	pcp->batch = 2; /* small machines have none */
 	set_frame_type(kept[0], MIGRATE_UNMOVABLE);
 	put(kept[0], 1);
+	mine = alloc_in(ONE_BLOCK, GFP_ATOMIC, 1);
+	put(mine, 1);
 	pcp->busy |= PCP_BUSY;
 	again = alloc_in(ONE_BLOCK, GFP_ATOMIC, 1);
 	type = again ? get_pageblock_migratetype(again) : MIGRATE_TYPES;
@@ -370,6 +372,7 @@ UNIT_TEST(in_an_interrupt_on_a_busy_list)
 	drain_local_pages();
 	pcp->batch = batch;
 	CHECK_CALL(end());
+	CHECK_EQ(mine, kept[0]);
 	CHECK_EQ(type, MIGRATE_HIGHATOMIC);
 	CHECK_EQ(ordinary, NULL);
 }
@@ -565,7 +568,7 @@ static const gfp_t one_round = GFP_KERNEL | __GFP_NORETRY;
 
 UNIT_TEST(the_last_one_stays_while_reclaim_works)
 {
-	struct outcome of_two, of_one;
+	struct outcome nothing_freed, of_two, of_one;
 	const char *broken;
 	struct page *page[2];
 
@@ -576,12 +579,15 @@ UNIT_TEST(the_last_one_stays_while_reclaim_works)
 	for (unsigned i = 0; i < 2; i++)
 		put(page[i], pageblock_order);
 	take_the_rest();
+	nothing_freed = ask(one_round, 0);
 	reclaim_hook = robbed;
 	of_two = ask(one_round, 0);
 	broken = check();
 	take_the_rest();
 	of_one = ask(one_round, 0);
 	CHECK_CALL(end());
+	CHECK(!nothing_freed.served);
+	CHECK_EQ(nothing_freed.aside, 2 * pageblock_nr_pages);
 	CHECK(of_two.served);
 	CHECK_EQ(of_two.aside, pageblock_nr_pages);
 	CHECK(!of_one.served);

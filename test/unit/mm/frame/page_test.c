@@ -28,7 +28,7 @@ UNIT_TEST(references)
 	CHECK_SOUND(frame_check());
 }
 
-UNIT_TEST(last_put_leaves_the_lru)
+static void last_put(void (*put)(struct page *page, unsigned order))
 {
 	uint64_t free = nr_unused_pages(), anon = lru_pages(LRU_INACTIVE_ANON);
 	struct page *page = new_anon();
@@ -37,11 +37,22 @@ UNIT_TEST(last_put_leaves_the_lru)
 	lru_cache_add(page);
 	CHECK_EQ(lru_pages(LRU_INACTIVE_ANON), anon + 1);
 	CHECK_SOUND(lru_check());
-	put_page(page);
+	put(page, 0);
 	CHECK_EQ(lru_pages(LRU_INACTIVE_ANON), anon);
 	CHECK_EQ(nr_unused_pages(), free);
 	CHECK_SOUND(lru_check());
 	CHECK_SOUND(frame_check());
+}
+
+static void put_any(struct page *page, unsigned order UNUSED)
+{
+	put_page(page);
+}
+
+UNIT_TEST(last_put_leaves_the_lru)
+{
+	CHECK_CALL(last_put(put_any));
+	CHECK_CALL(last_put(__free_pages));
 }
 
 UNIT_TEST(release_pages_frees_those_without_users)
@@ -216,7 +227,10 @@ UNIT_TEST(page_lock_is_slept_for)
 	put_page(pair.page);
 }
 
-/* A scanner has a reference to the first frame of a block for a moment, while its owner frees it. */
+/*
+ * A scanner has a reference to the first frame of a block for a moment, while its owner frees it: the others go, each to the list of its
+ * page block's type, whatever they were before.
+ */
 UNIT_TEST(a_block_freed_under_a_look)
 {
 	uint64_t free = nr_unused_pages();
@@ -224,7 +238,9 @@ UNIT_TEST(a_block_freed_under_a_look)
 
 	CHECK(page);
 	CHECK(get_page_unless_zero(page));
+	set_frame_type(page + 1, MIGRATE_RECLAIMABLE);
 	__free_pages(page, 3);
+	CHECK_EQ(page_type(page + 1), pageblock_pcp_type(page + 1));
 	CHECK_EQ(nr_unused_pages(), free - 1);
 	put_page(page);
 	CHECK_EQ(nr_unused_pages(), free);

@@ -131,6 +131,34 @@ UNIT_TEST(nodes)
 	leave();
 }
 
+/* Two that are buddies, and free, are one block. On their way there frames lie on a list that somebody takes from. */
+static void merge_among_themselves(bool no_grouping)
+{
+	const struct host_config config = {.ram = 512 * MB, .frames = {.no_grouping = no_grouping}};
+	const unsigned order = pageblock_order + 1;
+	struct page *page;
+	struct zone *zone;
+
+	CHECK(enter(&config));
+	CHECK(page = alloc_pages(GFP_KERNEL, order));
+	zone = page_zone(page);
+	reserve_highatomic_pageblock(zone, page, order);
+	CHECK_EQ(set_aside(), 2 * pageblock_nr_pages);
+	split_page(page, order);
+	CHECK_EQ(page_type(page), no_grouping ? MIGRATE_UNMOVABLE : MIGRATE_MOVABLE);
+	for (unsigned i = 0; i < 1u << order; i++)
+		__free_page(page + i);
+	drain_local_pages();
+	CHECK_EQ(zone->free_area[order].free_list[MIGRATE_HIGHATOMIC].count, 1);
+	leave();
+}
+
+UNIT_TEST(two_are_one_block)
+{
+	CHECK_CALL(merge_among_themselves(false));
+	CHECK_CALL(merge_among_themselves(true));
+}
+
 /* The page block that goes back is the one that has few frames to give. */
 UNIT_TEST(the_fuller_one_goes_back)
 {

@@ -46,7 +46,8 @@ struct CACHE_ALIGNED zone {
 	uint64_t watermark[NR_WMARK];
 	uint64_t lowmem_reserve[MAX_NR_ZONES]; /* pages kept from requests that could use zone i */
 	struct free_area free_area[MAX_ORDER]; /* (Z) */
-	_Atomic uint32_t type_orders[MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type; written under lock */
+	_Atomic uint32_t type_orders
+	        [MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type; written under lock */
 	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
 	_Atomic uint64_t
 	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
@@ -298,10 +299,10 @@ void frame_report(struct quire_frames *out);
 extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
 
 /*
- * The last resort, when that brings nothing: an ordinary request of an order up to PAGE_ALLOC_COSTLY_ORDER has somebody killed who has much,
- * and waits. NULL: nobody can be. May sleep, and any lock may be held that is held over an allocation: so it waits a little, not until the
- * victim has gone. OOM_RETRY: ask again. OOM_DYING: the caller is to die itself, and may take from the reserve what it needs for
- * that. OOM_NOBODY: there is no one left.
+ * The last resort, when that brings nothing and nothing is set aside (mm/frame/highatomic.c): an ordinary request of an order up to
+ * PAGE_ALLOC_COSTLY_ORDER has somebody killed who has much, and waits. NULL: nobody can be. May sleep, and any lock may be held that is
+ * held over an allocation: so it waits a little, not until the victim has gone. OOM_RETRY: ask again. OOM_DYING: the caller is to die
+ * itself, and may take from the reserve what it needs for that. OOM_NOBODY: there is no one left.
  */
 enum oom_result { OOM_RETRY, OOM_DYING, OOM_NOBODY };
 extern enum oom_result (*oom_hook)(gfp_t gfp, unsigned order);

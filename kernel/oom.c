@@ -46,9 +46,54 @@ uint64_t oom_score(int64_t badness, uint64_t total)
 	return score > 0 ? (uint64_t)score : 0;
 }
 
-uint64_t mm_oom_pages(const struct mm_struct *mm)
+/* What the death of whoever has this memory would bring, in pages: his and the tables'. */
+static uint64_t mm_oom_pages(const struct mm_struct *mm)
 {
 	return mm_rss(mm) + (mm->pgtables_bytes >> PAGE_SHIFT);
+}
+
+/* A thread of the process that still has memory, its alloc_lock held; or NULL. tasklist_lock held. */
+static struct task_struct *find_lock_task_mm(struct task_struct *p)
+{
+	struct task_struct *t;
+
+	for_each_thread(p, t) {
+		task_lock(t);
+		if (t->mm)
+			return t;
+		task_unlock(t);
+	}
+	return NULL;
+}
+
+/* The child of a vfork has nothing of its own yet: its parent stands for both. */
+static bool in_vfork(const struct task_struct *t)
+{
+	return t->vfork_done && t->real_parent && t->real_parent->mm == t->mm;
+}
+
+/* tasklist_lock held. */
+static int64_t process_badness(struct task_struct *p)
+{
+	struct task_struct *t = find_lock_task_mm(p);
+	int64_t badness = INT64_MIN;
+
+	if (!t)
+		return INT64_MIN;
+	if (!in_vfork(t))
+		badness = oom_badness(mm_oom_pages(t->mm), READ_ONCE(p->signal->oom_score_adj),
+		                      totalram_pages());
+	task_unlock(t);
+	return badness;
+}
+
+uint64_t process_oom_score(struct task_struct *task)
+{
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+	int64_t badness = task->signal ? process_badness(task) : INT64_MIN;
+
+	spin_unlock_irqrestore(&tasklist_lock, state);
+	return oom_score(badness, totalram_pages());
 }
 
 /* --- the deed --------------------------------------------------------------------------------- */
@@ -71,20 +116,6 @@ static void report(struct task_struct *p, struct mm_struct *mm)
 	        kb(mm, MM_SHMEMPAGES), READ_ONCE(p->signal->oom_score_adj));
 	trace_mark_victim((uint64_t)p->tgid, total, kb(mm, MM_ANONPAGES), kb(mm, MM_FILEPAGES));
 	count(OOM_KILL);
-}
-
-/* A thread of the process that still has memory, its alloc_lock held; or NULL. */
-static struct task_struct *find_lock_task_mm(struct task_struct *p)
-{
-	struct task_struct *t;
-
-	for_each_thread(p, t) {
-		task_lock(t);
-		if (t->mm)
-			return t;
-		task_unlock(t);
-	}
-	return NULL;
 }
 
 static bool has_mm(struct task_struct *p, const struct mm_struct *mm)
@@ -143,29 +174,16 @@ static bool is_gone(struct task_struct *p)
 	return p->signal->nr_threads == 1 && atomic_load(&p->state) & (TASK_ZOMBIE | TASK_DEAD);
 }
 
-/* The child of a vfork has nothing of its own yet: its parent stands for both. */
-static bool in_vfork(const struct task_struct *t)
-{
-	return t->vfork_done && t->real_parent && t->real_parent->mm == t->mm;
-}
-
 static void consider(struct task_struct *p, struct choice *best)
 {
 	const uint64_t since = atomic_load(&p->signal->oom_victim_ns);
-	int64_t badness = INT64_MIN;
-	struct task_struct *t;
+	int64_t badness;
 
 	if (since && !is_gone(p) && port_now_ns() - since < OOM_PATIENCE_NS)
 		best->waiting = true;
 	if (since)
 		return;
-	t = find_lock_task_mm(p);
-	if (!t)
-		return;
-	if (!in_vfork(t))
-		badness = oom_badness(mm_oom_pages(t->mm), READ_ONCE(p->signal->oom_score_adj),
-		                      totalram_pages());
-	task_unlock(t);
+	badness = process_badness(p);
 	if (badness != INT64_MIN && badness >= best->badness) {
 		best->victim = p;
 		best->badness = badness;

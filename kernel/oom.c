@@ -6,6 +6,8 @@
  *
  * 1. One victim at a time: while one is on its way out, nobody else is chosen. Choosing and marking are one step under
  *    tasklist_lock, so that askers on several CPUs agree.
+ *    And nobody is chosen by an asker who has not looked for memory since the last victim went: between its look and its turn
+ *    here, a CPU that the host lets wait may have missed the whole death.
  * 2. No deadlock: an asker may hold any lock that is held over an allocation, and the victim may sleep for just that one. So the
  *    victim has OOM_PATIENCE_NS; then it is passed over, and the next is chosen. When all are passed over the request fails.
  * 3. The victim may itself need memory before it sees the signal: it takes a part of the reserve, and when that is used up its requests
@@ -96,6 +98,10 @@ uint64_t process_oom_score(struct task_struct *task)
 	return oom_score(badness, totalram_pages());
 }
 
+/* All victims have gone, or were passed over, so many times; and are there new ones since? tasklist_lock. */
+static uint32_t departures;
+static bool awaited;
+
 /* --- the deed --------------------------------------------------------------------------------- */
 
 static uint64_t kb(struct mm_struct *mm, enum rss_counter counter)
@@ -128,11 +134,18 @@ static bool has_mm(struct task_struct *p, const struct mm_struct *mm)
 	return same;
 }
 
+/* By exit or by another's signal. A signal alone does not say: exec sends one to the other threads. */
+static bool is_dying(const struct task_struct *p)
+{
+	return READ_ONCE(p->signal->group_exit);
+}
+
 /* Whoever is dying anyway is waited for likewise, but that was not for want of memory. */
 static void kill_and_mark(struct task_struct *p)
 {
-	if (!fatal_signal_pending(p))
+	if (!is_dying(p))
 		atomic_store(&p->signal->oom_killed, true);
+	awaited = true;
 	atomic_store(&p->signal->oom_victim_ns, port_now_ns());
 	send_signal(SIGKILL, p);
 }
@@ -146,7 +159,7 @@ static struct mm_struct *oom_kill_process(struct task_struct *p)
 	if (!mm)
 		return NULL;
 	mmgrab(mm);
-	if (!fatal_signal_pending(p))
+	if (!is_dying(p))
 		report(p, mm);
 	task_unlock(t);
 	kill_and_mark(p);
@@ -190,6 +203,18 @@ static void consider(struct task_struct *p, struct choice *best)
 	}
 }
 
+/* No victim is on its way out: have some gone since the running task last looked for memory? tasklist_lock held. */
+static bool should_look_again(void)
+{
+	if (awaited)
+		departures++;
+	awaited = false;
+	if (current->oom_departures == departures)
+		return false;
+	current->oom_departures = departures;
+	return true;
+}
+
 /* False: there is nobody whose death could be waited for. */
 static bool select_and_kill(void)
 {
@@ -197,16 +222,18 @@ static bool select_and_kill(void)
 	struct choice best = {.badness = INT64_MIN};
 	struct mm_struct *mm = NULL;
 	struct task_struct *p;
+	bool wait;
 
 	for_each_process(p) if (p->signal) consider(p, &best);
-	if (best.victim && !best.waiting)
+	wait = best.waiting || should_look_again();
+	if (best.victim && !wait)
 		mm = oom_kill_process(best.victim);
 	if (mm)
 		kill_sharers(best.victim, mm);
 	spin_unlock_irqrestore(&tasklist_lock, state);
 	if (mm)
 		mmdrop(mm);
-	return best.victim || best.waiting;
+	return best.victim || wait;
 }
 
 static bool current_is_dying(void)

@@ -139,6 +139,7 @@ struct task_struct {
 	uint64_t timer_slack;       /* (c) prctl */
 	struct mempolicy mempolicy; /* (c) set_mempolicy */
 	uint32_t personality;       /* (c) */
+	uint32_t oom_departures;    /* (c) how many it knew of when it last looked for memory: oom.c */
 	bool memalloc;              /* (c) it is freeing memory: port_memalloc() */
 	bool no_new_privs;          /* (c) */
 	bool did_exec;              /* (c) setpgid by the parent is over */

@@ -72,15 +72,15 @@ $(KELF:.elf=.nameless): $(B)/nameless.kallsyms.o arch/x86_64/quire.ld
 $(KELF): $(B)/%.elf: $(B)/%.kallsyms.o arch/x86_64/quire.ld
 	@echo "  LD      $@"
 	$(Q)$(KLINK)
-	$(Q)scripts/kallsyms.sh $@ | cmp - $(B)/$*.kallsyms.S || { rm -f $@; echo "$@: its table names other addresses"; exit 1; }
+	$(Q)scripts/kallsyms.sh $@ | cmp - $(B)/$*.kallsyms.S || \
+		{ rm -f $@ $(B)/$*.kallsyms.[So]; echo "$@: its table names other addresses"; exit 1; }
 
-$(B)/nameless.kallsyms.S: scripts/kallsyms.sh
+# Text and object in one step: an object that is older than its text would pass the comparison.
+$(B)/nameless.kallsyms.o: scripts/kallsyms.sh
 	@mkdir -p $(@D)
-	$(Q)scripts/kallsyms.sh > $@ || { rm -f $@; exit 1; }
-$(B)/%.kallsyms.S: $(B)/%.nameless scripts/kallsyms.sh
-	$(Q)scripts/kallsyms.sh $< > $@ || { rm -f $@; exit 1; }
-$(B)/%.kallsyms.o: $(B)/%.kallsyms.S
-	$(Q)$(CC) -c $< -o $@
+	$(Q)scripts/kallsyms.sh > $(@:.o=.S) && $(CC) -c $(@:.o=.S) -o $@
+$(B)/%.kallsyms.o: $(B)/%.nameless scripts/kallsyms.sh
+	$(Q)scripts/kallsyms.sh $< > $(@:.o=.S) && $(CC) -c $(@:.o=.S) -o $@
 
 $(B)/k/mm/%.o $(B)/k/lib/%.o: KFLAGS += $(CORE)
 $(B)/k/lib/string.o: KFLAGS += -fno-builtin $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)

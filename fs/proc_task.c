@@ -156,22 +156,13 @@ int proc_show_limits(struct seq_file *m, struct task_struct *task, bool whole UN
 
 int proc_show_oom_score(struct seq_file *m, struct task_struct *task, bool whole UNUSED)
 {
-	struct mm_struct *mm = get_task_mm(task);
-	uint64_t total = totalram_pages(), score = 0;
-
-	if (mm && task->signal)
-		score = oom_score(oom_badness(mm_oom_pages(mm),
-		                              READ_ONCE(task->signal->oom_score_adj), total),
-		                  total);
-	if (mm)
-		mmput(mm);
-	seq_printf(m, "%lu\n", score);
+	seq_printf(m, "%lu\n", process_oom_score(task));
 	return 0;
 }
 
 int proc_show_oom_score_adj(struct seq_file *m, struct task_struct *task, bool whole UNUSED)
 {
-	seq_printf(m, "%d\n", task->signal ? task->signal->oom_score_adj : 0);
+	seq_printf(m, "%d\n", task->signal ? READ_ONCE(task->signal->oom_score_adj) : 0);
 	return 0;
 }
 
@@ -200,6 +191,19 @@ static int parse_adj(const char *s, int32_t *value)
 	return err < 0 || used < n ? -EINVAL : 0;
 }
 
+/* A process may make itself likelier to die, and go back as far as a privileged one has set it. */
+static int set_adj(struct signal_struct *sig, int value)
+{
+	const bool privileged = capable(CAP_SYS_RESOURCE);
+
+	if (value < READ_ONCE(sig->oom_score_adj_min) && !privileged)
+		return -EACCES;
+	WRITE_ONCE(sig->oom_score_adj, value);
+	if (privileged)
+		WRITE_ONCE(sig->oom_score_adj_min, value);
+	return 0;
+}
+
 static int64_t oom_score_adj_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct task_struct *task = proc_task(iocb->ki_filp->f_inode);
@@ -212,12 +216,10 @@ static int64_t oom_score_adj_write(struct kiocb *iocb, struct iov_iter *from)
 		return -ESRCH;
 	n = get_written(from, buf, sizeof(buf));
 	err = n < 0 ? (int)n : parse_adj(buf, &value);
-	if (!err && !task->signal)
-		err = -EINVAL;
-	if (!err) {
-		WRITE_ONCE(task->signal->oom_score_adj, value);
+	if (!err)
+		err = task->signal ? set_adj(task->signal, value) : -EINVAL;
+	if (!err)
 		iocb->ki_pos += n;
-	}
 	put_task(task);
 	return err ? err : n;
 }

@@ -128,7 +128,8 @@ static struct signal_struct *signal_alloc(struct task_struct *parent)
 	task_lock(parent->group_leader);
 	memcpy(sig->rlim, parent->signal->rlim, sizeof(sig->rlim));
 	task_unlock(parent->group_leader);
-	sig->oom_score_adj = parent->signal->oom_score_adj;
+	sig->oom_score_adj = READ_ONCE(parent->signal->oom_score_adj);
+	sig->oom_score_adj_min = READ_ONCE(parent->signal->oom_score_adj_min);
 	sig->dumpable = parent->signal->dumpable;
 	return sig;
 }

@@ -6,6 +6,8 @@
  *
  * 1. One victim at a time: while one is on its way out, nobody else is chosen. Choosing and marking are one step under
  *    tasklist_lock, so that askers on several CPUs agree.
+ *    And nobody is chosen by an asker who has not looked for memory since the last victim went: between its look and its turn
+ *    here, a CPU that the host lets wait may have missed the whole death.
  * 2. No deadlock: an asker may hold any lock that is held over an allocation, and the victim may sleep for just that one. So the
  *    victim has OOM_PATIENCE_NS; then it is passed over, and the next is chosen. When all are passed over the request fails.
  * 3. The victim may itself need memory before it sees the signal: it takes a part of the reserve, and when that is used up its requests
@@ -46,10 +48,59 @@ uint64_t oom_score(int64_t badness, uint64_t total)
 	return score > 0 ? (uint64_t)score : 0;
 }
 
-uint64_t mm_oom_pages(const struct mm_struct *mm)
+/* What the death of whoever has this memory would bring, in pages: his and the tables'. */
+static uint64_t mm_oom_pages(const struct mm_struct *mm)
 {
 	return mm_rss(mm) + (mm->pgtables_bytes >> PAGE_SHIFT);
 }
+
+/* A thread of the process that still has memory, its alloc_lock held; or NULL. tasklist_lock held. */
+static struct task_struct *find_lock_task_mm(struct task_struct *p)
+{
+	struct task_struct *t;
+
+	for_each_thread(p, t) {
+		task_lock(t);
+		if (t->mm)
+			return t;
+		task_unlock(t);
+	}
+	return NULL;
+}
+
+/* The child of a vfork has nothing of its own yet: its parent stands for both. */
+static bool in_vfork(const struct task_struct *t)
+{
+	return t->vfork_done && t->real_parent && t->real_parent->mm == t->mm;
+}
+
+/* tasklist_lock held. */
+static int64_t process_badness(struct task_struct *p)
+{
+	struct task_struct *t = find_lock_task_mm(p);
+	int64_t badness = INT64_MIN;
+
+	if (!t)
+		return INT64_MIN;
+	if (!in_vfork(t))
+		badness = oom_badness(mm_oom_pages(t->mm), READ_ONCE(p->signal->oom_score_adj),
+		                      totalram_pages());
+	task_unlock(t);
+	return badness;
+}
+
+uint64_t process_oom_score(struct task_struct *task)
+{
+	irq_state_t state = spin_lock_irqsave(&tasklist_lock);
+	int64_t badness = task->signal ? process_badness(task) : INT64_MIN;
+
+	spin_unlock_irqrestore(&tasklist_lock, state);
+	return oom_score(badness, totalram_pages());
+}
+
+/* All victims have gone, or were passed over, so many times; and are there new ones since? tasklist_lock. */
+static uint32_t departures;
+static bool awaited;
 
 /* --- the deed --------------------------------------------------------------------------------- */
 
@@ -73,20 +124,6 @@ static void report(struct task_struct *p, struct mm_struct *mm)
 	count(OOM_KILL);
 }
 
-/* A thread of the process that still has memory, its alloc_lock held; or NULL. */
-static struct task_struct *find_lock_task_mm(struct task_struct *p)
-{
-	struct task_struct *t;
-
-	for_each_thread(p, t) {
-		task_lock(t);
-		if (t->mm)
-			return t;
-		task_unlock(t);
-	}
-	return NULL;
-}
-
 static bool has_mm(struct task_struct *p, const struct mm_struct *mm)
 {
 	struct task_struct *t = find_lock_task_mm(p);
@@ -97,11 +134,18 @@ static bool has_mm(struct task_struct *p, const struct mm_struct *mm)
 	return same;
 }
 
+/* By exit or by another's signal. A signal alone does not say: exec sends one to the other threads. */
+static bool is_dying(const struct task_struct *p)
+{
+	return READ_ONCE(p->signal->group_exit);
+}
+
 /* Whoever is dying anyway is waited for likewise, but that was not for want of memory. */
 static void kill_and_mark(struct task_struct *p)
 {
-	if (!fatal_signal_pending(p))
+	if (!is_dying(p))
 		atomic_store(&p->signal->oom_killed, true);
+	awaited = true;
 	atomic_store(&p->signal->oom_victim_ns, port_now_ns());
 	send_signal(SIGKILL, p);
 }
@@ -115,7 +159,7 @@ static struct mm_struct *oom_kill_process(struct task_struct *p)
 	if (!mm)
 		return NULL;
 	mmgrab(mm);
-	if (!fatal_signal_pending(p))
+	if (!is_dying(p))
 		report(p, mm);
 	task_unlock(t);
 	kill_and_mark(p);
@@ -143,33 +187,32 @@ static bool is_gone(struct task_struct *p)
 	return p->signal->nr_threads == 1 && atomic_load(&p->state) & (TASK_ZOMBIE | TASK_DEAD);
 }
 
-/* The child of a vfork has nothing of its own yet: its parent stands for both. */
-static bool in_vfork(const struct task_struct *t)
-{
-	return t->vfork_done && t->real_parent && t->real_parent->mm == t->mm;
-}
-
 static void consider(struct task_struct *p, struct choice *best)
 {
 	const uint64_t since = atomic_load(&p->signal->oom_victim_ns);
-	int64_t badness = INT64_MIN;
-	struct task_struct *t;
+	int64_t badness;
 
 	if (since && !is_gone(p) && port_now_ns() - since < OOM_PATIENCE_NS)
 		best->waiting = true;
 	if (since)
 		return;
-	t = find_lock_task_mm(p);
-	if (!t)
-		return;
-	if (!in_vfork(t))
-		badness = oom_badness(mm_oom_pages(t->mm), READ_ONCE(p->signal->oom_score_adj),
-		                      totalram_pages());
-	task_unlock(t);
+	badness = process_badness(p);
 	if (badness != INT64_MIN && badness >= best->badness) {
 		best->victim = p;
 		best->badness = badness;
 	}
+}
+
+/* No victim is on its way out: have some gone since the running task last looked for memory? tasklist_lock held. */
+static bool should_look_again(void)
+{
+	if (awaited)
+		departures++;
+	awaited = false;
+	if (current->oom_departures == departures)
+		return false;
+	current->oom_departures = departures;
+	return true;
 }
 
 /* False: there is nobody whose death could be waited for. */
@@ -179,16 +222,18 @@ static bool select_and_kill(void)
 	struct choice best = {.badness = INT64_MIN};
 	struct mm_struct *mm = NULL;
 	struct task_struct *p;
+	bool wait;
 
 	for_each_process(p) if (p->signal) consider(p, &best);
-	if (best.victim && !best.waiting)
+	wait = best.waiting || should_look_again();
+	if (best.victim && !wait)
 		mm = oom_kill_process(best.victim);
 	if (mm)
 		kill_sharers(best.victim, mm);
 	spin_unlock_irqrestore(&tasklist_lock, state);
 	if (mm)
 		mmdrop(mm);
-	return best.victim || best.waiting;
+	return best.victim || wait;
 }
 
 static bool current_is_dying(void)

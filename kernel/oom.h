@@ -15,8 +15,8 @@ int64_t oom_badness(uint64_t pages, int adj, uint64_t total);
 /* As /proc/PID/oom_score shows it: 0 never, 666 nothing, 1333 all of memory, 2000 with an adjustment of 1000 besides. */
 uint64_t oom_score(int64_t badness, uint64_t total);
 
-/* What the death of whoever has this memory would bring, in pages: his and the tables'. */
-uint64_t mm_oom_pages(const struct mm_struct *mm);
+/* That of the process that the task is of. */
+uint64_t process_oom_score(struct task_struct *task);
 
 /* A page fault of the running task found no frame, whatever the allocator tried: the task dies. */
 void pagefault_out_of_memory(void);

@@ -222,6 +222,47 @@ static void forks_wait(void)
 	waitpid(hogs, NULL, 0);
 }
 
+/* Takes a little and gives it back, often. */
+static pid_t asker(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		set_adj("-1000");
+		for (int i = 0; i < MANY / 10; i++)
+			munmap(fill(MB / 4), MB / 4);
+		_exit(0);
+	}
+	return pid;
+}
+
+static int exited(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* Many ask at once, and by the time that some come to choose the victim has gone: its memory is there, and nobody else dies. */
+static void bystanders_live(void)
+{
+	int died = 0, lived = 0, served = 0;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		pid_t big = holder("0", available() / 3), hog = filler("1000");
+		pid_t askers[] = {asker(), asker(), asker()};
+
+		died += killed(hog);
+		for (unsigned k = 0; k < 3; k++)
+			served += exited(askers[k]);
+		lived += alive(big);
+		end(big);
+	}
+	check("the hogs died", died == ROUNDS);
+	check("nobody else did", lived == ROUNDS);
+	check("all who asked had memory", served == 3 * ROUNDS);
+}
+
 static void read_maps_of(pid_t pid)
 {
 	char name[32], buf[4096];
@@ -279,6 +320,7 @@ int main(void)
 	sharers_die();
 	set_adj("-1000");
 	two_at_once();
+	bystanders_live();
 	forks_wait();
 	victims_may_sleep();
 	return 0;

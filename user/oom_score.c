@@ -1,0 +1,137 @@
+/*
+ * oom_score.c - what /proc/PID/oom_score says of processes that have their memory in unusual ways, and who may write
+ * oom_score_adj.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define USER 1000
+
+static void check(const char *what, int ok)
+{
+	printf("%s %s\n", ok ? "ok" : "not ok", what);
+	fflush(stdout);
+}
+
+static int score(const char *pid)
+{
+	char path[64], text[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/oom_score", pid);
+	fd = open(path, O_RDONLY);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n < 0)
+		return -1;
+	text[n] = '\0';
+	return atoi(text);
+}
+
+static int is_zombie(const char *pid)
+{
+	char path[64], text[128];
+	const char *name_end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	fd = open(path, O_RDONLY);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	name_end = strrchr(text, ')');
+	return name_end && name_end[2] == 'Z';
+}
+
+static void *wait_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+/* The memory is the process's, not its first thread's. */
+static void first_thread_is_gone(void)
+{
+	pid_t child = fork();
+	char pid[16];
+
+	if (!child) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, wait_for_ever, NULL);
+		pthread_exit(NULL);
+	}
+	snprintf(pid, sizeof(pid), "%d", child);
+	while (!is_zombie(pid))
+		usleep(1000);
+	check("a process without its first thread has a score", score(pid) >= 666);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	check("and none any more", score(pid) == -1);
+}
+
+/* It is never killed for what is its parent's. */
+static void child_of_vfork(void)
+{
+	volatile int childs = -1;
+	pid_t child = vfork();
+
+	if (!child) {
+		childs = score("self");
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	check("a child of vfork has none", childs == 0 && score("self") >= 666);
+}
+
+/* 0 or errno. */
+static int set_adj(int fd, const char *value)
+{
+	return write(fd, value, strlen(value)) < 0 ? errno : 0;
+}
+
+static void who_may_write(void)
+{
+	pid_t child = fork();
+	int fd;
+
+	if (child) {
+		waitpid(child, NULL, 0);
+		return;
+	}
+	fd = open("/proc/self/oom_score_adj", O_WRONLY);
+	check("root lowers", set_adj(fd, "300") == 0 && set_adj(fd, "200") == 0);
+	if (setuid(USER))
+		_exit(1);
+	check("a user raises", set_adj(fd, "400") == 0);
+	check("and goes back", set_adj(fd, "200") == 0);
+	check("but not lower", set_adj(fd, "199") == EACCES && set_adj(fd, "-1000") == EACCES);
+	if (!fork()) {
+		fd = open("/proc/self/oom_score_adj", O_WRONLY);
+		check("nor does a child", fd < 0 || set_adj(fd, "199") == EACCES);
+		_exit(0);
+	}
+	wait(NULL);
+	_exit(0);
+}
+
+int main(void)
+{
+	first_thread_is_gone();
+	child_of_vfork();
+	who_may_write();
+	return 0;
+}

@@ -87,7 +87,6 @@ int proc_show_comm(struct seq_file *m, struct task_struct *task, bool whole);
 int proc_show_limits(struct seq_file *m, struct task_struct *task, bool whole);
 int proc_show_oom_score(struct seq_file *m, struct task_struct *task, bool whole);
 int proc_show_oom_score_adj(struct seq_file *m, struct task_struct *task, bool whole);
-int proc_show_oom_adj(struct seq_file *m, struct task_struct *task, bool whole);
 int proc_show_wchan(struct seq_file *m, struct task_struct *task, bool whole);
 int proc_show_personality(struct seq_file *m, struct task_struct *task, bool whole);
 extern const struct file_operations proc_comm_fops, proc_oom_score_adj_fops;

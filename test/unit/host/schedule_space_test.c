@@ -70,6 +70,21 @@ static void write_own_words(unsigned cpu)
 	}
 }
 
+/* A child has what was there when it was made, whatever its parent's CPUs write since. */
+static void check_copy(struct mm_struct *copy)
+{
+	uint64_t seen[2][PAGES], value;
+
+	for (unsigned cpu = 0; cpu < 2; cpu++)
+		for (unsigned i = 0; i < PAGES; i++)
+			CHECK_EQ(host_read(copy, own_word(cpu, i), &seen[cpu][i], 8), 0);
+	for (unsigned cpu = 0; cpu < 2; cpu++)
+		for (unsigned i = 0; i < PAGES; i++) {
+			CHECK_EQ(host_read(copy, own_word(cpu, i), &value, 8), 0);
+			CHECK_EQ(value, seen[cpu][i]);
+		}
+}
+
 /* Takes rights away that a fault gives back, and makes all pages shared with a child for a moment. */
 static void protect_and_fork(unsigned cpu)
 {
@@ -83,6 +98,7 @@ static void protect_and_fork(unsigned cpu)
 		CHECK_EQ(host_write(copy, VM_PAGE(1), &(uint64_t){1000}, 8), 0);
 		CHECK_EQ(host_read(mm, VM_PAGE(1), &value, 8), 0);
 		CHECK_EQ(value, 1);
+		CHECK_CALL(check_copy(copy));
 		mmput(copy);
 	}
 	atomic_fetch_sub(&changers, 1);

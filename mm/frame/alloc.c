@@ -84,12 +84,19 @@ static bool zone_above(struct zone *zone, enum zone_watermarks mark, const struc
 	return true;
 }
 
-/* It does not count in an interrupt on top of the list's owner: that would have to go to the zone for it. */
-static bool this_cpu_keeps(const struct zone *zone, unsigned order, unsigned type)
+/* This CPU's list of the zone's blocks of that order and type. NULL: it keeps none. */
+static const struct per_cpu_pages *this_cpu_list(const struct zone *zone, unsigned order,
+                                                 unsigned type)
 {
 	const struct per_cpu_pages *pcp = block_pcp(zone_pcp(this_cpu(), zone, type), order);
 
-	return order_has_pcp(order) && !(READ_ONCE(pcp->busy) & PCP_BUSY) &&
+	return order_has_pcp(order) && pcp->batch ? pcp : NULL;
+}
+
+/* It does not count in an interrupt on top of the list's owner: that would have to go to the zone for it. */
+static bool holds_any(const struct per_cpu_pages *pcp)
+{
+	return !(READ_ONCE(pcp->busy) & PCP_BUSY) &&
 	       (pcp_count(pcp) || atomic_load_explicit(&pcp->cold_count, memory_order_relaxed));
 }
 
@@ -97,7 +104,8 @@ static bool this_cpu_keeps(const struct zone *zone, unsigned order, unsigned typ
 static struct page *rmqueue(struct zone *zone, const struct alloc_context *ac, bool ok)
 {
 	const unsigned type = gfp_migratetype(ac->gfp);
-	const bool kept = this_cpu_keeps(zone, ac->order, type);
+	const struct per_cpu_pages *pcp = this_cpu_list(zone, ac->order, type);
+	const bool kept = pcp && holds_any(pcp);
 	struct page *page;
 
 	if (!ok && !kept)
@@ -107,7 +115,7 @@ static struct page *rmqueue(struct zone *zone, const struct alloc_context *ac, b
 		if (page)
 			return page;
 	}
-	if (!order_has_pcp(ac->order))
+	if (!pcp)
 		return rmqueue_buddy(zone, ac->order, type);
 	return rmqueue_pcp(zone, ac->gfp, ac->order, ok ? zone_spare(zone, ac) : 0);
 }

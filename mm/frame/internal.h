@@ -354,7 +354,7 @@ static inline struct page *pcp_pop(struct per_cpu_pages *pcp, unsigned count)
 	return page;
 }
 
-/* A block of this zone by way of this CPU's list, if the order has one; spare: frames that the zone can give before it is low. */
+/* A block of this zone by way of this CPU's list, which the order has; spare: frames that the zone can give before it is low. */
 struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, unsigned order, uint64_t spare);
 /* Straight from the zone; _highatomic: from what is set aside in it. */
 struct page *rmqueue_highatomic(struct zone *zone, unsigned order);
@@ -362,8 +362,8 @@ struct page *rmqueue_buddy(struct zone *zone, unsigned order, unsigned type);
 void free_unref_page_slow(struct page *page, uintptr_t caller); /* reset already */
 /* n frames of one zone and type; caller: for the frames' history. */
 void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller);
-/* False: there is no list for it. */
-bool free_unref_block_slow(struct page *page, unsigned order);
+/* There is a list for it. */
+void free_unref_block_slow(struct page *page, unsigned order);
 void drain_if_wanted(void);
 void pcp_setup(void);                        /* at boot, before any list */
 void pcp_init(struct cpu_area *cpu);         /* while !cpu->pcp_ready */

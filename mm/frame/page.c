@@ -99,9 +99,13 @@ static ALWAYS_INLINE bool free_unref_block(struct page *page, unsigned order)
 	if (!order_has_pcp(order))
 		return false;
 	pcp = block_pcp(page_pcp(this_cpu(), page->flags), order);
+	if (!pcp->batch)
+		return false;
 	n = pcp_count(pcp);
-	if (unlikely(READ_ONCE(pcp->busy) || n >= pcp->batch))
-		return free_unref_block_slow(page, order);
+	if (unlikely(READ_ONCE(pcp->busy) || n >= pcp->batch)) {
+		free_unref_block_slow(page, order);
+		return true;
+	}
 	pcp_enter(pcp);
 	pcp_push(pcp, page, pcp_count(pcp));
 	pcp_leave(pcp);

@@ -260,7 +260,7 @@ struct page *rmqueue_pcp(struct zone *zone, gfp_t gfp, unsigned order, uint64_t 
 	struct per_cpu_pages *pcp = block_pcp(zone_pcp(this_cpu(), zone, type), order);
 	struct page *page = NULL;
 
-	if (!pcp->batch || !pcp_enter_slow(pcp))
+	if (!pcp_enter_slow(pcp))
 		return rmqueue_buddy(zone, order, type);
 	if (gfp & __GFP_COLD && cold_count(pcp)) {
 		page = pop_cold(pcp);
@@ -286,8 +286,8 @@ static void chain_freed(uint32_t pfn, unsigned n, uintptr_t caller)
 	}
 }
 
-/* n blocks of one zone and type to this CPU's list, which is full, or the zone. False: there is no list. */
-static bool chain_to_pcp(uint32_t first, struct page *last, unsigned n, unsigned order)
+/* n blocks of one zone and type to this CPU's list, which is full, or the zone. */
+static void chain_to_pcp(uint32_t first, struct page *last, unsigned n, unsigned order)
 {
 	struct cpu_area *cpu = this_cpu();
 	struct zone *zone = page_zone(last);
@@ -295,11 +295,9 @@ static bool chain_to_pcp(uint32_t first, struct page *last, unsigned n, unsigned
 
 	if (unlikely(!cpu->pcp_ready))
 		pcp_init(cpu);
-	if (!pcp->batch)
-		return false;
 	if (!pcp_enter_slow(pcp)) {
 		drain_list(zone, &first, n, order);
-		return true;
+		return;
 	}
 	if (pcp_count(pcp) >= pcp->batch)
 		age(zone, pcp, order);
@@ -308,19 +306,18 @@ static bool chain_to_pcp(uint32_t first, struct page *last, unsigned n, unsigned
 	set_count(&pcp->count, pcp_count(pcp) + n);
 	pcp_leave_slow(pcp);
 	drain_if_wanted();
-	return true;
 }
 
 void free_unref_chain_slow(uint32_t first, struct page *last, unsigned n, uintptr_t caller)
 {
 	if (unlikely(machine()->careful))
 		chain_freed(first, n, caller);
-	(void)chain_to_pcp(first, last, n, 0);
+	chain_to_pcp(first, last, n, 0);
 }
 
-bool free_unref_block_slow(struct page *page, unsigned order)
+void free_unref_block_slow(struct page *page, unsigned order)
 {
-	return chain_to_pcp(page_to_pfn(page).n, page, 1, order);
+	chain_to_pcp(page_to_pfn(page).n, page, 1, order);
 }
 
 void free_unref_page_slow(struct page *page, uintptr_t caller)

@@ -25,35 +25,35 @@ struct ctl_table {
 	uint32_t mode;
 	unsigned count;
 	int32_t min, max;
-	int64_t (*get)(unsigned i); /* NULL: only written */
+	int64_t (*get)(unsigned i); /* NULL: only written, or a field */
 	int (*set)(const int32_t values[], unsigned n);
+	size_t field; /* where in struct machine the number is, an unsigned; 0: it is none */
+	void (*changed)(void); /* after the field was written; or NULL */
 };
 
+/* --- numbers of the machine ------------------------------------------------------------------- */
+
+static unsigned *field_of(const struct ctl_table *t)
+{
+	return (unsigned *)((char *)machine() + t->field);
+}
+
+static int64_t get_value(const struct ctl_table *t, unsigned i)
+{
+	return t->field ? READ_ONCE(*field_of(t)) : t->get(i);
+}
+
+static int set_values(const struct ctl_table *t, const int32_t values[], unsigned n)
+{
+	if (!t->field)
+		return t->set(values, n);
+	WRITE_ONCE(*field_of(t), (unsigned)values[0]);
+	if (t->changed)
+		t->changed();
+	return 0;
+}
+
 /* --- watermarks ------------------------------------------------------------------------------- */
-
-static int64_t get_min_free(unsigned i UNUSED)
-{
-	return (int64_t)machine()->min_free_kbytes;
-}
-
-static int set_min_free(const int32_t values[], unsigned n UNUSED)
-{
-	WRITE_ONCE(machine()->min_free_kbytes, (uint64_t)values[0]);
-	setup_per_zone_wmarks();
-	return 0;
-}
-
-static int64_t get_scale(unsigned i UNUSED)
-{
-	return machine()->watermark_scale_factor;
-}
-
-static int set_scale(const int32_t values[], unsigned n UNUSED)
-{
-	WRITE_ONCE(machine()->watermark_scale_factor, (unsigned)values[0]);
-	setup_per_zone_wmarks();
-	return 0;
-}
 
 /*
  * Places of lowmem_reserve_ratio: an x86-64 Linux has Movable and Device behind Normal. Device has no frames, nor has
@@ -78,40 +78,6 @@ static int set_ratio(const int32_t values[], unsigned n)
 }
 
 /* --- compaction ------------------------------------------------------------------------------- */
-
-static int64_t get_extfrag_threshold(unsigned i UNUSED)
-{
-	return machine()->sysctl_extfrag_threshold;
-}
-
-static int set_extfrag_threshold(const int32_t values[], unsigned n UNUSED)
-{
-	WRITE_ONCE(machine()->sysctl_extfrag_threshold, (unsigned)values[0]);
-	return 0;
-}
-
-static int64_t get_proactiveness(unsigned i UNUSED)
-{
-	return machine()->sysctl_compaction_proactiveness;
-}
-
-static int set_proactiveness(const int32_t values[], unsigned n UNUSED)
-{
-	WRITE_ONCE(machine()->sysctl_compaction_proactiveness, (unsigned)values[0]);
-	wakeup_proactive();
-	return 0;
-}
-
-static int64_t get_unevictable_allowed(unsigned i UNUSED)
-{
-	return machine()->sysctl_compact_unevictable_allowed;
-}
-
-static int set_unevictable_allowed(const int32_t values[], unsigned n UNUSED)
-{
-	WRITE_ONCE(machine()->sysctl_compact_unevictable_allowed, (unsigned)values[0]);
-	return 0;
-}
 
 /* Any number will do for Linux before 6.5; 1 is what its documentation says. */
 static int set_compact_memory(const int32_t values[] UNUSED, unsigned n UNUSED)
@@ -167,18 +133,27 @@ static int set_fail_nth(const int32_t values[], unsigned n UNUSED)
 
 /* --- the files -------------------------------------------------------------------------------- */
 
+#define FIELD(name) .field = offsetof(struct machine, name)
+
 static const struct ctl_table table[] = {
-        {"min_free_kbytes", 0644, 1, 0, INT32_MAX, get_min_free, set_min_free},
-        {"watermark_scale_factor", 0644, 1, 1, 3000, get_scale, set_scale},
+        {"min_free_kbytes", 0644, 1, 0, INT32_MAX, FIELD(min_free_kbytes),
+         .changed = setup_per_zone_wmarks},
+        {"watermark_scale_factor", 0644, 1, 1, 3000, FIELD(watermark_scale_factor),
+         .changed = setup_per_zone_wmarks},
         {"lowmem_reserve_ratio", 0644, MAX_NR_ZONES, INT32_MIN, INT32_MAX, get_ratio, set_ratio},
-        {"extfrag_threshold", 0644, 1, 0, 1000, get_extfrag_threshold, set_extfrag_threshold},
-        {"compaction_proactiveness", 0644, 1, 0, 100, get_proactiveness, set_proactiveness},
-        {"compact_unevictable_allowed", 0644, 1, 0, 1, get_unevictable_allowed,
-         set_unevictable_allowed},
-        {"compact_memory", 0200, 1, INT32_MIN, INT32_MAX, NULL, set_compact_memory},
-        {"drop_caches", 0200, 1, 1, 4, NULL, set_drop_caches},
+        {"extfrag_threshold", 0644, 1, 0, 1000, FIELD(sysctl_extfrag_threshold)},
+        {"compaction_proactiveness", 0644, 1, 0, 100, FIELD(sysctl_compaction_proactiveness),
+         .changed = wakeup_proactive},
+        {"compact_unevictable_allowed", 0644, 1, 0, 1, FIELD(sysctl_compact_unevictable_allowed)},
+        {"compact_memory", 0200, 1, INT32_MIN, INT32_MAX, .set = set_compact_memory},
+        {"drop_caches", 0200, 1, 1, 4, .set = set_drop_caches},
         {"fail-nth", 0600, 1, 0, INT32_MAX, get_fail_nth, set_fail_nth},
 };
+
+static bool readable(const struct ctl_table *t)
+{
+	return t->get || t->field;
+}
 
 static int64_t vm_write(struct kiocb *iocb, struct iov_iter *from)
 {
@@ -197,7 +172,7 @@ static int64_t vm_write(struct kiocb *iocb, struct iov_iter *from)
 		text[all] = '\0';
 		n = parse_intvec(text, all, t->min, t->max, values, t->count, &used);
 		if (n >= 0)
-			n = t->set(values, (unsigned)n);
+			n = set_values(t, values, (unsigned)n);
 		if (n < 0)
 			return n;
 	}
@@ -213,7 +188,7 @@ static int64_t vm_read(struct kiocb *iocb, struct iov_iter *to)
 
 	for (unsigned i = 0; i < t->count; i++)
 		n += format_cut(text + n, sizeof(text) - n, i ? "\t%lld" : "%lld",
-		                (long long)t->get(i));
+		                (long long)get_value(t, i));
 	n += format_cut(text + n, sizeof(text) - n, "\n");
 	return simple_read_from_buffer(to, &iocb->ki_pos, text, n);
 }
@@ -233,7 +208,7 @@ int proc_vm_init(struct dentry *vm)
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct ctl_table *t = &table[i];
 		struct dentry *d =
-		        simple_create(vm, t->name, t->mode, t->get ? &fops : &write_only_fops,
+		        simple_create(vm, t->name, t->mode, readable(t) ? &fops : &write_only_fops,
 		                      (void *)(uintptr_t)t);
 
 		if (!d)

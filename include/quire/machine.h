@@ -59,7 +59,7 @@ struct machine {
 	uint64_t totalram;                 /* managed pages */
 	_Atomic uint64_t min_free;         /* see min_free_pages() */
 	spinlock_t wmark_lock;    /* (z): tunables, marks and reserves are made one at a time */
-	uint64_t min_free_kbytes; /* (z) what the watermarks are made from */
+	unsigned min_free_kbytes; /* (z) what the watermarks are made from */
 	unsigned watermark_scale_factor;             /* (z) of 10000 */
 	unsigned lowmem_reserve_ratio[MAX_NR_ZONES]; /* (z) */
 	_Atomic uint64_t alloc_failures;             /* logged: the first few, then ever fewer */

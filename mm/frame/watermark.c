@@ -38,12 +38,12 @@ static uint64_t int_sqrt(uint64_t x)
  * so is killed. Hence not more than 1/32 of memory, which is the smaller below 16 MB only. What somebody writes to
  * min_free_kbytes is taken as it is.
  */
-static uint64_t default_min_free_kbytes(uint64_t lowmem_kbytes)
+static unsigned default_min_free_kbytes(uint64_t lowmem_kbytes)
 {
 	uint64_t kbytes = int_sqrt(lowmem_kbytes * 16);
 
 	kbytes = MIN(MAX(kbytes, 128), 262144);
-	return MIN(kbytes, lowmem_kbytes / 32);
+	return (unsigned)MIN(kbytes, lowmem_kbytes / 32);
 }
 
 static bool is_highmem(const struct zone *zone)
@@ -115,7 +115,7 @@ static void wmarks_locked(void)
 	uint64_t lowmem = lowmem_pages();
 
 	for_each_zone(zone)
-		setup_zone_wmarks(zone, machine()->min_free_kbytes >> (PAGE_SHIFT - 10), lowmem);
+		setup_zone_wmarks(zone, READ_ONCE(machine()->min_free_kbytes) >> (PAGE_SHIFT - 10), lowmem);
 }
 
 void setup_per_zone_wmarks(void)

@@ -30,6 +30,19 @@ takes compaction_proactiveness 100 100
 refuses compaction_proactiveness -1 101 $rubbish
 takes compact_unevictable_allowed 0 0
 refuses compact_unevictable_allowed -1 2 $rubbish
+# Each is a number of its own, and the marks follow.
+put min_free_kbytes 2048 && put watermark_scale_factor 20 && put extfrag_threshold 30 && put compaction_proactiveness 40 &&
+	put compact_unevictable_allowed 1 && put lowmem_reserve_ratio '200 100 50 0 0'
+own=$(cat min_free_kbytes watermark_scale_factor extfrag_threshold compaction_proactiveness compact_unevictable_allowed | tr '\n' ' ')
+[ "$own" = '2048 20 30 40 1 ' ] && echo ok each its own || echo "FAILED $own"
+marks() { awk -v name="$1" '$1 == name {sum += $2} END {print sum}' /proc/zoneinfo; }
+min=$(marks min) high=$(marks high)
+put min_free_kbytes 4096
+[ "$min" -ge 510 ] && [ "$min" -le 512 ] && [ $(($(marks min) - 2 * min)) -le 4 ] && [ "$(marks min)" -gt $((min + 400)) ] &&
+	echo ok marks || echo "FAILED marks: $min, then $(marks min)"
+put min_free_kbytes 2048
+put watermark_scale_factor 1000
+[ "$(marks high)" -gt $((high + 1000)) ] && echo ok scale || echo "FAILED scale: $high, then $(marks high)"
 tab=$(printf '\t')
 takes lowmem_reserve_ratio '256 256 32 0 0' "256${tab}256${tab}32${tab}0${tab}0"
 takes lowmem_reserve_ratio '128\n' "128${tab}256${tab}32${tab}0${tab}0"

@@ -21,37 +21,33 @@ static void check(const char *what, int ok)
 	fflush(stdout);
 }
 
-static int score(const char *pid)
+/* The text of /proc/PID/name; false: there is none. */
+static int read_of(const char *pid, const char *name, char text[128])
 {
-	char path[64], text[32];
+	char path[64];
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%s/oom_score", pid);
+	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
 	fd = open(path, O_RDONLY);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	n = fd < 0 ? -1 : read(fd, text, 127);
 	close(fd);
-	if (n < 0)
-		return -1;
-	text[n] = '\0';
-	return atoi(text);
+	text[n < 0 ? 0 : n] = '\0';
+	return n >= 0;
+}
+
+static int score(const char *pid)
+{
+	char text[128];
+
+	return read_of(pid, "oom_score", text) ? atoi(text) : -1;
 }
 
 static int is_zombie(const char *pid)
 {
-	char path[64], text[128];
-	const char *name_end;
-	ssize_t n;
-	int fd;
+	char text[128];
+	const char *name_end = read_of(pid, "stat", text) ? strrchr(text, ')') : NULL;
 
-	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	fd = open(path, O_RDONLY);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n < 0)
-		return 0;
-	text[n] = '\0';
-	name_end = strrchr(text, ')');
 	return name_end && name_end[2] == 'Z';
 }
 

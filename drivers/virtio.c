@@ -82,17 +82,31 @@ static const struct virtio_driver *find_driver(uint32_t id)
 	return NULL;
 }
 
+/* 32 of the 64 bits: half 0 the low ones, half 1 the high ones. */
+static uint64_t offered_half(struct virtio_device *dev, unsigned half)
+{
+	virtio_write32(dev, dev->transport->device_features_sel, half);
+	return virtio_read32(dev, dev->transport->device_features);
+}
+
+static void take_half(struct virtio_device *dev, unsigned half)
+{
+	virtio_write32(dev, dev->transport->driver_features_sel, half);
+	virtio_write32(dev, dev->transport->driver_features,
+	               (uint32_t)(dev->features >> 32 * half));
+}
+
 static int negotiate(struct virtio_device *dev, uint64_t wanted)
 {
 	const struct virtio_transport *bus = dev->transport;
-	uint64_t offered = (uint64_t)bus->features(dev, 1) << 32 | bus->features(dev, 0);
+	const uint64_t offered = offered_half(dev, 1) << 32 | offered_half(dev, 0);
 
 	if (!(offered >> VIRTIO_F_VERSION_1 & 1))
 		return -ENODEV;
 	dev->features =
 	        offered & (wanted | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_EVENT_IDX);
-	bus->set_features(dev, 1, (uint32_t)(dev->features >> 32));
-	bus->set_features(dev, 0, (uint32_t)dev->features);
+	take_half(dev, 1);
+	take_half(dev, 0);
 	bus->set_status(dev, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
 	return bus->status(dev) & STATUS_FEATURES_OK ? 0 : -ENODEV;
 }

@@ -39,69 +39,41 @@ enum {
 
 #define INTERRUPT_ALL 3 /* used buffers, configuration change */
 
-static uint32_t reg_read(struct virtio_device *dev, unsigned reg)
-{
-	return *(volatile uint32_t *)(dev->regs + reg);
-}
-
-static void reg_write(struct virtio_device *dev, unsigned reg, uint32_t value)
-{
-	*(volatile uint32_t *)(dev->regs + reg) = value;
-}
-
-static void reg_write64(struct virtio_device *dev, unsigned reg, uint64_t value)
-{
-	reg_write(dev, reg, (uint32_t)value);
-	reg_write(dev, reg + 4, (uint32_t)(value >> 32));
-}
-
 static uint32_t mmio_status(struct virtio_device *dev)
 {
-	return reg_read(dev, REG_STATUS);
+	return virtio_read32(dev, REG_STATUS);
 }
 
 static void mmio_set_status(struct virtio_device *dev, uint32_t status)
 {
-	reg_write(dev, REG_STATUS, status);
-}
-
-static uint32_t mmio_features(struct virtio_device *dev, unsigned half)
-{
-	reg_write(dev, REG_DEVICE_FEATURES_SEL, half);
-	return reg_read(dev, REG_DEVICE_FEATURES);
-}
-
-static void mmio_set_features(struct virtio_device *dev, unsigned half, uint32_t features)
-{
-	reg_write(dev, REG_DRIVER_FEATURES_SEL, half);
-	reg_write(dev, REG_DRIVER_FEATURES, features);
+	virtio_write32(dev, REG_STATUS, status);
 }
 
 static unsigned mmio_select_queue(struct virtio_device *dev, unsigned index)
 {
-	reg_write(dev, REG_QUEUE_SEL, index);
-	return reg_read(dev, REG_QUEUE_NUM_MAX);
+	virtio_write32(dev, REG_QUEUE_SEL, index);
+	return virtio_read32(dev, REG_QUEUE_NUM_MAX);
 }
 
 static void mmio_enable_queue(struct virtio_device *dev, struct virtqueue *vq)
 {
-	reg_write(dev, REG_QUEUE_NUM, vq->num);
-	reg_write64(dev, REG_QUEUE_DESC, virt_to_phys(vq->desc).a);
-	reg_write64(dev, REG_QUEUE_DRIVER, virt_to_phys(vq->avail).a);
-	reg_write64(dev, REG_QUEUE_DEVICE, virt_to_phys(vq->used).a);
-	reg_write(dev, REG_QUEUE_READY, 1);
+	virtio_write32(dev, REG_QUEUE_NUM, vq->num);
+	virtio_write64(dev, REG_QUEUE_DESC, virt_to_phys(vq->desc).a);
+	virtio_write64(dev, REG_QUEUE_DRIVER, virt_to_phys(vq->avail).a);
+	virtio_write64(dev, REG_QUEUE_DEVICE, virt_to_phys(vq->used).a);
+	virtio_write32(dev, REG_QUEUE_READY, 1);
 }
 
 static void mmio_notify(struct virtqueue *vq)
 {
-	reg_write(vq->dev, REG_QUEUE_NOTIFY, vq->index);
+	virtio_write32(vq->dev, REG_QUEUE_NOTIFY, vq->index);
 }
 
 static void mmio_interrupt(void *arg)
 {
 	struct virtio_device *dev = arg;
 
-	reg_write(dev, REG_INTERRUPT_ACK, INTERRUPT_ALL);
+	virtio_write32(dev, REG_INTERRUPT_ACK, INTERRUPT_ALL);
 	virtio_interrupt(dev);
 }
 
@@ -113,8 +85,10 @@ static int mmio_request_irq(struct virtio_device *dev)
 static const struct virtio_transport transport = {
         .status = mmio_status,
         .set_status = mmio_set_status,
-        .features = mmio_features,
-        .set_features = mmio_set_features,
+        .device_features_sel = REG_DEVICE_FEATURES_SEL,
+        .device_features = REG_DEVICE_FEATURES,
+        .driver_features_sel = REG_DRIVER_FEATURES_SEL,
+        .driver_features = REG_DRIVER_FEATURES,
         .select_queue = mmio_select_queue,
         .enable_queue = mmio_enable_queue,
         .notify = mmio_notify,
@@ -124,9 +98,9 @@ static const struct virtio_transport transport = {
 /* Is there a device behind the registers? */
 static int identify(struct virtio_device *dev)
 {
-	if (reg_read(dev, REG_MAGIC) != VIRTIO_MAGIC || reg_read(dev, REG_VERSION) != 2)
+	if (virtio_read32(dev, REG_MAGIC) != VIRTIO_MAGIC || virtio_read32(dev, REG_VERSION) != 2)
 		return -ENODEV;
-	dev->id = reg_read(dev, REG_DEVICE_ID);
+	dev->id = virtio_read32(dev, REG_DEVICE_ID);
 	return 0;
 }
 

@@ -74,22 +74,6 @@ static void write16(struct virtio_device *dev, unsigned reg, unsigned value)
 	*(volatile uint16_t *)(dev->regs + reg) = (uint16_t)value;
 }
 
-static uint32_t read32(struct virtio_device *dev, unsigned reg)
-{
-	return *(volatile uint32_t *)(dev->regs + reg);
-}
-
-static void write32(struct virtio_device *dev, unsigned reg, uint32_t value)
-{
-	*(volatile uint32_t *)(dev->regs + reg) = value;
-}
-
-static void write64(struct virtio_device *dev, unsigned reg, uint64_t value)
-{
-	write32(dev, reg, (uint32_t)value);
-	write32(dev, reg + 4, (uint32_t)(value >> 32));
-}
-
 static uint32_t pci_status(struct virtio_device *dev)
 {
 	return dev->regs[COMMON_STATUS];
@@ -98,18 +82,6 @@ static uint32_t pci_status(struct virtio_device *dev)
 static void pci_set_status(struct virtio_device *dev, uint32_t status)
 {
 	dev->regs[COMMON_STATUS] = (uint8_t)status;
-}
-
-static uint32_t pci_features(struct virtio_device *dev, unsigned half)
-{
-	write32(dev, COMMON_DEVICE_FEATURE_SELECT, half);
-	return read32(dev, COMMON_DEVICE_FEATURE);
-}
-
-static void pci_set_features(struct virtio_device *dev, unsigned half, uint32_t features)
-{
-	write32(dev, COMMON_DRIVER_FEATURE_SELECT, half);
-	write32(dev, COMMON_DRIVER_FEATURE, features);
 }
 
 static unsigned pci_select_queue(struct virtio_device *dev, unsigned index)
@@ -125,9 +97,9 @@ static void pci_enable_queue(struct virtio_device *dev, struct virtqueue *vq)
 	                              dev->notify_step * read16(dev, COMMON_QUEUE_NOTIFY_OFF));
 	write16(dev, COMMON_QUEUE_SIZE, vq->num);
 	write16(dev, COMMON_QUEUE_MSIX_VECTOR, 0);
-	write64(dev, COMMON_QUEUE_DESC, virt_to_phys(vq->desc).a);
-	write64(dev, COMMON_QUEUE_DRIVER, virt_to_phys(vq->avail).a);
-	write64(dev, COMMON_QUEUE_DEVICE, virt_to_phys(vq->used).a);
+	virtio_write64(dev, COMMON_QUEUE_DESC, virt_to_phys(vq->desc).a);
+	virtio_write64(dev, COMMON_QUEUE_DRIVER, virt_to_phys(vq->avail).a);
+	virtio_write64(dev, COMMON_QUEUE_DEVICE, virt_to_phys(vq->used).a);
 	write16(dev, COMMON_QUEUE_ENABLE, 1);
 }
 
@@ -160,8 +132,10 @@ static int pci_request_irq(struct virtio_device *dev)
 static const struct virtio_transport transport = {
         .status = pci_status,
         .set_status = pci_set_status,
-        .features = pci_features,
-        .set_features = pci_set_features,
+        .device_features_sel = COMMON_DEVICE_FEATURE_SELECT,
+        .device_features = COMMON_DEVICE_FEATURE,
+        .driver_features_sel = COMMON_DRIVER_FEATURE_SELECT,
+        .driver_features = COMMON_DRIVER_FEATURE,
         .select_queue = pci_select_queue,
         .enable_queue = pci_enable_queue,
         .notify = pci_notify,

@@ -51,9 +51,8 @@ void virtio_notify(struct virtqueue *vq);
 struct virtio_transport {
 	uint32_t (*status)(struct virtio_device *dev);
 	void (*set_status)(struct virtio_device *dev, uint32_t status); /* 0: reset */
-	/* 32 of the 64 bits: half 0 the low ones, half 1 the high ones. */
-	uint32_t (*features)(struct virtio_device *dev, unsigned half);
-	void (*set_features)(struct virtio_device *dev, unsigned half, uint32_t features);
+	/* Registers: which half of the 64 bits, and that half; of what the device offers and of what the driver takes. */
+	uint16_t device_features_sel, device_features, driver_features_sel, driver_features;
 	/* The queue that the next call is about; returns its largest size, 0: there is no such queue. */
 	unsigned (*select_queue)(struct virtio_device *dev, unsigned index);
 	void (*enable_queue)(struct virtio_device *dev, struct virtqueue *vq);
@@ -61,6 +60,22 @@ struct virtio_transport {
 	/* From now on virtio_interrupt(dev) is called, in interrupt context. 0 or a negative errno. */
 	int (*request_irq)(struct virtio_device *dev);
 };
+
+static inline uint32_t virtio_read32(struct virtio_device *dev, unsigned reg)
+{
+	return *(volatile uint32_t *)(dev->regs + reg);
+}
+
+static inline void virtio_write32(struct virtio_device *dev, unsigned reg, uint32_t value)
+{
+	*(volatile uint32_t *)(dev->regs + reg) = value;
+}
+
+static inline void virtio_write64(struct virtio_device *dev, unsigned reg, uint64_t value)
+{
+	virtio_write32(dev, reg, (uint32_t)value);
+	virtio_write32(dev, reg + 4, (uint32_t)(value >> 32));
+}
 
 /*
  * A device with its transport, registers and id: find its driver and start it. *keep: the interrupt's handler refers to

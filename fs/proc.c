@@ -82,19 +82,27 @@ static int proc_setattr(struct dentry *dentry UNUSED, struct iattr *attr)
 
 const struct inode_operations proc_file_iops = {.setattr = proc_setattr};
 
+int proc_create(struct dentry *dir, const char *name, uint32_t mode,
+                const struct file_operations *fops, const void *data)
+{
+	struct dentry *d = simple_create(dir, name, mode, fops, (void *)(uintptr_t)data);
+
+	if (!d)
+		return -ENOMEM;
+	d->d_inode->i_op = &proc_file_iops;
+	return 0;
+}
+
 int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
+	int err = 0;
+
+	for (unsigned i = 0; i < n && !err; i++) {
 		uint32_t mode = files[i].mode ? files[i].mode : 0444;
 
-		struct dentry *d = simple_create(dir, files[i].name, mode, &single_file_fops,
-		                                 (void *)(uintptr_t)&files[i]);
-
-		if (!d)
-			return -ENOMEM;
-		d->d_inode->i_op = &proc_file_iops;
+		err = proc_create(dir, files[i].name, mode, &single_file_fops, &files[i]);
 	}
-	return 0;
+	return err;
 }
 
 /* --- the root --------------------------------------------------------------------------------- */

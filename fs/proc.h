@@ -112,8 +112,10 @@ struct proc_file {
 };
 /* Of all files: open(2) may truncate what has no length; owner and mode cannot be changed. */
 extern const struct inode_operations proc_file_iops;
-/* Make n of them in dir. 0 or -ENOMEM. */
+/* Make n of them in dir; or one that has its own operations. 0 or -ENOMEM. */
 MUST_USE int proc_create_files(struct dentry *dir, const struct proc_file *files, unsigned n);
+MUST_USE int proc_create(struct dentry *dir, const char *name, uint32_t mode,
+                         const struct file_operations *fops, const void *data);
 
 MUST_USE int proc_meminfo_init(struct dentry *root); /* meminfo, vmstat, ... proc_meminfo.c */
 MUST_USE int proc_zones_init(struct dentry *root);   /* buddyinfo, zoneinfo, ... proc_zones.c */

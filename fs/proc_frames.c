@@ -204,26 +204,15 @@ static const struct file_operations kpagecount_fops = {.read_iter = kpagecount_r
 
 /* --- making files ----------------------------------------------------------------------------- */
 
-static int make_file(struct dentry *dir, const char *name, uint32_t mode,
-                     const struct file_operations *fops, const void *data)
-{
-	struct dentry *d = simple_create(dir, name, mode, fops, (void *)(uintptr_t)data);
-
-	if (!d)
-		return -ENOMEM;
-	d->d_inode->i_op = &proc_file_iops;
-	return 0;
-}
-
 int proc_frames_init(struct dentry *root)
 {
 	static const struct proc_file files[] = {{"pagetypeinfo", pagetypeinfo_show, 0400}};
 	int err = proc_create_files(root, files, ARRAY_SIZE(files));
 
 	if (!err)
-		err = make_file(root, "kpageflags", 0400, &kpageflags_fops, NULL);
+		err = proc_create(root, "kpageflags", 0400, &kpageflags_fops, NULL);
 	if (!err)
-		err = make_file(root, "kpagecount", 0400, &kpagecount_fops, NULL);
+		err = proc_create(root, "kpagecount", 0400, &kpagecount_fops, NULL);
 	return err;
 }
 

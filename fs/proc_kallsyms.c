@@ -38,10 +38,5 @@ static const struct file_operations kallsyms_fops = {
 
 int proc_kallsyms_init(struct dentry *root)
 {
-	struct dentry *d = simple_create(root, "kallsyms", 0444, &kallsyms_fops, NULL);
-
-	if (!d)
-		return -ENOMEM;
-	d->d_inode->i_op = &proc_file_iops;
-	return 0;
+	return proc_create(root, "kallsyms", 0444, &kallsyms_fops, NULL);
 }

@@ -84,13 +84,7 @@ static const struct file_operations page_owner_fops = {.read_iter = page_owner_f
 
 int sysfs_page_owner_init(struct dentry *debug)
 {
-	struct dentry *d;
-
-	if (!machine()->page_owner)
-		return 0;
-	d = simple_create(debug, "page_owner", 0400, &page_owner_fops, NULL);
-	if (!d)
-		return -ENOMEM;
-	d->d_inode->i_op = &proc_file_iops;
-	return 0;
+	return machine()->page_owner
+	               ? proc_create(debug, "page_owner", 0400, &page_owner_fops, NULL)
+	               : 0;
 }

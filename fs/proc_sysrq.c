@@ -49,10 +49,6 @@ static int64_t sysrq_write(struct kiocb *iocb, struct iov_iter *from)
 int proc_sysrq_init(struct dentry *root)
 {
 	static const struct file_operations fops = {.write_iter = sysrq_write};
-	struct dentry *d = simple_create(root, "sysrq-trigger", 0200, &fops, NULL);
 
-	if (!d)
-		return -ENOMEM;
-	d->d_inode->i_op = &proc_file_iops;
-	return 0;
+	return proc_create(root, "sysrq-trigger", 0200, &fops, NULL);
 }

@@ -129,6 +129,9 @@ MUST_USE int proc_cpuinfo_init(struct dentry *root);      /* proc_cpuinfo.c */
 MUST_USE int proc_sys_init(struct dentry *root);          /* sys/: proc_sys.c */
 MUST_USE int proc_vm_init(struct dentry *vm);             /* of sys/vm/: proc_vm.c */
 
+/* Types of page blocks, as pagetypeinfo and page_owner call them. */
+extern const char *const migratetype_names[MIGRATE_TYPES];
+
 /* Pages by what only their descriptors tell: a walk over mem_map, racy as every gauge. */
 struct page_census {
 	uint64_t anon, file, shmem;

@@ -16,12 +16,12 @@
 
 /* --- pagetypeinfo ----------------------------------------------------------------------------- */
 
-static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable",
+const char *const migratetype_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable",
                                                       "HighAtomic"};
 
 static void show_free_of_type(struct seq_file *m, const struct zone *z, unsigned type)
 {
-	seq_printf(m, "Node %4u, zone %8s, type %12s ", z->nid, z->name, type_names[type]);
+	seq_printf(m, "Node %4u, zone %8s, type %12s ", z->nid, z->name, migratetype_names[type]);
 	for (unsigned order = 0; order < MAX_ORDER; order++)
 		seq_printf(m, "%6lu ", zone_free_blocks_of(z, order, type));
 	seq_putc(m, '\n');
@@ -51,7 +51,7 @@ static int pagetypeinfo_show(struct seq_file *m, void *unused UNUSED)
 			show_free_of_type(m, z, type);
 	seq_printf(m, "\n%-23s", "Number of blocks type ");
 	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
-		seq_printf(m, "%12s ", type_names[type]);
+		seq_printf(m, "%12s ", migratetype_names[type]);
 	seq_putc(m, '\n');
 	for_each_zone(z)
 		show_blocks(m, z);

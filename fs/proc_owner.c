@@ -11,9 +11,6 @@
 #include <quire/slab.h>
 #include <quire/symbol.h>
 
-static const char *const type_names[MIGRATE_TYPES] = {"Unmovable", "Movable", "Reclaimable",
-                                                      "HighAtomic"};
-
 /* Two lines, whose flags have names of a few words, and a line for each address: on no stack. */
 #define RECORD_MAX (2 * (128 + FLAG_NAMES_MAX) + STACK_DEPTH * (KSYM_SYMBOL_LEN + 2))
 
@@ -37,8 +34,9 @@ static size_t record(char *text, size_t size, pfn_t pfn, const struct page_owner
 	        (unsigned long)owner->ts_ns, (unsigned long)owner->free_ts_ns);
 
 	len += format_cut(text + len, size - len, "PFN %u type %s Block %u type %s Flags %#x(%s)\n",
-	                  pfn.n, type_names[type < MIGRATE_PCPTYPES ? type : MIGRATE_MOVABLE],
-	                  pfn.n >> pageblock_order, type_names[block], page->flags,
+	                  pfn.n,
+	                  migratetype_names[type < MIGRATE_PCPTYPES ? type : MIGRATE_MOVABLE],
+	                  pfn.n >> pageblock_order, migratetype_names[block], page->flags,
 	                  page_flag_names(names, page));
 	for (unsigned i = 0; i < MAX(n, 1u); i++)
 		len += format_cut(text + len, size - len, " %s\n",

@@ -22,7 +22,7 @@
  * What others see. The free frames of the reserve count in no mark that they are held to, and a block in it is none that is
  * there for them (zone_free_usable, zone_orders_usable). Linux 6.1 takes the whole reserve off, used or not, and so refuses
  * requests for which there is memory; and it leaves the reserve in the sum for single frames with __GFP_ATOMIC, which cannot
- * have it. Counting the free part costs nothing while there is no reserve, and a few loads when there is. Reclaim does not
+ * have it. Counting the free part costs one load while it is empty, and a few more when it is not. Reclaim does not
  * enter either, but by requests of the kind: memory for freeing memory is asked for in single frames.
  *
  * Back. One page block at a time, and as the type of the request that needs it: when reclaim has brought memory and the

@@ -100,14 +100,20 @@ static inline uint32_t zone_type_orders(const struct zone *zone, unsigned type)
 	return atomic_load_explicit(&zone->type_orders[type], memory_order_relaxed);
 }
 
-/* Bit i: there is a free block of order i. */
-static inline uint32_t zone_orders(const struct zone *zone)
+/* Bit i: there is a free block of order i that a request without ALLOC_HIGHATOMIC can have. */
+static inline uint32_t zone_orders_usable(const struct zone *zone)
 {
 	uint32_t orders = 0;
 
-	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++)
 		orders |= zone_type_orders(zone, type);
 	return orders;
+}
+
+/* Bit i: there is a free block of order i. */
+static inline uint32_t zone_orders(const struct zone *zone)
+{
+	return zone_orders_usable(zone) | zone_type_orders(zone, MIGRATE_HIGHATOMIC);
 }
 
 /* buddy.c; (Z) held. */
@@ -217,29 +223,14 @@ void reserve_highatomic_pageblock(struct zone *zone, const struct page *page, un
 bool unreserve_highatomic_pageblock(const struct alloc_context *ac, bool force);
 uint64_t nr_free_highatomic(const struct zone *zone);
 
-static inline bool zone_has_highatomic(const struct zone *zone)
-{
-	return atomic_load_explicit(&zone->nr_reserved_highatomic, memory_order_relaxed);
-}
-
-/* Free frames and orders that a request without ALLOC_HIGHATOMIC can have. */
+/* Free frames that a request without ALLOC_HIGHATOMIC can have. */
 static inline uint64_t zone_free_usable(const struct zone *zone)
 {
 	const uint64_t free = zone_free(zone);
 
-	return likely(!zone_has_highatomic(zone)) ? free
-	                                          : free - MIN(free, nr_free_highatomic(zone));
-}
-
-static inline uint32_t zone_orders_usable(const struct zone *zone)
-{
-	uint32_t orders = 0;
-
-	if (likely(!zone_has_highatomic(zone)))
-		return zone_orders(zone);
-	for (unsigned type = 0; type < MIGRATE_PCPTYPES; type++)
-		orders |= zone_type_orders(zone, type);
-	return orders;
+	if (likely(!zone_type_orders(zone, MIGRATE_HIGHATOMIC)))
+		return free;
+	return free - MIN(free, nr_free_highatomic(zone));
 }
 
 /* Is one of the two page blocks set aside, and the other not? Then they do not make one free block. */

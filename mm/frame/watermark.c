@@ -152,7 +152,7 @@ void init_per_zone_wmark_min(void)
 bool zone_watermark_ok(const struct zone *zone, enum zone_watermarks mark,
                        const struct alloc_context *ac)
 {
-	const bool all = !zone_has_highatomic(zone) || ac->flags & ALLOC_HIGHATOMIC;
+	const bool all = ac->flags & ALLOC_HIGHATOMIC;
 	const uint32_t orders = all ? zone_orders(zone) : zone_orders_usable(zone);
 	const uint64_t free = all ? zone_free(zone) : zone_free_usable(zone);
 	uint64_t min = zone->watermark[mark];

@@ -387,7 +387,6 @@ UNIT_TEST(marks)
 
 	zone = (struct zone){.nr_free = 100};
 	zone.watermark[WMARK_MIN] = 19; /* 80 are set aside and free, and 20 single frames */
-	zone.nr_reserved_highatomic = 512;
 	zone.type_orders[MIGRATE_HIGHATOMIC] = 1u << 3;
 	zone.free_area[3].free_list[MIGRATE_HIGHATOMIC].count = 10;
 	zone.type_orders[MIGRATE_MOVABLE] = 1;
@@ -412,7 +411,6 @@ UNIT_TEST(no_reason_to_compact)
 	static struct zone zone;
 
 	zone = (struct zone){.nr_free = 100};
-	zone.nr_reserved_highatomic = 512;
 	zone.type_orders[MIGRATE_HIGHATOMIC] = 1u << 3;
 	zone.free_area[3].free_list[MIGRATE_HIGHATOMIC].count = 10;
 	zone.type_orders[MIGRATE_MOVABLE] = 1;

@@ -188,20 +188,13 @@ static bool steal_suitable_fallback(struct zone *zone, struct page *page, unsign
 	return claimed;
 }
 
-/* Orders that the type could take from. */
-static uint32_t fallback_orders(const struct zone *zone, unsigned type)
-{
-	uint32_t orders = 0;
-
-	for (unsigned i = 0; i < MIGRATE_PCPTYPES - 1; i++)
-		orders |= zone_type_orders(zone, fallbacks[type][i]);
-	return orders;
-}
-
-/* The order to take from: the largest that another type has, or for a movable request that may not claim, the smallest. */
+/*
+ * The order to take from: the largest that another type has, or for a movable request that may not claim, the smallest. Of its own the type
+ * has none that would do.
+ */
 static unsigned fallback_order(const struct zone *zone, unsigned order, unsigned type)
 {
-	uint32_t orders = fallback_orders(zone, type) >> order << order;
+	uint32_t orders = zone_orders_usable(zone) >> order << order;
 	unsigned largest;
 
 	if (!orders)

@@ -27,25 +27,23 @@ uint64_t zone_free_pages(const struct zone *zone)
 	return zone_free(zone) + zone_deferred(zone);
 }
 
-static uint64_t deferred_blocks(const struct zone *zone, unsigned order)
-{
-	return order == MAX_ORDER - 1 ? zone_deferred(zone) >> order : 0;
-}
-
-uint64_t zone_free_blocks(const struct zone *zone, unsigned order)
-{
-	uint64_t blocks = deferred_blocks(zone, order);
-
-	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
-		blocks += READ_ONCE(zone->free_area[order].free_list[type].count);
-	return blocks;
-}
-
+/* Deferred sections are free as the largest blocks there are. */
 uint64_t zone_free_blocks_of(const struct zone *zone, unsigned order, unsigned type)
 {
 	uint64_t blocks = READ_ONCE(zone->free_area[order].free_list[type].count);
 
-	return type == first_pageblock_type() ? blocks + deferred_blocks(zone, order) : blocks;
+	if (order == MAX_ORDER - 1 && type == first_pageblock_type())
+		blocks += zone_deferred(zone) >> order;
+	return blocks;
+}
+
+uint64_t zone_free_blocks(const struct zone *zone, unsigned order)
+{
+	uint64_t blocks = 0;
+
+	for (unsigned type = 0; type < MIGRATE_TYPES; type++)
+		blocks += zone_free_blocks_of(zone, order, type);
+	return blocks;
 }
 
 uint64_t nr_free_pages(void)

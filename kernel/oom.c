@@ -241,7 +241,7 @@ static bool current_is_dying(void)
 	return atomic_load(&current->flags) & PF_EXITING || port_fatal_signal_pending();
 }
 
-static enum oom_result out_of_memory(gfp_t gfp UNUSED, unsigned order UNUSED)
+static enum oom_result out_of_memory(void)
 {
 	if (current_is_dying())
 		return OOM_DYING;

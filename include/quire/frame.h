@@ -305,7 +305,7 @@ extern uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
  * itself, and may take from the reserve what it needs for that. OOM_NOBODY: there is no one left.
  */
 enum oom_result { OOM_RETRY, OOM_DYING, OOM_NOBODY };
-extern enum oom_result (*oom_hook)(gfp_t gfp, unsigned order);
+extern enum oom_result (*oom_hook)(void);
 
 /*
  * Compaction (1.10). Its one way up: migrate_pages() of quire/migrate.h, when there is one; see there for the contract.

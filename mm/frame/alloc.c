@@ -17,7 +17,7 @@
 #define NOFAIL_WAIT_NS      1000000u
 
 uint64_t (*reclaim_hook)(gfp_t gfp, unsigned order);
-enum oom_result (*oom_hook)(gfp_t gfp, unsigned order);
+enum oom_result (*oom_hook)(void);
 
 static NOINLINE struct page *clear_new_page(struct page *page)
 {
@@ -275,7 +275,7 @@ static bool alloc_pages_may_oom(struct alloc_context *ac, struct page **page)
 {
 	if (!may_oom(ac))
 		return false;
-	switch (oom_hook(ac->gfp, ac->order)) {
+	switch (oom_hook()) {
 	case OOM_RETRY:
 		return true;
 	case OOM_DYING:

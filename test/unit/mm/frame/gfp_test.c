@@ -227,7 +227,7 @@ static enum oom_result last_resort;
 static unsigned resorts;
 
 /* The first time so, and gives what there is; and then there is nobody. */
-static enum oom_result killing(gfp_t gfp UNUSED, unsigned order UNUSED)
+static enum oom_result killing(void)
 {
 	if (resorts++)
 		return OOM_NOBODY;
@@ -239,7 +239,7 @@ static enum oom_result killing(gfp_t gfp UNUSED, unsigned order UNUSED)
 /* What becomes of a request when nothing can be freed and the last resort says so. */
 static struct page *resorting(enum oom_result result, gfp_t gfp, unsigned order)
 {
-	enum oom_result (*saved)(gfp_t gfp, unsigned order) = oom_hook;
+	enum oom_result (*saved)(void) = oom_hook;
 	struct page *page;
 
 	last_resort = result;

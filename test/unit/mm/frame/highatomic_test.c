@@ -497,7 +497,7 @@ UNIT_TEST(handed_back_before_the_end)
 
 static unsigned killed;
 
-static enum oom_result kill_one(gfp_t gfp UNUSED, unsigned order UNUSED)
+static enum oom_result kill_one(void)
 {
 	killed++;
 	return OOM_NOBODY;
@@ -506,7 +506,7 @@ static enum oom_result kill_one(gfp_t gfp UNUSED, unsigned order UNUSED)
 /* Nor does anybody die for a request while some is. */
 UNIT_TEST(handed_back_before_somebody_dies)
 {
-	enum oom_result (*saved)(gfp_t gfp, unsigned order) = oom_hook;
+	enum oom_result (*saved)(void) = oom_hook;
 	struct outcome first, second;
 	struct page *page;
 	unsigned early;

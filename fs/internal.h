@@ -27,8 +27,8 @@ void d_delete(struct dentry *dentry);                   /* unlinked: not found a
 bool d_is_ancestor(struct dentry *a, struct dentry *d); /* is a d or above it? */
 uint64_t shrink_dcache(uint64_t max);                   /* free unused dentries; how many */
 uint64_t nr_dentry_unused(void);
-void shrink_dcache_sb(struct super_block *sb);          /* all unused ones of sb */
-void d_genocide(struct dentry *root);                   /* unpin a simple tree */
+void shrink_dcache_sb(struct super_block *sb); /* all unused ones of sb */
+void d_genocide(struct dentry *root);          /* unpin a simple tree */
 
 static inline bool d_is_negative(const struct dentry *dentry)
 {

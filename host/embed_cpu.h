@@ -127,13 +127,13 @@ typedef struct {
 /* Number of the class of this name, made at first use; *known remembers it. */
 unsigned host_lock_class(const char *name, _Atomic uint8_t *known);
 
-#define spin_lock_init(l)                                                                        \
-	do {                                                                                     \
-		static _Atomic uint8_t known_;                                                   \
-		atomic_store_explicit(&(l)->locked,                                              \
-		                      host_lock_class(#l " of " __FILE__, &known_)               \
-		                              << HOST_CLASS_SHIFT,                               \
-		                      memory_order_relaxed);                                     \
+#define spin_lock_init(l)                                                          \
+	do {                                                                       \
+		static _Atomic uint8_t known_;                                     \
+		atomic_store_explicit(&(l)->locked,                                \
+		                      host_lock_class(#l " of " __FILE__, &known_) \
+		                              << HOST_CLASS_SHIFT,                 \
+		                      memory_order_relaxed);                       \
 	} while (0)
 
 void host_spin_lock(spinlock_t *l);

@@ -43,7 +43,7 @@ struct thread {
 	pthread_cond_t wake;
 	bool permit;
 	bool kill;
-	bool memalloc; /* port_memalloc() */
+	bool memalloc;      /* port_memalloc() */
 	const void *wanted; /* the sleeping lock that it waits for; NULL: none */
 	uint8_t wanted_class;
 	unsigned nr_held;
@@ -73,8 +73,8 @@ struct host_machine {
 	const char *mutant_lock;
 	uint8_t watch;
 	struct schedule *schedule; /* NULL: threads */
-	uint8_t *ram;    /* the direct map: */
-	size_t ram_size; /*     so much of phys_size */
+	uint8_t *ram;              /* the direct map: */
+	size_t ram_size;           /*     so much of phys_size */
 	uint64_t phys_size;
 	struct page *mem_map;
 	size_t mem_map_size;

@@ -22,7 +22,7 @@
 #define MAX_FIBRES 48u
 #define STEP_NS    10u
 #define MAX_STEPS  1000000000u /* then it is taken for a loop without end */
-#define TURN       200000u     /* steps after which one falls in any case: others wait for what loops */
+#define TURN       200000u /* steps after which one falls in any case: others wait for what loops */
 #define MAX_DEPTH  5u
 
 enum fibre_state { READY, BLOCKED, JOINING, LOCKING, DONE };

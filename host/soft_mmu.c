@@ -284,7 +284,8 @@ void host_mmu_update(struct mmu_space *s, vaddr_t va, pte_t e, unsigned level)
 
 	(void)s;
 	pthread_mutex_lock(&h->kva_lock);
-	if (mmap((void *)(uintptr_t)va, size, prot, MAP_SHARED | MAP_FIXED, h->fd, offset) == MAP_FAILED)
+	if (mmap((void *)(uintptr_t)va, size, prot, MAP_SHARED | MAP_FIXED, h->fd, offset) ==
+	    MAP_FAILED)
 		port_panic("the process has no room for another kernel mapping at %#lx", (long)va);
 	pthread_mutex_unlock(&h->kva_lock);
 }

@@ -77,9 +77,8 @@ SYSCALL4(prlimit64, int32_t, pid, unsigned, resource, vaddr_t, from, vaddr_t, to
 			put_task(task);
 		return -ESRCH;
 	}
-	err = may_set_limits(task)
-	              ? do_prlimit(task, resource, from ? &new_limit : NULL, &old)
-	              : -EPERM;
+	err = may_set_limits(task) ? do_prlimit(task, resource, from ? &new_limit : NULL, &old)
+	                           : -EPERM;
 	put_task(task);
 	if (!err && to)
 		err = copy_to_user(to, &old, sizeof(old));

@@ -139,10 +139,10 @@ struct task_struct {
 	uint64_t timer_slack;       /* (c) prctl */
 	struct mempolicy mempolicy; /* (c) set_mempolicy */
 	uint32_t personality;       /* (c) */
-	uint32_t oom_departures;    /* (c) how many it knew of when it last looked for memory: oom.c */
-	bool memalloc;              /* (c) it is freeing memory: port_memalloc() */
-	bool no_new_privs;          /* (c) */
-	bool did_exec;              /* (c) setpgid by the parent is over */
+	uint32_t oom_departures; /* (c) how many it knew of when it last looked for memory: oom.c */
+	bool memalloc;           /* (c) it is freeing memory: port_memalloc() */
+	bool no_new_privs;       /* (c) */
+	bool did_exec;           /* (c) setpgid by the parent is over */
 };
 
 /* task->flags */
@@ -225,10 +225,11 @@ struct signal_struct {
 	struct list_head posix_timers;    /* (s) */
 	int32_t next_timer_id;
 	int oom_score_adj, oom_score_adj_min; /* min: no lower without CAP_SYS_RESOURCE */
-	_Atomic bool oom_killed;        /* by the kernel, for want of memory */
-	_Atomic uint64_t oom_victim_ns; /* since when its death is waited for: oom.c; 0: it is not */
-	bool is_subreaper;       /* (t) takes in the orphans among its descendants: prctl */
-	bool below_subreaper;    /* (t) an ancestor may be one; false spares the way up */
+	_Atomic bool oom_killed;              /* by the kernel, for want of memory */
+	_Atomic uint64_t
+	        oom_victim_ns; /* since when its death is waited for: oom.c; 0: it is not */
+	bool is_subreaper;     /* (t) takes in the orphans among its descendants: prctl */
+	bool below_subreaper;  /* (t) an ancestor may be one; false spares the way up */
 	bool dumpable;
 	struct task_struct *curr_target; /* (s) */
 };

@@ -17,6 +17,7 @@ int main(void)
 		fputs("memory_total: /proc/meminfo has no MemTotal\n", stderr);
 		return 1;
 	}
-	printf("%lu %llu\n", kb * 1024, now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec);
+	printf("%lu %llu\n", kb * 1024,
+	       now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec);
 	return fclose(f) != 0;
 }

@@ -52,7 +52,8 @@ static void hog(void)
 	char *p;
 
 	oom_score("1000");
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	         -1, 0);
 	for (size_t at = 0; p != MAP_FAILED && at < size; at += 4096)
 		p[at] = 1;
 	_exit(0);

@@ -111,7 +111,7 @@ NORETURN void boot_out_of_memory(uint64_t kib);
 NORETURN void arch_exit(unsigned value);
 
 /* The log's way out when asked for: the serial port, polled. */
-void serial_init(void); /* once, before anything is written */
+void serial_init(void);                        /* once, before anything is written */
 void serial_write(const char *text, size_t n); /* waits, polling, for the reader */
 
 /* Stop all other CPUs for good, wherever they are: before the last words of a panic. */

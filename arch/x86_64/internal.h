@@ -185,7 +185,7 @@ void paging_init(void);
 void drop_boot_memory(void);
 void map_page(vaddr_t va, uint64_t phys, uint64_t prot); /* boot only */
 
-#define PTE_KERNEL (PTE_P | PTE_W | PTE_A | PTE_D | PTE_G | PTE_NX) /* data: no execution */
+#define PTE_KERNEL  (PTE_P | PTE_W | PTE_A | PTE_D | PTE_G | PTE_NX) /* data: no execution */
 #define PROT_DIRECT PTE_KERNEL /* of memory in the direct map */
 
 /* fixmap.c: device registers that are needed before anything can be allocated, each at an address known when compiling. */

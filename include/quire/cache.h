@@ -37,17 +37,19 @@ struct address_space_operations {
 
 struct address_space {
 	const struct address_space_operations *a_ops;
-	void *host;                    /* the file system's inode */
-	uint64_t ino, dev;             /* for events and /proc/PID/maps */
-	unsigned flags;                /* AS_* */
-	spinlock_t tree_lock;          /* guards i_pages, nrpages; not taken by interrupts */
+	void *host;           /* the file system's inode */
+	uint64_t ino, dev;    /* for events and /proc/PID/maps */
+	unsigned flags;       /* AS_* */
+	spinlock_t tree_lock; /* guards i_pages, nrpages; not taken by interrupts */
 	struct radix_tree_root i_pages;
 	uint64_t nrpages;
-	_Atomic uint64_t i_size;       /* bytes; set by the file system, under invalidate_lock when it shrinks */
-	struct rw_semaphore invalidate_lock; /* write: truncation; read: faults and reads adding pages */
-	struct rw_semaphore i_mmap_rwsem;    /* guards i_mmap */
-	struct rb_root i_mmap;         /* areas that map it, by pgoff */
-	_Atomic int32_t i_mmap_writable;     /* shared writable areas */
+	_Atomic uint64_t
+	        i_size; /* bytes; set by the file system, under invalidate_lock when it shrinks */
+	struct rw_semaphore
+	        invalidate_lock; /* write: truncation; read: faults and reads adding pages */
+	struct rw_semaphore i_mmap_rwsem; /* guards i_mmap */
+	struct rb_root i_mmap;            /* areas that map it, by pgoff */
+	_Atomic int32_t i_mmap_writable;  /* shared writable areas */
 };
 
 /*
@@ -78,7 +80,7 @@ static inline struct vm_file *get_vm_file(struct vm_file *file)
 void put_vm_file(struct vm_file *file); /* sleeps */
 
 void address_space_init(struct address_space *mapping, const struct address_space_operations *ops,
-			void *host, unsigned flags);
+                        void *host, unsigned flags);
 /* All pages gone, no mappings: before the inode is freed. Truncates what is left. Sleeps. */
 void address_space_destroy(struct address_space *mapping);
 
@@ -88,7 +90,7 @@ void address_space_destroy(struct address_space *mapping);
  * -EFBIG beyond 2^32 pages. index at or after the end of file is the caller's business. Sleeps.
  */
 MUST_USE int filemap_get_page(struct address_space *mapping, uint64_t index, unsigned ahead,
-			      struct page **page, bool *major);
+                              struct page **page, bool *major);
 
 /* The page at index if it is in memory, whatever its state, with a reference; else NULL. */
 struct page *find_get_page(struct address_space *mapping, uint64_t index);
@@ -97,7 +99,8 @@ struct page *find_get_page(struct address_space *mapping, uint64_t index);
  * The page at index, locked, with a reference; made if it is not there (then not up to date unless
  * `whole`: the caller overwrites all of it). For write(2). Sleeps.
  */
-MUST_USE int filemap_grab_page(struct address_space *mapping, uint64_t index, bool whole, struct page **page);
+MUST_USE int filemap_grab_page(struct address_space *mapping, uint64_t index, bool whole,
+                               struct page **page);
 
 /*
  * Adopt a frame as the page at index (the boot archive's pages become files without a copy). The page is
@@ -115,7 +118,8 @@ void set_page_dirty(struct page *page);
 void clear_dirty_tag(struct address_space *mapping, struct page *page);
 
 /* Write dirty pages of [first, last] back and wait. 0 or the first error. Sleeps. */
-MUST_USE int filemap_write_and_wait_range(struct address_space *mapping, uint64_t first, uint64_t last);
+MUST_USE int filemap_write_and_wait_range(struct address_space *mapping, uint64_t first,
+                                          uint64_t last);
 
 /*
  * The file ends at new_size: unmap and free whole pages after it, zero the rest of the last. The file system has
@@ -136,7 +140,8 @@ void truncate_pagecache_range(struct address_space *mapping, uint64_t start, uin
 uint64_t invalidate_mapping_pages(struct address_space *mapping, uint64_t first, uint64_t last);
 
 /* Remove every mapping of pages [first, last]; even_cows: private copies too (truncation). Sleeps. */
-void unmap_mapping_range(struct address_space *mapping, uint64_t first, uint64_t last, bool even_cows);
+void unmap_mapping_range(struct address_space *mapping, uint64_t first, uint64_t last,
+                         bool even_cows);
 
 /*
  * Shared anonymous memory: a file of size bytes without a name but the one that maps shows

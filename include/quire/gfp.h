@@ -25,10 +25,10 @@ typedef uint32_t gfp_t;
 #define __GFP_ACCOUNT     0x80u
 
 /* Watermarks: how deep into the reserve. */
-#define __GFP_HIGH       0x100u  /* a quarter to a half below min */
-#define __GFP_ATOMIC     0x200u  /* cannot wait, and is worth the reserve */
-#define __GFP_MEMALLOC   0x400u  /* frees more than it takes: all of the reserve */
-#define __GFP_NOMEMALLOC 0x800u  /* never the reserve */
+#define __GFP_HIGH       0x100u /* a quarter to a half below min */
+#define __GFP_ATOMIC     0x200u /* cannot wait, and is worth the reserve */
+#define __GFP_MEMALLOC   0x400u /* frees more than it takes: all of the reserve */
+#define __GFP_NOMEMALLOC 0x800u /* never the reserve */
 
 /* Reclaim: what may be done to find memory. */
 #define __GFP_IO             0x1000u
@@ -49,15 +49,15 @@ typedef uint32_t gfp_t;
 #define __GFP_COLD   0x400000u /* from the cold end of the per-CPU list */
 #define __GFP_WRITE  0x800000u
 
-#define GFP_ATOMIC       (__GFP_HIGH | __GFP_ATOMIC | __GFP_KSWAPD_RECLAIM)
-#define GFP_NOWAIT       (__GFP_KSWAPD_RECLAIM)
-#define GFP_NOIO         (__GFP_RECLAIM)
-#define GFP_NOFS         (__GFP_RECLAIM | __GFP_IO)
-#define GFP_KERNEL       (__GFP_RECLAIM | __GFP_IO | __GFP_FS)
-#define GFP_USER         (GFP_KERNEL | __GFP_HARDWALL)
-#define GFP_HIGHUSER     (GFP_USER | __GFP_HIGHMEM)
+#define GFP_ATOMIC           (__GFP_HIGH | __GFP_ATOMIC | __GFP_KSWAPD_RECLAIM)
+#define GFP_NOWAIT           (__GFP_KSWAPD_RECLAIM)
+#define GFP_NOIO             (__GFP_RECLAIM)
+#define GFP_NOFS             (__GFP_RECLAIM | __GFP_IO)
+#define GFP_KERNEL           (__GFP_RECLAIM | __GFP_IO | __GFP_FS)
+#define GFP_USER             (GFP_KERNEL | __GFP_HARDWALL)
+#define GFP_HIGHUSER         (GFP_USER | __GFP_HIGHMEM)
 #define GFP_HIGHUSER_MOVABLE (GFP_HIGHUSER | __GFP_MOVABLE)
-#define GFP_DMA          __GFP_DMA
-#define GFP_DMA32        __GFP_DMA32
+#define GFP_DMA              __GFP_DMA
+#define GFP_DMA32            __GFP_DMA32
 
 #endif

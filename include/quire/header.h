@@ -41,7 +41,8 @@ enum quire_exit_kind {
 	QUIRE_EXIT_SIGNAL = 2, /* exit_code: the signal that ended it */
 	QUIRE_EXIT_EXEC = 3,   /* it could not be started; exit_code: the errno, positive */
 	QUIRE_EXIT_MEMORY = 4, /* memory too small to boot; exit_code: KiB that would do */
-	QUIRE_EXIT_WORD = 5,   /* a word of the command line means nothing; exit_code: which, from 0 */
+	QUIRE_EXIT_WORD =
+	        5, /* a word of the command line means nothing; exit_code: which, from 0 */
 };
 
 /* Where the frames are, in pages. Sampled by the kernel at the points named below. */
@@ -53,37 +54,38 @@ struct quire_frames {
 	uint64_t pagetable; /* page tables of programs and of the kernel */
 	uint64_t kstack;    /* kernel stacks */
 	uint64_t vmalloc;
-	uint64_t anon;      /* anonymous memory of programs */
-	uint64_t file;      /* page cache of files */
-	uint64_t shmem;     /* page cache of memory file systems and shared anonymous memory */
-	uint64_t other;     /* allocated by the kernel for anything else */
+	uint64_t anon;  /* anonymous memory of programs */
+	uint64_t file;  /* page cache of files */
+	uint64_t shmem; /* page cache of memory file systems and shared anonymous memory */
+	uint64_t other; /* allocated by the kernel for anything else */
 };
 
 struct quire_header {
-	uint64_t magic;            /* (B) */
-	uint32_t version;          /* (B) */
-	uint32_t header_size;      /* (B) sizeof(struct quire_header) */
-	_Atomic uint32_t state;    /* (K) enum quire_state; written last */
-	uint32_t exit_kind;        /* (K) */
-	int32_t exit_code;         /* (K) */
-	uint32_t nr_cpus;          /* (B) CPUs that came up */
-	uint64_t boot_ns;          /* (K) entry of the kernel to start of the first program */
-	uint64_t run_ns;           /* (K) start of the first program to its end */
+	uint64_t magic;         /* (B) */
+	uint32_t version;       /* (B) */
+	uint32_t header_size;   /* (B) sizeof(struct quire_header) */
+	_Atomic uint32_t state; /* (K) enum quire_state; written last */
+	uint32_t exit_kind;     /* (K) */
+	int32_t exit_code;      /* (K) */
+	uint32_t nr_cpus;       /* (B) CPUs that came up */
+	uint64_t boot_ns;       /* (K) entry of the kernel to start of the first program */
+	uint64_t run_ns;        /* (K) start of the first program to its end */
 
-	uint64_t log_paddr;        /* (B) */
-	uint64_t log_size;         /* (B) a power of two */
-	_Atomic uint64_t log_head; /* (K) bytes ever written; byte i is at log_paddr + i % log_size */
+	uint64_t log_paddr; /* (B) */
+	uint64_t log_size;  /* (B) a power of two */
+	_Atomic uint64_t
+	        log_head; /* (K) bytes ever written; byte i is at log_paddr + i % log_size */
 
-	uint32_t nr_counters;      /* (B) */
-	uint32_t nr_events;        /* (B) */
+	uint32_t nr_counters;                  /* (B) */
+	uint32_t nr_events;                    /* (B) */
 	uint64_t cpu_counters[QUIRE_MAX_CPUS]; /* (B) -> uint64_t[nr_counters]; 0 where no CPU */
 	uint64_t ring[QUIRE_MAX_CPUS];         /* (B) -> struct trace_ring; 0 when tracing is off */
 
 	struct quire_frames at_start; /* (K) just before the first program is loaded */
-	struct quire_frames at_end;   /* (K) after the last process has gone and caches are dropped */
-	struct quire_frames at_exit;  /* (K) when the first program ended, caches still warm */
-	uint64_t min_free;            /* (K) fewest free frames seen at any allocation, in pages */
-	uint32_t oom_killed;          /* (K) with QUIRE_EXIT_SIGNAL: 1 if it was sent for want of memory */
+	struct quire_frames at_end; /* (K) after the last process has gone and caches are dropped */
+	struct quire_frames at_exit; /* (K) when the first program ended, caches still warm */
+	uint64_t min_free;           /* (K) fewest free frames seen at any allocation, in pages */
+	uint32_t oom_killed; /* (K) with QUIRE_EXIT_SIGNAL: 1 if it was sent for want of memory */
 };
 
 /*
@@ -106,8 +108,8 @@ struct trace_record {
 	uint64_t ns;    /* CLOCK_MONOTONIC */
 	uint16_t event; /* enum trace_event; TRACE_PAD fills the end of the ring */
 	uint8_t nargs;
-	uint8_t flags;  /* TRACE_IRQ */
-	int32_t pid;    /* of the running task; 0 = idle or boot */
+	uint8_t flags; /* TRACE_IRQ */
+	int32_t pid;   /* of the running task; 0 = idle or boot */
 };
 
 #define TRACE_PAD 0xffff

@@ -54,10 +54,10 @@ struct machine {
 	struct page *
 	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
 	unsigned sysctl_extfrag_threshold; /* fragmentation index up to which reclaim is the cure */
-	unsigned sysctl_compaction_proactiveness;       /* 0 to 100 (mm/frame/proactive.c) */
-	unsigned sysctl_compact_unevictable_allowed;    /* 0: what mlock() holds stays where it is */
-	uint64_t totalram;                 /* managed pages */
-	_Atomic uint64_t min_free;         /* see min_free_pages() */
+	unsigned sysctl_compaction_proactiveness;    /* 0 to 100 (mm/frame/proactive.c) */
+	unsigned sysctl_compact_unevictable_allowed; /* 0: what mlock() holds stays where it is */
+	uint64_t totalram;                           /* managed pages */
+	_Atomic uint64_t min_free;                   /* see min_free_pages() */
 	spinlock_t wmark_lock;    /* (z): tunables, marks and reserves are made one at a time */
 	unsigned min_free_kbytes; /* (z) what the watermarks are made from */
 	unsigned watermark_scale_factor;             /* (z) of 10000 */

@@ -79,8 +79,8 @@ uint64_t kmem_cache_shrink_all(void);
  * 16 MB; GFP_DMA32: below 4 GB. For a constant size the cache is one that the compiler has chosen.
  */
 #define KMALLOC_SPECIAL (__GFP_DMA | __GFP_DMA32 | __GFP_RECLAIMABLE | __GFP_ZERO)
-void *__kmalloc(size_t size, gfp_t gfp);       /* without those */
-void *kmalloc_special(size_t size, gfp_t gfp); /* any */
+void *__kmalloc(size_t size, gfp_t gfp);                               /* without those */
+void *kmalloc_special(size_t size, gfp_t gfp);                         /* any */
 void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size); /* size <= the cache's */
 static ALWAYS_INLINE void *kmalloc(size_t size, gfp_t gfp)
 {

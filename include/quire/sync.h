@@ -65,13 +65,13 @@ int wake_up(struct wait_queue *q); /* one exclusive */
 	} while (0)
 
 /* The same, until port_now_ns() reaches deadline at the latest. */
-#define wait_event_until(q, cond, deadline)                       \
-	do {                                                      \
-		struct waiter w_;                                 \
-		wait_begin((q), &w_);                             \
-		while (!(cond) && port_now_ns() < (deadline))     \
-			port_block_until(deadline);               \
-		wait_end((q), &w_);                               \
+#define wait_event_until(q, cond, deadline)                   \
+	do {                                                  \
+		struct waiter w_;                             \
+		wait_begin((q), &w_);                         \
+		while (!(cond) && port_now_ns() < (deadline)) \
+			port_block_until(deadline);           \
+		wait_end((q), &w_);                           \
 	} while (0)
 
 /* A mutual-exclusion lock that sleeps. First come, first served when contended. */

@@ -31,56 +31,56 @@ static inline bool trace_enabled(void)
 	return unlikely(machine()->trace_on);
 }
 
-#define TRACE_EMIT(name, ...)                                                                      \
-	do {                                                                                       \
-		if (trace_enabled()) {                                                             \
-			const uint64_t args_[] = {__VA_ARGS__};                                    \
-			trace_emit(EV_##name, ARRAY_SIZE(args_), args_);                           \
-		}                                                                                  \
+#define TRACE_EMIT(name, ...)                                            \
+	do {                                                             \
+		if (trace_enabled()) {                                   \
+			const uint64_t args_[] = {__VA_ARGS__};          \
+			trace_emit(EV_##name, ARRAY_SIZE(args_), args_); \
+		}                                                        \
 	} while (0)
 
-#define EVENT0(s, n, f)                                                                            \
-	static inline void trace_##n(void)                                                         \
-	{                                                                                          \
-		if (trace_enabled())                                                               \
-			trace_emit(EV_##n, 0, NULL);                                               \
+#define EVENT0(s, n, f)                              \
+	static inline void trace_##n(void)           \
+	{                                            \
+		if (trace_enabled())                 \
+			trace_emit(EV_##n, 0, NULL); \
 	}
-#define EVENT1(s, n, a, f)                                                                         \
-	static inline void trace_##n(uint64_t a)                                                   \
-	{                                                                                          \
-		TRACE_EMIT(n, a);                                                                  \
+#define EVENT1(s, n, a, f)                       \
+	static inline void trace_##n(uint64_t a) \
+	{                                        \
+		TRACE_EMIT(n, a);                \
 	}
-#define EVENT2(s, n, a, b, f)                                                                      \
-	static inline void trace_##n(uint64_t a, uint64_t b)                                       \
-	{                                                                                          \
-		TRACE_EMIT(n, a, b);                                                               \
+#define EVENT2(s, n, a, b, f)                                \
+	static inline void trace_##n(uint64_t a, uint64_t b) \
+	{                                                    \
+		TRACE_EMIT(n, a, b);                         \
 	}
-#define EVENT3(s, n, a, b, c, f)                                                                   \
-	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c)                           \
-	{                                                                                          \
-		TRACE_EMIT(n, a, b, c);                                                            \
+#define EVENT3(s, n, a, b, c, f)                                         \
+	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c) \
+	{                                                                \
+		TRACE_EMIT(n, a, b, c);                                  \
 	}
-#define EVENT4(s, n, a, b, c, d, f)                                                                \
-	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d)               \
-	{                                                                                          \
-		TRACE_EMIT(n, a, b, c, d);                                                         \
+#define EVENT4(s, n, a, b, c, d, f)                                                  \
+	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d) \
+	{                                                                            \
+		TRACE_EMIT(n, a, b, c, d);                                           \
 	}
-#define EVENT5(s, n, a, b, c, d, e, f)                                                             \
-	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)   \
-	{                                                                                          \
-		TRACE_EMIT(n, a, b, c, d, e);                                                      \
+#define EVENT5(s, n, a, b, c, d, e, f)                                                           \
+	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) \
+	{                                                                                        \
+		TRACE_EMIT(n, a, b, c, d, e);                                                    \
 	}
-#define EVENT6(s, n, a, b, c, d, e, g, f)                                                          \
-	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,   \
-				     uint64_t g)                                                   \
-	{                                                                                          \
-		TRACE_EMIT(n, a, b, c, d, e, g);                                                   \
+#define EVENT6(s, n, a, b, c, d, e, g, f)                                                        \
+	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, \
+	                             uint64_t g)                                                 \
+	{                                                                                        \
+		TRACE_EMIT(n, a, b, c, d, e, g);                                                 \
 	}
-#define EVENT7(s, n, a, b, c, d, e, g, h, f)                                                       \
-	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,   \
-				     uint64_t g, uint64_t h)                                       \
-	{                                                                                          \
-		TRACE_EMIT(n, a, b, c, d, e, g, h);                                                \
+#define EVENT7(s, n, a, b, c, d, e, g, h, f)                                                     \
+	static inline void trace_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, \
+	                             uint64_t g, uint64_t h)                                     \
+	{                                                                                        \
+		TRACE_EMIT(n, a, b, c, d, e, g, h);                                              \
 	}
 #include "mm/trace/events.def"
 

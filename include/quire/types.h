@@ -51,25 +51,25 @@ static inline pfn_t phys_to_pfn(phys_t phys)
 	return PFN(phys.a >> PAGE_SHIFT);
 }
 
-#define MUST_USE       __attribute__((warn_unused_result))
-#define NORETURN       __attribute__((noreturn))
-#define PRINTF(f, a)   __attribute__((format(printf, f, a)))
-#define CACHELINE      64
-#define CACHE_ALIGNED  __attribute__((aligned(CACHELINE)))
-#define NOINLINE       __attribute__((noinline))
-#define ALWAYS_INLINE  inline __attribute__((always_inline))
-#define UNUSED         __attribute__((unused))
+#define MUST_USE      __attribute__((warn_unused_result))
+#define NORETURN      __attribute__((noreturn))
+#define PRINTF(f, a)  __attribute__((format(printf, f, a)))
+#define CACHELINE     64
+#define CACHE_ALIGNED __attribute__((aligned(CACHELINE)))
+#define NOINLINE      __attribute__((noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define UNUSED        __attribute__((unused))
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define ARRAY_SIZE(a)           (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, m) ((type *)((char *)(p) - offsetof(type, m)))
-#define MIN(a, b)               ((a) < (b) ? (a) : (b))
-#define MAX(a, b)               ((a) > (b) ? (a) : (b))
-#define ALIGN_DOWN(x, a)        ((x) & ~((__typeof__(x))(a) - 1))
-#define ALIGN_UP(x, a)          (((x) + ((__typeof__(x))(a) - 1)) & ~((__typeof__(x))(a) - 1))
-#define DIV_ROUND_UP(x, d)      (((x) + (d) - 1) / (d))
+#define ARRAY_SIZE(a)            (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, m) ((type *)((char *)(p)-offsetof(type, m)))
+#define MIN(a, b)                ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                ((a) > (b) ? (a) : (b))
+#define ALIGN_DOWN(x, a)         ((x) & ~((__typeof__(x))(a)-1))
+#define ALIGN_UP(x, a)           (((x) + ((__typeof__(x))(a)-1)) & ~((__typeof__(x))(a)-1))
+#define DIV_ROUND_UP(x, d)       (((x) + (d)-1) / (d))
 
 /* One read or write of a variable that another CPU may change at the same time. */
 #define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)

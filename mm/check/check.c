@@ -12,7 +12,8 @@
 static void set_careful(void)
 {
 	struct machine *m = machine();
-	bool on = m->poison || m->page_owner || m->debug_pagealloc || atomic_load(&m->fail_after) >= 0;
+	bool on = m->poison || m->page_owner || m->debug_pagealloc ||
+	          atomic_load(&m->fail_after) >= 0;
 
 	if (on == m->careful)
 		return;

@@ -223,17 +223,12 @@ uint32_t __free_chain(struct zone *zone, uint32_t first, unsigned n, unsigned or
 	return first;
 }
 
-/* A block of exactly this order, cut from the smallest of the type: the upper halves stay free, or become guards. */
-struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
+/* A block of exactly this order, cut from one of order `from` of the type: the upper halves stay free, or become guards. */
+static ALWAYS_INLINE struct page *rmqueue_from_order(struct zone *zone, unsigned from,
+                                                     unsigned order, unsigned type)
 {
-	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
-	struct page *page;
-	unsigned from;
+	struct page *page = page_list_first(&zone->free_area[from].free_list[type]);
 
-	if (!orders)
-		return NULL;
-	from = (unsigned)__builtin_ctz(orders);
-	page = page_list_first(&zone->free_area[from].free_list[type]);
 	del_block(zone, page, atomic_load_explicit(&page->flags, memory_order_relaxed), from);
 	while (from > order) {
 		from--;
@@ -245,6 +240,15 @@ struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type
 	}
 	add_free(zone, -((int64_t)1 << order));
 	return page;
+}
+
+/* From the smallest there is. */
+struct page *__rmqueue_smallest(struct zone *zone, unsigned order, unsigned type)
+{
+	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
+
+	return orders ? rmqueue_from_order(zone, (unsigned)__builtin_ctz(orders), order, type)
+	              : NULL;
 }
 
 struct page *__rmqueue(struct zone *zone, unsigned order, unsigned type)
@@ -274,17 +278,42 @@ static struct page *link_run(struct page *page, unsigned n, unsigned order)
 	return page;
 }
 
-/* The order to take next when n blocks of `order` are still wanted: the smallest there is, but not more of it than that. */
-static unsigned bulk_order(const struct zone *zone, unsigned n, unsigned order, unsigned type)
+/*
+ * Descriptors of two frames share a cache line. Does a CPU keep the frame beside this free one? Then it is not in use; and free it is not
+ * either, or the two would be one block. (Past the end of the zone nothing is in use; the line is there.)
+ */
+static bool neighbour_is_kept(const struct page *page)
+{
+	return !page_count(pfn_to_page(PFN(page_to_pfn(page).n ^ 1)));
+}
+
+/*
+ * Orders to refill a CPU's list from. Frames that another CPU's list was once filled with come back to the zone, a few stay there, and what is
+ * alone in the zone then are their neighbours: with those, each CPU would write to lines of the other for ever. So such a frame is passed
+ * over while there are pairs, and goes to the end, that others be found: of these there are never more than what CPUs keep.
+ */
+static uint32_t bulk_orders(struct zone *zone, unsigned order, unsigned type)
 {
 	const uint32_t orders = zone_type_orders(zone, type) >> order << order;
-	unsigned from = (unsigned)__builtin_ctz(orders);
+	struct page_list *alone = &zone->free_area[0].free_list[type];
+	struct page *page;
 
+	if (!(orders & 1) || orders == 1)
+		return orders;
+	page = page_list_first(alone);
+	if (!neighbour_is_kept(page))
+		return orders;
+	page_list_del(alone, page);
+	page_list_add_tail(alone, page);
+	return orders & ~1u;
+}
+
+/* A block of order `from`, but not more of it than the n blocks of `order` that are still wanted. */
+static unsigned whole_order(unsigned from, unsigned n, unsigned order)
+{
 	if (unlikely(machine()->guard_minorder))
 		return order; /* a guard for each */
-	while (1u << (from - order) > n)
-		from--;
-	return from;
+	return order + MIN(from - order, 31 - (unsigned)__builtin_clz(n));
 }
 
 /*
@@ -299,15 +328,16 @@ unsigned rmqueue_bulk(struct zone *zone, unsigned n, unsigned order, unsigned ty
 	*last = NULL;
 	while (got < n && (zone_type_orders(zone, type) >> order ||
 	                   (!(got && order) && __rmqueue_fallback(zone, order, type)))) {
-		const unsigned from = bulk_order(zone, n - got, order, type);
-		struct page *page = __rmqueue_smallest(zone, from, type);
+		const unsigned from = (unsigned)__builtin_ctz(bulk_orders(zone, order, type));
+		const unsigned whole = whole_order(from, n - got, order);
+		struct page *page = rmqueue_from_order(zone, from, whole, type);
 
 		if (*last)
 			(*last)->lru.next = page_to_pfn(page).n;
 		else
 			*first = page_to_pfn(page).n;
-		*last = link_run(page, 1u << (from - order), order);
-		got += 1u << (from - order);
+		*last = link_run(page, 1u << (whole - order), order);
+		got += 1u << (whole - order);
 	}
 	return got;
 }

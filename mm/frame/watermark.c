@@ -115,7 +115,8 @@ static void wmarks_locked(void)
 	uint64_t lowmem = lowmem_pages();
 
 	for_each_zone(zone)
-		setup_zone_wmarks(zone, READ_ONCE(machine()->min_free_kbytes) >> (PAGE_SHIFT - 10), lowmem);
+		setup_zone_wmarks(zone, READ_ONCE(machine()->min_free_kbytes) >> (PAGE_SHIFT - 10),
+		                  lowmem);
 }
 
 void setup_per_zone_wmarks(void)

@@ -84,8 +84,7 @@ static void build_node(struct pglist_data *node, unsigned load[])
 	for (unsigned i = 0; i < nodes; i++) {
 		near[i] = (uint8_t)next_best_node(node->nid, used, load);
 		used |= 1u << near[i];
-		if (i &&
-		    node_distance(node->nid, near[i]) != node_distance(node->nid, near[i - 1]))
+		if (i && node_distance(node->nid, near[i]) != node_distance(node->nid, near[i - 1]))
 			load[near[i]]++;
 	}
 	for (unsigned highest = 0; highest < MAX_NR_ZONES; highest++) {

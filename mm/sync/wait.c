@@ -63,7 +63,7 @@ static int wake_locked(struct wait_queue *q, unsigned exclusive)
 	LIST_HEAD(woken);
 	int n = 0;
 
-	list_for_each_entry_safe (w, next, &q->waiters, link) {
+	list_for_each_entry_safe(w, next, &q->waiters, link) {
 		if (w->exclusive) {
 			if (!exclusive)
 				break;

@@ -77,10 +77,11 @@ static void test_lines(void)
 	check_text(event_text(&t, EV_tlb_flush, 2, a), "tlb_flush: pages:77 reason:99",
 	           "an unknown reason");
 	a[0] = 512, a[1] = 0, a[2] = 8, a[3] = 0, a[4] = 1, a[5] = 1;
-	check_text(event_text(&t, EV_mm_page_alloc_extfrag, 6, a),
-	           "mm_page_alloc_extfrag: page=0xffffea0000004000 pfn=0x200 alloc_order=0 fallback_order=8 "
-	           "pageblock_order=9 alloc_migratetype=0 fallback_migratetype=1 fragmenting=1 change_ownership=1",
-	           "a block below a page block: fragmenting");
+	check_text(
+	        event_text(&t, EV_mm_page_alloc_extfrag, 6, a),
+	        "mm_page_alloc_extfrag: page=0xffffea0000004000 pfn=0x200 alloc_order=0 fallback_order=8 "
+	        "pageblock_order=9 alloc_migratetype=0 fallback_migratetype=1 fragmenting=1 change_ownership=1",
+	        "a block below a page block: fragmenting");
 	a[2] = 9;
 	check(strstr(event_text(&t, EV_mm_page_alloc_extfrag, 6, a), " fragmenting=0 "),
 	      "a whole page block: not fragmenting");

@@ -53,8 +53,8 @@ struct unit_options {
 	const char
 	        *filter; /* comma-separated words, one of which the name must contain; NULL: all */
 	uint64_t seed;
-	bool verbose; /* a line for each test, not only for failures */
-	bool thorough; /* random tests do a hundred times as much: unit_scale() */
+	bool verbose;      /* a line for each test, not only for failures */
+	bool thorough;     /* random tests do a hundred times as much: unit_scale() */
 	uint64_t schedule; /* not 0: hosted machines run by this schedule alone (host/schedule.h) */
 };
 

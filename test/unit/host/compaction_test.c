@@ -144,9 +144,9 @@ static unsigned take_blocks(struct page *hoard[HOARD], unsigned order)
 {
 	unsigned n = 0;
 
-	while (n < HOARD && (hoard[n] = alloc_pages((GFP_HIGHUSER_MOVABLE & ~__GFP_DIRECT_RECLAIM) |
-	                                                    __GFP_NOWARN,
-	                                            order)))
+	while (n < HOARD &&
+	       (hoard[n] = alloc_pages(
+	                (GFP_HIGHUSER_MOVABLE & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN, order)))
 		n++;
 	return n;
 }

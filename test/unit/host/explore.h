@@ -34,9 +34,13 @@ void explore(const struct scenario *scenario, unsigned schedules);
 /* Frames of the machine that are free, when nobody keeps any for later. */
 uint64_t explore_free_frames(void);
 
-extern const struct scenario scenario_frames, scenario_shared_blocks, scenario_drain, scenario_last_frames, scenario_blocks, scenario_lists,
-        scenario_objects, scenario_arrays, scenario_slab, scenario_slob, scenario_shrink, scenario_interrupts, scenario_addresses, scenario_faults,
-        scenario_space, scenario_fork, scenario_exit, scenario_tlb, scenario_file, scenario_split, scenario_merge, scenario_merge_file,
-        scenario_move_protect, scenario_move_discard, scenario_move_fork, scenario_move_exit, scenario_move_remap, scenario_move_file, scenario_move_cut, scenario_page_lock, scenario_mutex, scenario_rwsem, scenario_waiting;
+extern const struct scenario scenario_frames, scenario_shared_blocks, scenario_drain,
+        scenario_last_frames, scenario_blocks, scenario_lists, scenario_objects, scenario_arrays,
+        scenario_slab, scenario_slob, scenario_shrink, scenario_interrupts, scenario_addresses,
+        scenario_faults, scenario_space, scenario_fork, scenario_exit, scenario_tlb, scenario_file,
+        scenario_split, scenario_merge, scenario_merge_file, scenario_move_protect,
+        scenario_move_discard, scenario_move_fork, scenario_move_exit, scenario_move_remap,
+        scenario_move_file, scenario_move_cut, scenario_page_lock, scenario_mutex, scenario_rwsem,
+        scenario_waiting;
 
 #endif

@@ -2,9 +2,10 @@
  * fast_path_test.c - what an order-0 allocation and its free touch in steady state: this CPU's area, the frame's own
  * descriptor, and lines that nobody writes. So no lock, and no line that goes back and forth between CPUs.
  *
- * The build in which every access is seen (build/unit-sched) watches; in others there is nothing to see.
+ * The build in which every access is seen (build/unit-sched) watches; in others there is nothing to see but which frames it is.
  */
 #include "host/schedule.h"
+#include "lib/random.h"
 #include "mm/frame/internal.h"
 #include "test/unit/unit.h"
 
@@ -161,5 +162,43 @@ UNIT_TEST(order_0_loads_what_nobody_writes)
 	for (unsigned i = 0; i < stored.n; i++)
 		CHECK(!both(stored.line[i], &first));
 	host_enter(own, 0);
+	leave();
+}
+
+static void take(struct page **pages, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		CHECK((pages[i] = alloc_pages(GFP_KERNEL, 0)));
+}
+
+/* All of them, in random order: what stays in the lists comes from anywhere. */
+static void give_shuffled(struct page **pages, unsigned n)
+{
+	while (n) {
+		const unsigned i = (unsigned)random_below(unit_random(), n);
+
+		__free_pages(pages[i], 0);
+		pages[i] = pages[--n];
+	}
+}
+
+/* A frame's descriptor is its own, but half a line: whatever was before, CPUs do not live on halves of the same lines. */
+UNIT_TEST(cpus_do_not_share_pairs)
+{
+	static struct page *many[4000];
+	struct page *mine[PAIRS], *others[PAIRS];
+
+	CHECK_CALL(enter());
+	CHECK_CALL(take(many, ARRAY_SIZE(many)));
+	give_shuffled(many, ARRAY_SIZE(many));
+	host_enter(own, 1);
+	CHECK_CALL(take(others, PAIRS));
+	host_enter(own, 0);
+	CHECK_CALL(take(mine, PAIRS));
+	for (unsigned i = 0; i < PAIRS; i++)
+		for (unsigned k = 0; k < PAIRS; k++)
+			CHECK_NE((uintptr_t)mine[i] / CACHELINE, (uintptr_t)others[k] / CACHELINE);
+	give_shuffled(mine, PAIRS);
+	give_shuffled(others, PAIRS);
 	leave();
 }

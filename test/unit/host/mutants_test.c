@@ -60,7 +60,8 @@ static void find(const struct mutant *m)
 static const struct mutant mutants[] = {
         {"flush of this CPU's TLB only", &scenario_tlb, MUTANT_LOCAL_FLUSH, NULL, 500},
         {"flush of this CPU's TLB only, fork", &scenario_fork, MUTANT_LOCAL_FLUSH, NULL, 100},
-        {"flush of this CPU's TLB only, moving", &scenario_move_fork, MUTANT_LOCAL_FLUSH, NULL, 500},
+        {"flush of this CPU's TLB only, moving", &scenario_move_fork, MUTANT_LOCAL_FLUSH, NULL,
+         500},
         {"a wake-up is lost, mutex", &scenario_mutex, MUTANT_LOST_WAKE_UP, NULL, 500},
         {"a wake-up is lost, page", &scenario_page_lock, MUTANT_LOST_WAKE_UP, NULL, 500},
         {"no zone->lock", &scenario_blocks, MUTANT_NO_LOCK, "zone->lock", 100},

@@ -23,7 +23,8 @@ static void note(const char *message)
 static const char *panic_of(void (*fn)(void))
 {
 	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
-	struct host_machine *h = host_create(&(struct host_config){.ram = 16ull << 20, .boot_words = unit_boot_words});
+	struct host_machine *h = host_create(
+	        &(struct host_config){.ram = 16ull << 20, .boot_words = unit_boot_words});
 
 	if (!h)
 		return "no machine";

@@ -44,7 +44,7 @@ static void check_finds(size_t size, size_t start, size_t n)
 	CHECK_EQ(find_last_bit(map, size), last);
 	CHECK_EQ(bitmap_empty(map, size), weight == 0);
 	CHECK_EQ(bitmap_full(map, size), weight == size);
-	for_each_set_bit (bit, map, size) {
+	for_each_set_bit(bit, map, size) {
 		CHECK(model[bit]);
 		weight--;
 	}

@@ -21,7 +21,7 @@ static void check_query(const struct rb_root *root, uint64_t start, uint64_t las
 	bool seen[N] = {false};
 	uint64_t before = 0;
 
-	interval_for_each (pos, root, start, last) {
+	interval_for_each(pos, root, start, last) {
 		CHECK(in[number_of(pos)] && !seen[number_of(pos)]);
 		CHECK_GE(pos->start, before);
 		before = pos->start;

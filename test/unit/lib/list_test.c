@@ -29,13 +29,13 @@ static void check_list(struct list_head *head, const char *digits)
 	struct item *pos;
 	size_t n = 0;
 
-	list_for_each_entry (pos, head, link) {
+	list_for_each_entry(pos, head, link) {
 		CHECK_EQ(pos->value, digits[n] - '0');
 		n++;
 	}
 	CHECK_EQ(digits[n], 0);
 	CHECK_EQ(list_count_nodes(head), n);
-	list_for_each_entry_reverse (pos, head, link) {
+	list_for_each_entry_reverse(pos, head, link) {
 		n--;
 		CHECK_EQ(pos->value, digits[n] - '0');
 	}
@@ -125,16 +125,16 @@ UNIT_TEST(safe_walks_allow_deletion)
 	struct item *pos, *n;
 
 	fill(&head, 0, N);
-	list_for_each_entry_safe (pos, n, &head, link)
+	list_for_each_entry_safe(pos, n, &head, link)
 		if (pos->value % 2)
 			list_del(&pos->link);
 	CHECK_CALL(check_list(&head, "0246"));
-	list_for_each_entry_safe_reverse (pos, n, &head, link)
+	list_for_each_entry_safe_reverse(pos, n, &head, link)
 		if (pos->value % 4)
 			list_del(&pos->link);
 	CHECK_CALL(check_list(&head, "04"));
 	pos = &items[0];
-	list_for_each_entry_continue (pos, &head, link)
+	list_for_each_entry_continue(pos, &head, link)
 		CHECK_EQ(pos->value, 4);
 }
 
@@ -143,7 +143,7 @@ static void check_hash(struct hlist_head *head, const char *digits)
 	struct item *pos;
 	struct hlist_node **at = &head->first;
 
-	hlist_for_each_entry (pos, head, hash) {
+	hlist_for_each_entry(pos, head, hash) {
 		CHECK_EQ(pos->value, *digits++ - '0');
 		CHECK_EQ(pos->hash.pprev, at);
 		at = &pos->hash.next;
@@ -176,7 +176,7 @@ UNIT_TEST(hash_lists)
 	hlist_move_list(&head, &other);
 	CHECK(hlist_empty(&head));
 	CHECK_CALL(check_hash(&other, "103"));
-	hlist_for_each_entry_safe (pos, n, &other, hash)
+	hlist_for_each_entry_safe(pos, n, &other, hash)
 		hlist_del(&pos->hash);
 	CHECK(hlist_empty(&other));
 	CHECK_EQ(items[0].hash.next, LIST_POISON1);

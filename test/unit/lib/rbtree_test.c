@@ -85,7 +85,7 @@ static void check_augmented(const struct rb_root *root)
 	struct rb_node *rb;
 
 	CHECK_CALL(check_plain(root));
-	rb_for_each (rb, root) {
+	rb_for_each(rb, root) {
 		uint64_t total = thing_of(rb)->total, low = thing_of(rb)->low;
 
 		update_thing(rb);
@@ -223,7 +223,7 @@ UNIT_TEST(postorder_frees_children_first)
 		rb_add(&things[i].rb, &root, thing_less);
 	for (unsigned i = 0; i < N; i++)
 		things[i].in = true;
-	rb_for_each_postorder_safe (pos, n, &root) {
+	rb_for_each_postorder_safe(pos, n, &root) {
 		for (unsigned dir = 0; dir < 2; dir++)
 			CHECK(!pos->child[dir] || !thing_of(pos->child[dir])->in);
 		thing_of(pos)->in = false;

@@ -208,6 +208,42 @@ UNIT_TEST(bulk_takes_small_blocks_first)
 	CHECK_CALL(lab_close(&lab));
 }
 
+/* A chain of n from rmqueue_bulk, beginning at the block's frame `first`. */
+static void check_bulk(struct lab *lab, unsigned n, unsigned first)
+{
+	struct page *last;
+	uint32_t pfn;
+
+	CHECK_EQ(rmqueue_bulk(&lab->zone, n, 0, LAB_TYPE, &pfn, &last), n);
+	CHECK_EQ(pfn, lab->zone.start.n + first);
+}
+
+/*
+ * A single frame whose neighbour a CPU keeps is not what another one's list is filled with: it goes to the end, and one whose neighbour is
+ * in use is next. But it is better than nothing.
+ */
+UNIT_TEST(bulk_passes_over_neighbours_of_kept_frames)
+{
+	struct lab lab;
+
+	CHECK(lab_open(&lab));
+	while (__rmqueue(&lab.zone, 0, LAB_TYPE))
+		;
+	lab.block[1]._refcount = 1;
+	__free_one_page(&lab.zone, lab.block, 0);
+	__free_one_page(&lab.zone, lab.block + 9, 0);
+	__free_one_page(&lab.zone, lab.block + 4, 2);
+	CHECK_CALL(check_bulk(&lab, 2, 4)); /* 9 is passed over for 8 */
+	CHECK_CALL(check_bulk(&lab, 1, 0)); /* 1 is in use */
+	CHECK_CALL(check_bulk(&lab, 1, 6)); /* 9 again: 7 is left */
+	CHECK_CALL(check_bulk(&lab, 1, 7));
+	CHECK_CALL(check_bulk(&lab, 1, 9));
+	lab.block[1]._refcount = 0;
+	for (unsigned i = 0; i < LAB_PAGES; i++)
+		__free_one_page(&lab.zone, lab.block + i, 0);
+	CHECK_CALL(lab_close(&lab));
+}
+
 /* --- against a naive model: a bit for each frame ------------------------------------------------- */
 
 struct model {

@@ -21,7 +21,7 @@ static struct kmem_cache *bench_cache;
 struct bench_row {
 	const char *name;
 	uint64_t (*run)(const struct bench_row *row, bool real);
-	unsigned int n; /* operations */
+	unsigned int n;    /* operations */
 	unsigned int live; /* of them at a time */
 	unsigned int order;
 };
@@ -172,7 +172,8 @@ static uint64_t bench_sizes(const struct bench_row *row, bool real)
 	bool enough = true;
 
 	for (unsigned int i = 0; i < row->live; i++)
-		bench_live[i] = real ? kmalloc(16 + (bench_random(&state) & 511), GFP_KERNEL) : NULL;
+		bench_live[i] =
+		        real ? kmalloc(16 + (bench_random(&state) & 511), GFP_KERNEL) : NULL;
 	start = bench_now();
 	for (unsigned int i = 0; i < row->n; i++)
 		enough &= bench_replace(&state, row->live, real);
@@ -199,7 +200,8 @@ static const struct bench_row bench_rows[] = {
 /* In hundredths of an instruction; once before for what the first time costs. 0: not enough memory. */
 static uint64_t bench_row_cost(const struct bench_row *row)
 {
-	uint64_t warm = row->run(row, true), real = row->run(row, true), loop = row->run(row, false);
+	uint64_t warm = row->run(row, true), real = row->run(row, true),
+	         loop = row->run(row, false);
 
 	return warm && real > loop ? (real - loop) * 100 / row->n : 0;
 }

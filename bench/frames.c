@@ -14,9 +14,13 @@
 #include "lib/random.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ROUNDS      15
 #define FEW         32     /* fits into a CPU's lists */
@@ -195,46 +199,81 @@ static struct costs measure(const struct allocator *a, const struct sequence *s)
 
 /* --- two CPUs ----------------------------------------------------------------------------------------------- */
 
-struct pair {
+/* Somebody else who runs the first sequence, until it is told to end; a byte says that it has begun. */
+struct other {
 	const struct allocator *a;
-	pthread_barrier_t *barrier;
-	struct costs costs;
+	int begun[2];
+	atomic_bool end;
 };
 
-static void on_cpu(void *arg)
+static void keep_on(void *arg)
 {
-	struct pair *p = arg;
+	struct other *other = arg;
 
-	pthread_barrier_wait(p->barrier);
-	p->costs = measure(p->a, &sequences[0]);
+	if (write(other->begun[1], "", 1) != 1)
+		abort();
+	while (!atomic_load(&other->end))
+		measure(other->a, &sequences[0]);
 }
 
-static void *on_thread(void *arg)
+static void *keep_on_thread(void *arg)
 {
-	on_cpu(arg);
+	keep_on(arg);
 	return NULL;
 }
 
-/* The slower of two that run at once. */
-static struct costs measure_two(const struct allocator *a, struct host_machine *h)
+static struct costs measure_beside(const struct other *other)
 {
-	pthread_barrier_t barrier;
-	struct pair p[2] = {{a, &barrier, {0, 0}}, {a, &barrier, {0, 0}}};
+	char byte;
+
+	if (read(other->begun[0], &byte, 1) != 1)
+		abort();
+	return measure(other->a, &sequences[0]);
+}
+
+static struct costs beside_cpu(const struct allocator *a, struct host_machine *h)
+{
+	struct other other = {.a = a};
+	struct host_task *task = NULL;
 	pthread_t thread;
+	struct costs costs;
 
-	pthread_barrier_init(&barrier, NULL, 2);
-	if (h) {
-		struct host_task *task = host_run_on(h, 1, on_cpu, &p[1]);
-
-		on_cpu(&p[0]);
+	if (pipe(other.begun))
+		abort();
+	if (h)
+		task = host_run_on(h, 1, keep_on, &other);
+	else if (pthread_create(&thread, NULL, keep_on_thread, &other))
+		abort();
+	costs = measure_beside(&other);
+	atomic_store(&other.end, true);
+	if (task)
 		host_join(task);
-	} else {
-		pthread_create(&thread, NULL, on_thread, &p[1]);
-		on_cpu(&p[0]);
+	else
 		pthread_join(thread, NULL);
+	return costs;
+}
+
+/*
+ * What the host alone makes slower when both its CPUs work, for they may be two threads of one core: the other is a process, with its own
+ * copy of the descriptors, and no frame is touched.
+ */
+static struct costs beside_process(const struct allocator *a)
+{
+	struct other other = {.a = a};
+	struct costs costs;
+	pid_t child;
+
+	if (pipe(other.begun) || (child = fork()) < 0)
+		abort();
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		keep_on(&other);
 	}
-	return (struct costs){MAX(p[0].costs.get, p[1].costs.get),
-	                      MAX(p[0].costs.put, p[1].costs.put)};
+	close(other.begun[1]);
+	costs = measure_beside(&other);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	return costs;
 }
 
 static void print(const char *name, struct costs c)
@@ -279,7 +318,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; h && i < ARRAY_SIZE(sequences); i++)
 		if (sequences[i].shuffled || sequences[i].order)
 			print_counts_alone(&sequences[i]);
-	print("order 0, 32, on each of 2 CPUs", measure_two(a, h));
+	print("order 0, 32, on each of 2 CPUs", beside_cpu(a, h));
+	print("order 0, 32, in each of 2 processes", beside_process(a));
 	if (h)
 		host_destroy(h);
 	if (h && !(h = host_create(&(struct host_config){.ram = LARGE_RAM, .cpus = 2, .seed = 1})))

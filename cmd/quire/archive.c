@@ -190,11 +190,11 @@ static void add_strings(struct cpio *c, const char *name, char *const *words)
 	buf_free(&b);
 }
 
-static void add_input(struct cpio *c, int fd)
+static void add_input(struct cpio *c, int fd, uint64_t mem)
 {
 	static const struct stat st = {.st_mode = S_IFREG | 0444, .st_nlink = 1};
 	struct buf b = {0};
-	char chunk[65536];
+	char chunk[65536], size[24];
 	ssize_t n;
 
 	buf_add(&b, "", 0);
@@ -202,6 +202,10 @@ static void add_input(struct cpio *c, int fd)
 		if (n < 0 && errno != EINTR)
 			die("cannot read standard input: %s", strerror(errno));
 		buf_add(&b, chunk, n > 0 ? (size_t)n : 0);
+		if (b.len > mem)
+			die("a deterministic run keeps its whole standard input in memory, and this has "
+			    "more than --mem %s",
+			    size_text(mem, size));
 	}
 	cpio_add(c, ".quire/stdin", &st, b.data, b.len);
 	buf_free(&b);
@@ -229,7 +233,7 @@ static void add_plan(struct cpio *c, const struct options *o, const struct archi
 	add_strings(c, ".quire/cwd", cwd_words);
 	add_shares(c, a);
 	if (stdin_fd >= 0)
-		add_input(c, stdin_fd);
+		add_input(c, stdin_fd, o->mem);
 }
 
 static void add_user_archive(struct archive *a, const char *path, int fd, const struct stat *st)

@@ -97,6 +97,7 @@ says 125 'needs a value' "$Q" run --slab
 says 125 '--set' "$Q" run --set 'a b=c' -- ls
 says 125 'one CPU' "$Q" run --deterministic --cpus 2 -- ls
 says 125 'write --set numa=fake=3' "$Q" run --deterministic --numa 3 -- ls
+says 125 'this has more than --mem 4M' eval 'head -c 5M /dev/zero | run --deterministic --mem 4M -- ls'
 says 125 'leave out --write' "$Q" run --deterministic --write /tmp -- ls
 says 125 '--root /nonexistent: No such file' run --root /nonexistent -- ls
 says 125 'no newc cpio archive' run --root "$K" -- ls

@@ -88,16 +88,6 @@ static uint64_t counter_sum(const struct guest *g, const struct quire_header *h,
 	return sum;
 }
 
-uint64_t stats_counter(const struct guest *g, const char *name)
-{
-	const struct quire_header *h = guest_header(g);
-
-	for (unsigned i = 0; h && i < ARRAY_SIZE(counters); i++)
-		if (!strcmp(counters[i].name, name))
-			return counter_sum(g, h, i);
-	return 0;
-}
-
 /* "12.3M": three or four digits and a unit. */
 static const char *human(uint64_t pages, char out[16])
 {

@@ -11,9 +11,6 @@
 extern const unsigned stats_nr_counters;
 const char *stats_counter_name(unsigned i);
 
-/* The sum over all CPUs of the counter of that name; 0 where the kernel was built from other sources. */
-uint64_t stats_counter(const struct guest *g, const char *name);
-
 /* Are all frames in one of the accounts, and has every program's memory come back? */
 bool stats_accounted(const struct quire_frames *f);
 

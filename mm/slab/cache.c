@@ -265,8 +265,7 @@ static struct kmem_cache *create(const char *name, size_t size, const struct kme
 		return NULL;
 	}
 	/* Without memory for an alias it is a cache of its own. Before kmalloc there are none. */
-	if (mergeable(s) && !slab_state()->options.nomerge && !s->ops->exact &&
-	    slab_state()->stage == SLAB_UP)
+	if (mergeable(s) && !slab_state()->options.nomerge && !s->ops->exact && slab_state()->up)
 		alias = kmalloc(sizeof(*alias), GFP_KERNEL | __GFP_NOWARN);
 	return merge_or_add(s, alias);
 }

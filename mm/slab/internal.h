@@ -163,15 +163,8 @@ struct slab_options {
 	char stats[32];  /* slab_stats=NAME */
 };
 
-/* What works already (Linux's slab_state). */
-enum slab_stage {
-	SLAB_DOWN,
-	SLAB_PARTIAL, /* caches can be made */
-	SLAB_UP       /* kmalloc, and so aliases */
-};
-
 struct slab_state {
-	enum slab_stage stage;
+	bool up;                       /* kmalloc works, and so do aliases */
 	struct kmem_cache cache_cache; /* of struct kmem_cache: made by hand */
 	struct kmem_cache slob_cache;  /* likewise */
 	struct kmem_cache *arrays;     /* of CPUs' arrays; NULL: none yet */

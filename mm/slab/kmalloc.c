@@ -266,7 +266,6 @@ void slab_init(void)
 	}
 	slab_cache_setup(&state->cache_cache, "kmem_cache", size, &args,
 	                 SLAB_NO_MERGE | SLAB_INTERNAL);
-	state->stage = SLAB_PARTIAL;
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++)
 		for (unsigned class = 0; class < KMALLOC_CLASSES; class ++)
 			make_class(state, type, class);
@@ -274,5 +273,5 @@ void slab_init(void)
 		machine()->kmalloc_cache[i] = state->kmalloc[KMALLOC_NORMAL][small_class[i]];
 	if (state->options.ops->arrays)
 		make_arrays(state);
-	state->stage = SLAB_UP;
+	state->up = true;
 }

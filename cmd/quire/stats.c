@@ -13,13 +13,6 @@ static const struct {
 #include "mm/trace/events.def"
 };
 
-const unsigned stats_nr_counters = ARRAY_SIZE(counters);
-
-const char *stats_counter_name(unsigned i)
-{
-	return counters[i].name;
-}
-
 /* The accounts of struct quire_frames; those up to "reserved" are not allocations. */
 static const struct {
 	const char *name, *what;
@@ -61,7 +54,8 @@ static uint64_t frames_sum(const struct quire_frames *f)
 	return sum;
 }
 
-bool stats_accounted(const struct quire_frames *f)
+/* Are all frames in one of the accounts, and has every program's memory come back? */
+static bool accounted(const struct quire_frames *f)
 {
 	return f->present && frames_sum(f) == f->present && !f->anon;
 }
@@ -136,7 +130,7 @@ static void text_accounted(const struct quire_frames *f, struct buf *out)
 	uint64_t sum = frames_sum(f);
 	char a[32], b[32];
 
-	if (stats_accounted(f))
+	if (accounted(f))
 		buf_printf(out,
 		           "  every frame is accounted for: %s of %s, none left with a program\n",
 		           grouped(sum, a), grouped(f->present, b));
@@ -237,7 +231,7 @@ void stats_json(const struct guest *g, int status, struct buf *out)
 	buf_printf(out, ",");
 	json_frames("at_end", &h->at_end, out);
 	buf_printf(out, ",\"min_free\":%llu,\"accounted\":%s,\"counters\":",
-	           (unsigned long long)h->min_free, stats_accounted(&h->at_end) ? "true" : "false");
+	           (unsigned long long)h->min_free, accounted(&h->at_end) ? "true" : "false");
 	json_counters(g, h, -1, out);
 	buf_printf(out, ",\"per_cpu\":[");
 	for (unsigned cpu = 0; cpu < MIN(h->nr_cpus, (unsigned)QUIRE_MAX_CPUS); cpu++) {

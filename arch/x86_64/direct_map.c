@@ -5,14 +5,17 @@
  * so reach a frame a little longer by a translation that it used just before; Linux accepts the same.
  */
 #include "arch/x86_64/internal.h"
+#include "lib/words.h"
 #include <quire/frame.h>
 
+/* As mm/frame/debug.c reads it, which complains if it is neither on nor off. */
 static bool wanted(void)
 {
 	char text[8];
+	bool on = false;
 
-	return boot_param("debug_pagealloc", text, sizeof(text)) == 2 && text[0] == 'o' &&
-	       text[1] == 'n';
+	return boot_param("debug_pagealloc", text, sizeof(text)) > 0 && !parse_bool(text, &on) &&
+	       on;
 }
 
 /* 4 KB pages everywhere. paging_init() asks for each page of the map, so the word is looked for once. */

@@ -18,11 +18,10 @@
  * A report names the frame, its state and its history, and who met it; then the machine stops, for memory can no
  * longer be trusted.
  */
-#include "lib/string.h"
-#include "lib/words.h"
 #include "mm/frame/debug.h"
 #include "mm/frame/stackdepot.h"
 
+#include <quire/boot.h>
 #include <quire/symbol.h>
 
 static void page_owner_init(void)
@@ -39,35 +38,6 @@ static void page_owner_init(void)
 	__builtin_memset(m->page_owner, 0, (size_t)size);
 	if (!stack_depot_init())
 		port_log("page_owner: no memory for call chains: callers only");
-}
-
-static unsigned guard_minorder(void)
-{
-	char text[8];
-	int64_t len = port_boot_param("debug_guardpage_minorder", text, sizeof(text));
-	const char *end;
-	uint64_t n;
-
-	if (len < 0)
-		return 0;
-	if (len >= (int64_t)sizeof(text) || parse_u64(text, 10, &end, &n) || *end ||
-	    n > MAX_ORDER / 2) {
-		port_log("boot: debug_guardpage_minorder=%s is not 0 to %d: off", text,
-		         MAX_ORDER / 2);
-		return 0;
-	}
-	return (unsigned)n;
-}
-
-static bool boot_switch(const char *key)
-{
-	char text[8];
-	int64_t len = port_boot_param(key, text, sizeof(text));
-	bool on = false;
-
-	if (len >= 0 && (len >= (int64_t)sizeof(text) || parse_bool(text, &on)))
-		port_log("boot: %s=%s is not on or off: off", key, text);
-	return on;
 }
 
 static bool debug_pagealloc(void)
@@ -87,7 +57,7 @@ void page_debug_init(void)
 	if (boot_switch("page_owner"))
 		page_owner_init();
 	m->poison = boot_switch("page_poison");
-	m->guard_minorder = guard_minorder();
+	m->guard_minorder = (unsigned)boot_number("debug_guardpage_minorder", MAX_ORDER / 2, 0);
 	m->debug_pagealloc = debug_pagealloc();
 	m->careful = m->poison || m->page_owner || m->debug_pagealloc;
 }

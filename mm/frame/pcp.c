@@ -17,12 +17,13 @@
  * Whoever finds the lists busy is an interrupt on top of their owner, and deals with the zone directly. Each list has a bit of its own
  * for that.
  */
-#include "lib/string.h"
 #include "mm/frame/debug.h"
+
+#include <quire/boot.h>
 
 #define PCP_BATCH_MIN  4u
 #define PCP_BATCH_MAX  63u
-#define PCP_BLOCKS_MAX 31u
+#define PCP_BLOCKS_MAX 31
 
 #define PCP_BLOCK_FRAMES_MAX 256u /* 1 MB in a stack of blocks up to order 3 */
 
@@ -62,17 +63,7 @@ void setup_fast_pcp(struct cpu_area *cpu)
  */
 void pcp_setup(void)
 {
-	char text[8];
-	const char *end;
-	uint64_t n;
-
-	machine()->pcp_blocks = -1;
-	if (port_boot_param("pcp_blocks", text, sizeof(text)) < 0)
-		return;
-	if (parse_u64(text, 10, &end, &n) || *end || n > PCP_BLOCKS_MAX)
-		port_log("pcp_blocks=%s is not 0 to %u: by size", text, PCP_BLOCKS_MAX);
-	else
-		machine()->pcp_blocks = (int)n;
+	machine()->pcp_blocks = boot_number("pcp_blocks", PCP_BLOCKS_MAX, -1);
 }
 
 /*

@@ -13,8 +13,9 @@
  */
 #include "mm/slab/internal.h"
 
-#include "lib/format.h"
 #include "lib/string.h"
+
+#include <quire/boot.h>
 
 static const struct slab_ops *const allocators[] = {&slub_ops, &slab_ops, &slob_ops};
 static const char *const fits[] = {
@@ -57,25 +58,9 @@ static void choose_fit(struct slab_options *o)
 	port_log("slob_fit=%s is unknown: write first, next or best; it is first", name);
 }
 
-static void choose_arrays(struct slab_options *o)
+static int default_arrays(void)
 {
-	uint64_t n = totalram_pages() < SLAB_SMALL_PAGES ? 0 : ARRAY_MAX;
-	char number[16];
-
-	if (boot_word("slab_arrays", number, sizeof(number)) &&
-	    (parse_u64(number, 10, NULL, &n) || n > ARRAY_MAX)) {
-		port_log("slab_arrays=%s is no number from 0 to %u", number, ARRAY_MAX);
-		n = ARRAY_MAX;
-	}
-	o->arrays = (uint16_t)n;
-}
-
-/* --set writes every word with a value: 0 is as if it were absent. */
-static bool boot_switch(const char *key)
-{
-	char value[8];
-
-	return boot_word(key, value, sizeof(value)) && strcmp(value, "0") != 0;
+	return totalram_pages() < SLAB_SMALL_PAGES ? 0 : (int)ARRAY_MAX;
 }
 
 /* One complaint for the word: each cache that is made reads it again. */
@@ -97,9 +82,9 @@ void slab_read_options(struct slab_options *o)
 {
 	choose_allocator(o);
 	choose_fit(o);
-	choose_arrays(o);
-	o->nomerge = boot_switch("slab_nomerge");
-	o->harden = boot_switch("slab_harden");
+	o->arrays = (uint16_t)boot_number("slab_arrays", (int)ARRAY_MAX, default_arrays());
+	o->nomerge = boot_flag("slab_nomerge");
+	o->harden = boot_flag("slab_harden");
 	(void)boot_word("slab_stats", o->stats, sizeof(o->stats));
 	if (boot_word("slub_debug", o->debug, sizeof(o->debug)) && !o->debug[0])
 		strscpy(o->debug, "FZPU", sizeof(o->debug));

@@ -251,7 +251,7 @@ check 'which --log shows once' [ "$(cat "$work/out" "$work/err" | grep -c '  sys
 
 # --- debug_pagealloc: free frames cannot be reached, and who reaches for one is named
 # (deterministic: the log is a file, and comes whole)
-pagealloc='--deterministic --mem 64M --kernel build/quire-test.elf --set debug_pagealloc=on --set page_owner=on'
+pagealloc='--deterministic --mem 64M --kernel build/quire-test.elf --set debug_pagealloc=1 --set page_owner=on'
 quire run $pagealloc --selftest=pagealloc >"$work/out" 2>"$work/err"
 check "free frames cannot be reached: $(tail -1 "$work/out")" [ $? = 0 ]
 quire run $pagealloc --set test.use_after_free=1 --selftest=a_use_after_free >"$work/out" 2>"$work/err"

@@ -3,6 +3,7 @@
  */
 #include "host/host.h"
 #include "host/internal.h"
+#include "mm/slab/internal.h"
 #include "test/unit/unit.h"
 
 #include <string.h>
@@ -74,6 +75,59 @@ UNIT_TEST(switches_of_frame_debugging)
 	CHECK(machine()->poison);
 	CHECK(machine()->page_owner);
 	CHECK_EQ(machine()->guard_minorder, 5);
+	leave();
+}
+
+UNIT_TEST(numbers_of_lists)
+{
+	static const char *const bad[][2] = {
+	        {"pcp_blocks=32", "pcp_blocks=32 is not 0 to 31"},
+	        {"pcp_blocks=00000000", "is not 0 to 31"},
+	        {"pcp_blocks=-1", "pcp_blocks=-1 is not 0 to 31"},
+	        {"slab_arrays=63", "slab_arrays=63 is not 0 to 62"},
+	        {"slab_arrays=1x", "slab_arrays=1x is not 0 to 62"},
+	        {"slab_arrays", "slab_arrays= is not 0 to 62"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		CHECK(refuses(bad[i][0], bad[i][1]));
+		CHECK_EQ(machine()->pcp_blocks, -1);
+		CHECK_EQ(slab_state()->options.arrays, 62);
+		leave();
+	}
+	CHECK(refuses("pcp_blocks=31 slab_arrays=62", NULL));
+	CHECK_EQ(machine()->pcp_blocks, 31);
+	leave();
+	CHECK(refuses("pcp_blocks=0 slab_arrays=0", NULL));
+	CHECK_EQ(machine()->pcp_blocks, 0);
+	CHECK_EQ(slab_state()->options.arrays, 0);
+	leave();
+}
+
+static bool switched(const char *words, const char *line, bool on)
+{
+	return refuses(words, line) && slab_state()->options.nomerge == on &&
+	       slab_state()->options.harden == on;
+}
+
+UNIT_TEST(switches_of_slab)
+{
+	static const char *const on[] = {"slab_nomerge slab_harden",
+	                                 "slab_nomerge=1 slab_harden=on"};
+	static const char *const off[] = {"", "slab_nomerge=0 slab_harden=0",
+	                                  "slab_nomerge=off slab_harden=n"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(on); i++) {
+		CHECK(switched(on[i], NULL, true));
+		leave();
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(off); i++) {
+		CHECK(switched(off[i], NULL, false));
+		leave();
+	}
+	CHECK(switched("slab_harden=2", "slab_harden=2 is not on or off", false));
+	leave();
+	CHECK(switched("slab_nomerge=falsehood", "slab_nomerge=falseho is not on or off", false));
 	leave();
 }
 

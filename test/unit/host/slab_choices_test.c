@@ -136,6 +136,30 @@ UNIT_TEST(slob_next_fit)
 }
 
 /* Small, middle and large requests share no page. */
+/* An object of a cache has no header that says how much is to be zeroed. */
+UNIT_TEST(slob_zeroes_whole_objects)
+{
+	static char zeros[200];
+	struct kmem_cache *s;
+	void *list[32];
+
+	CHECK(enter("slab=slob"));
+	s = make("test-zeros", sizeof(zeros));
+	CHECK(s);
+	take(s, ARRAY_SIZE(list), list);
+	for (unsigned i = 0; i < ARRAY_SIZE(list); i++)
+		memset(list[i], 0xa5, sizeof(zeros));
+	for (unsigned i = 0; i < ARRAY_SIZE(list); i += 2) {
+		kmem_cache_free(s, list[i]);
+		list[i] = kmem_cache_alloc(s, GFP_KERNEL | __GFP_ZERO);
+		CHECK(list[i] && !memcmp(list[i], zeros, sizeof(zeros)));
+		CHECK_EQ(*(uint8_t *)list[i + 1], 0xa5);
+	}
+	give(s, ARRAY_SIZE(list), list);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+	leave();
+}
+
 UNIT_TEST(slob_lists_by_size)
 {
 	struct kmem_cache *s[3];

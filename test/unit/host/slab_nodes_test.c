@@ -165,6 +165,63 @@ UNIT_TEST(a_full_node_is_helped_by_the_nearest)
 	}
 }
 
+static unsigned asked, heard;
+
+static uint64_t reclaiming(gfp_t gfp, unsigned order)
+{
+	(void)gfp, (void)order;
+	asked++;
+	return 0;
+}
+
+static void listen(const char *line)
+{
+	(void)line;
+	heard++;
+}
+
+/* None of the objects is of node 0, and nobody notices that it was asked for them. */
+static void pass_over_node_0(gfp_t gfp)
+{
+	static void *list[100];
+	unsigned n = 0;
+
+	asked = heard = 0;
+	reclaim_hook = reclaiming;
+	host_log_hook = listen;
+	while (n < ARRAY_SIZE(list) && (list[n] = kmem_cache_alloc(cache, gfp)))
+		n++;
+	host_log_hook = NULL;
+	reclaim_hook = NULL;
+	CHECK_EQ(n, ARRAY_SIZE(list));
+	CHECK_EQ(of_node(0, n, list), 0);
+	CHECK_EQ(asked, 0);
+	CHECK_EQ(heard, 0);
+	give(0, n, list);
+	slab_flush_all();
+}
+
+/* While others have memory to spare nothing is reclaimed on the own node for a slab, nor is its reserve touched. */
+UNIT_TEST(a_full_node_is_not_squeezed)
+{
+	for (unsigned w = 0; w < ARRAY_SIZE(words); w++) {
+		struct page *all;
+
+		CHECK(enter(words[w]));
+		all = fill_node(0);
+		CHECK(all);
+		CHECK_CALL(pass_over_node_0(GFP_KERNEL));
+		CHECK_CALL(pass_over_node_0(GFP_ATOMIC));
+		CHECK_CALL(pass_over_node_0(GFP_KERNEL | __GFP_NOFAIL));
+		CHECK_CALL(pass_over_node_0(GFP_NOWAIT | __GFP_MEMALLOC));
+		*port_memalloc() = true;
+		CHECK_CALL(pass_over_node_0(GFP_KERNEL));
+		*port_memalloc() = false;
+		empty_node(all);
+		leave();
+	}
+}
+
 UNIT_TEST(what_is_freed_elsewhere_goes_home)
 {
 	for (unsigned w = 0; w < ARRAY_SIZE(words); w++) {

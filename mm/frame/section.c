@@ -141,7 +141,7 @@ void free_boot_range(struct zone *zone, pfn_t start, pfn_t end)
 	}
 }
 
-/* The zone's next deferred section; UINT32_MAX: none. Zone lock held. */
+/* The zone's next section that was deferred at boot, and so still is; UINT32_MAX: none. Zone lock held. */
 static uint32_t next_section(struct zone *zone)
 {
 	const uint64_t end = zone->start.n + zone->spanned;
@@ -149,7 +149,7 @@ static uint32_t next_section(struct zone *zone)
 
 	for (; (uint64_t)section << machine()->section_shift < end && found == UINT32_MAX;
 	     section++)
-		if (!section_online(section) && deferrable(zone, section))
+		if (deferrable(zone, section))
 			found = section;
 	atomic_store_explicit(&zone->next_deferred, section, memory_order_relaxed);
 	return found;

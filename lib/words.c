@@ -44,7 +44,7 @@ int64_t word_value(const char *words, const char *key, char *buf, size_t size)
 static bool same_word(const char *text, const char *word)
 {
 	for (; *word; text++, word++)
-		if (*text != *word && !(*text >= 'A' && *text <= 'Z' && (*text | 0x20) == *word))
+		if (*text != *word && (*text < 'A' || (*text | 0x20) != *word))
 			return false;
 	return !*text;
 }

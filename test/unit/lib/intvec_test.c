@@ -47,6 +47,7 @@ static const struct written cases[] = {
         {TEXT("09"), -EINVAL},
         {TEXT("12\0003"), -EINVAL},
         {TEXT("\0001"), -EINVAL},
+        {TEXT("1 2 3\0004"), -EINVAL},
         {TEXT("2147483648"), -EINVAL},
         {TEXT("-2147483649"), -EINVAL},
         {TEXT("4294967297"), -EINVAL},

@@ -237,6 +237,23 @@ UNIT_TEST(slab_index_elsewhere)
 }
 
 /* What one CPU gives back passes through the node's shared array, up to its limit. */
+/* An index elsewhere is an object of a cache that was shrunk before. */
+UNIT_TEST(shrinking_all_is_thorough)
+{
+	static void *p[2000];
+	struct kmem_cache *s;
+
+	CHECK(enter("slab=slab"));
+	CHECK(s = make("test-index", 1024));
+	CHECK(s->off_slab);
+	take(s, ARRAY_SIZE(p), p);
+	give(s, ARRAY_SIZE(p), p);
+	CHECK_GT(kmem_cache_shrink_all(), 0);
+	CHECK_EQ(kmem_cache_shrink_all(), 0);
+	CHECK_EQ(kmem_cache_destroy(s), 0);
+	leave();
+}
+
 UNIT_TEST(slab_shared_array)
 {
 	static void *p[400];

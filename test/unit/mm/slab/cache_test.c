@@ -407,12 +407,14 @@ UNIT_TEST(shrinking_wakes_the_reaper)
 
 	CHECK(s);
 	CHECK(!atomic_load(&st->reaper));
-	atomic_store(&st->reaper, port_self());
-	(void)kmem_cache_shrink(s);
-	atomic_store(&st->reaper, NULL);
-	if (machine()->nr_cpus > 1)
-		port_block(); /* the permit */
-	CHECK_EQ(atomic_exchange(&st->reap_all, false), machine()->nr_cpus > 1);
+	for (unsigned all = 0; all < 2; all++) {
+		atomic_store(&st->reaper, port_self());
+		(void)(all ? kmem_cache_shrink_all() : kmem_cache_shrink(s));
+		atomic_store(&st->reaper, NULL);
+		CHECK_EQ(atomic_exchange(&st->reap_all, false), machine()->nr_cpus > 1);
+		if (machine()->nr_cpus > 1)
+			port_block(); /* the permit */
+	}
 	CHECK_EQ(kmem_cache_destroy(s), 0);
 }
 

@@ -324,6 +324,45 @@ UNIT_TEST(policies_of_tasks)
 	leave();
 }
 
+static unsigned resorts;
+
+static enum oom_result nobody(void)
+{
+	resorts++;
+	return OOM_NOBODY;
+}
+
+/* On full nodes: how often somebody was to die for a request with the policy. */
+static unsigned deaths(struct mempolicy *policy)
+{
+	struct page *page;
+
+	resorts = 0;
+	oom_hook = nobody;
+	page = alloc_pages_policy(policy, GFP_HIGHUSER | __GFP_NOWARN, 0);
+	oom_hook = NULL;
+	return page ? UINT32_MAX : resorts;
+}
+
+/* Nobody dies because the nodes are full that somebody chose: the victim's memory may lie elsewhere. */
+UNIT_TEST(no_death_for_some_nodes)
+{
+	struct mempolicy one = {.mode = MPOL_BIND, .nodes = 1 << 1},
+	                 both = {.mode = MPOL_BIND, .nodes = 1 << 0 | 1 << 1},
+	                 prefer = {.mode = MPOL_PREFERRED, .nodes = 1 << 1};
+	struct hoard h = {.first = PFN_NONE_N};
+
+	CHECK(enter(&two));
+	for (struct page *page; (page = alloc_page(GFP_NOWAIT | __GFP_MEMALLOC | __GFP_NOWARN));)
+		keep(&h, page);
+	CHECK_EQ(deaths(&one), 0);
+	CHECK_EQ(deaths(&both), 1);
+	CHECK_EQ(deaths(&prefer), 1);
+	release(&h);
+	CHECK_SOUND(mm_check());
+	leave();
+}
+
 static void check_area_on(char *p, size_t size, unsigned nid)
 {
 	CHECK(p);

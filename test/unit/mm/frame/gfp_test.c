@@ -307,6 +307,49 @@ UNIT_TEST(the_last_resort)
 	CHECK_CALL(relax_with(dying));
 }
 
+/* As deep into the reserve as who may not wait. */
+UNIT_TEST(who_dies_takes_of_the_reserve)
+{
+	struct page *page, *spared;
+	unsigned taken = 0;
+
+	tight();
+	reclaim_hook = NULL;
+	give(UINT64_MAX);
+	take_down_to_the_marks(GFP_HIGHUSER_MOVABLE);
+	take_down_to_the_marks(GFP_KERNEL);
+	while ((page = resorting(OOM_DYING, GFP_KERNEL, 0))) {
+		keep(page);
+		taken++;
+	}
+	spared = alloc_page(GFP_ATOMIC | __GFP_NOWARN);
+	if (spared)
+		keep(spared);
+	page = alloc_page(GFP_KERNEL | __GFP_MEMALLOC);
+	CHECK_CALL(relax_with(page)); /* the rest is for who frees memory */
+	CHECK_GT(taken, 0);
+	CHECK_EQ(spared, NULL);
+}
+
+/* A large block that must not fail is waited for, but nobody dies. */
+UNIT_TEST(no_death_for_a_large_block)
+{
+	enum oom_result (*saved)(void) = oom_hook;
+	struct page *page;
+
+	tight();
+	resorts = 0;
+	oom_hook = killing;
+	page = asking(GFP_KERNEL | __GFP_NOFAIL, PAGE_ALLOC_COSTLY_ORDER + 1, UINT32_MAX, 5);
+	oom_hook = saved;
+	if (page)
+		__free_pages(page, PAGE_ALLOC_COSTLY_ORDER + 1);
+	CHECK_CALL(relax());
+	CHECK(page);
+	CHECK_GE(seen.calls, 5);
+	CHECK_EQ(resorts, 0);
+}
+
 static uint64_t pretending(gfp_t gfp UNUSED, unsigned order UNUSED)
 {
 	return ++seen.calls < 200;

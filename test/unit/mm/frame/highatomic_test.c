@@ -650,7 +650,26 @@ static uint32_t orders_of(const struct page *page)
 }
 
 /* Two page blocks that are buddies, and free: apart while one is set aside, and one block when it is not. */
-UNIT_TEST(page_blocks_stay_apart)
+/* Two page blocks, of which one is set aside: one after the other, or as a run of neighbours. */
+static void free_both(struct page *page, bool as_run)
+{
+	const uint32_t pfn = page_to_pfn(page).n;
+	irq_state_t irq;
+
+	if (as_run) {
+		atomic_store(&page->_refcount, 0);
+		irq = spin_lock_irqsave(&lab.zone->lock);
+		__free_range(lab.zone, pfn, pfn + 2 * pageblock_nr_pages);
+		spin_unlock_irqrestore(&lab.zone->lock, irq);
+		return;
+	}
+	atomic_store(&page[pageblock_nr_pages]._refcount, 1);
+	free_part(page, pageblock_order, 0);
+	free_part(page + pageblock_nr_pages, pageblock_order, 0);
+	drain_local_pages();
+}
+
+static void keep_page_blocks_apart(bool as_run)
 {
 	uint64_t managed;
 	uint32_t apart[2], together;
@@ -664,10 +683,7 @@ UNIT_TEST(page_blocks_stay_apart)
 	lab.zone->managed = ONE_BLOCK;
 	reserve_highatomic_pageblock(lab.zone, page, 0);
 	lab.zone->managed = managed;
-	atomic_store(&page[pageblock_nr_pages]._refcount, 1);
-	free_part(page, pageblock_order, 0);
-	free_part(page + pageblock_nr_pages, pageblock_order, 0);
-	drain_local_pages();
+	free_both(page, as_run);
 	apart[0] = orders_of(page);
 	apart[1] = orders_of(page + pageblock_nr_pages);
 	broken = check();
@@ -677,4 +693,10 @@ UNIT_TEST(page_blocks_stay_apart)
 	CHECK_EQ(apart[1], 1u << pageblock_order);
 	CHECK_EQ(together, 1u << (pageblock_order + 1));
 	CHECK_SOUND(broken);
+}
+
+UNIT_TEST(page_blocks_stay_apart)
+{
+	CHECK_CALL(keep_page_blocks_apart(false));
+	CHECK_CALL(keep_page_blocks_apart(true));
 }

@@ -163,6 +163,19 @@ UNIT_TEST(more_nodes_than_there_can_be)
 	leave();
 }
 
+UNIT_TEST(too_little_memory_for_nodes)
+{
+	outer = host_of(machine());
+	own = starts(
+	        &(struct host_config){.ram = 12 * MB, .frames = {.nr_nodes = 4, .numa_fake = true}},
+	        "too little memory for 4 nodes");
+	CHECK(own);
+	CHECK_EQ(heard, 1);
+	CHECK_EQ(others, 0);
+	CHECK_EQ(machine()->nr_nodes, 1);
+	leave();
+}
+
 UNIT_TEST(zones_that_would_leave_nothing)
 {
 	const struct frame_config byte = {.kernelcore = 1}, whole = {.movablecore_percent = 100},

@@ -210,6 +210,45 @@ UNIT_TEST(frames_and_their_history)
 		CHECK_CALL(report_of(&mistakes[i]));
 }
 
+static NOINLINE void release(void)
+{
+	release_pages(&page, 1);
+	NO_TAIL_CALL();
+}
+
+/* Who lets the last of several pages go is who called, whatever way each of them takes. */
+UNIT_TEST(who_released_pages)
+{
+	struct host_machine *outer = host_of(machine());
+	struct host_machine *h = host_create(
+	        &(struct host_config){.ram = 16ull << 20, .boot_words = "page_owner=on"});
+	struct page_owner owner[2];
+
+	CHECK(h);
+	for (unsigned block = 0; block < 2; block++) {
+		page = alloc_pages(GFP_KERNEL | (block ? __GFP_COMP : 0), block);
+		release();
+		page_owner_read(page_to_pfn(page), &owner[block]);
+	}
+	host_destroy(h);
+	host_enter(outer, 0);
+	for (unsigned block = 0; block < 2; block++) {
+		CHECK_GT(owner[block].free_caller, (uintptr_t)release);
+		CHECK_LT(owner[block].free_caller, (uintptr_t)release + 1024);
+	}
+}
+
+/* Of a chain that was not kept the caller is said all the same. */
+UNIT_TEST(a_caller_without_a_chain)
+{
+	lines = 0;
+	host_log_hook = note_line;
+	stack_depot_log(0, 0x123456);
+	host_log_hook = NULL;
+	CHECK_EQ(lines, 1);
+	CHECK_STR(line[0], " 0x123456");
+}
+
 /* Flags in words; unknown bits stay numbers. */
 UNIT_TEST(names_of_flags)
 {

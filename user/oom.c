@@ -35,18 +35,30 @@ static void set_adj(const char *adj)
 	close(fd);
 }
 
-static size_t available(void)
+/* The number in the first line of the file that fits. */
+static size_t number_of(const char *file, const char *format)
 {
-	FILE *f = fopen("/proc/meminfo", "r");
+	FILE *f = fopen(file, "r");
 	char line[128];
-	size_t kb = 0;
+	size_t n = 0;
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %zu", &kb) == 1)
+		if (sscanf(line, format, &n) == 1)
 			break;
 	if (f)
 		fclose(f);
-	return kb << 10;
+	return n;
+}
+
+static size_t available(void)
+{
+	return number_of("/proc/meminfo", "MemAvailable: %zu") << 10;
+}
+
+/* How often somebody was chosen to die. */
+static size_t choices(void)
+{
+	return number_of("/proc/vmstat", "oom_kill %zu");
 }
 
 static char *fill(size_t size)
@@ -152,6 +164,7 @@ static int sharer(void *unused)
 static void sharers_die(void)
 {
 	static char stack[16384] __attribute__((aligned(16)));
+	const size_t before = choices();
 	pid_t pid, big;
 	int pipes[2], got;
 	char c;
@@ -171,6 +184,7 @@ static void sharers_die(void)
 	check("who shares memory died", killed(pid));
 	got = (int)read(pipes[0], &c, 1); /* the end of file: nobody has the other end */
 	check("and all with him", got == 0);
+	check("of one choice", choices() == before + 1);
 	close(pipes[0]);
 }
 

@@ -10,10 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define USER 1000
+#define USER   1000
+#define TABLES 1000 /* of 16384 frames */
 
 static void check(const char *what, int ok)
 {
@@ -93,6 +96,20 @@ static void child_of_vfork(void)
 	check("a child of vfork has none", childs == 0 && score("self") >= 666);
 }
 
+/* Its death would bring them too: here they are all, for what is only read has no frames of its own. */
+static void page_tables_count(void)
+{
+	const size_t step = 2ul << 20, size = TABLES * step;
+	const int before = score("self");
+	volatile char *p =
+	        mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	for (size_t at = 0; (void *)p != MAP_FAILED && at < size; at += step)
+		(void)p[at];
+	check("page tables count", score("self") >= before + 20);
+	munmap((void *)p, size);
+}
+
 /* 0 or errno. */
 static int set_adj(int fd, const char *value)
 {
@@ -116,8 +133,9 @@ static void who_may_write(void)
 	check("and goes back", set_adj(fd, "200") == 0);
 	check("but not lower", set_adj(fd, "199") == EACCES && set_adj(fd, "-1000") == EACCES);
 	if (!fork()) {
+		prctl(PR_SET_DUMPABLE, 1); /* or its files are root's */
 		fd = open("/proc/self/oom_score_adj", O_WRONLY);
-		check("nor does a child", fd < 0 || set_adj(fd, "199") == EACCES);
+		check("nor does a child", set_adj(fd, "200") == 0 && set_adj(fd, "199") == EACCES);
 		_exit(0);
 	}
 	wait(NULL);
@@ -128,6 +146,7 @@ int main(void)
 {
 	first_thread_is_gone();
 	child_of_vfork();
+	page_tables_count();
 	who_may_write();
 	return 0;
 }

@@ -45,14 +45,14 @@ static int get_nodes(uint64_t *nodes, vaddr_t mask, uint64_t maxnode)
 	return 0;
 }
 
+/* The end first: nothing is written where it does not fit. */
 static int put_nodes(vaddr_t mask, uint64_t maxnode, uint64_t nodes)
 {
 	uint64_t bytes = ALIGN_UP(maxnode - 1, 64ull) / 8;
 
 	if (bytes > PAGE_SIZE)
 		return -EINVAL;
-	for (uint64_t at = bytes; at;
-	     at -= 8) /* the end first: nothing is written where it does not fit */
+	for (uint64_t at = bytes; at; at -= 8)
 		if (put_user_u64(mask + at - 8, at > 8 ? 0 : nodes))
 			return -EFAULT;
 	return 0;

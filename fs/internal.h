@@ -66,8 +66,8 @@ struct nameidata {
 	struct dentry *root; /* NULL until needed */
 	const char *name;    /* what is left */
 	char *body;          /* owns name when it is in a symlink */
-	struct qstr
-	        last;   /* parent lookups: the last component; name NULL when there is none ("/") */
+	/* Parent lookups: the last component; name NULL when there is none ("/") */
+	struct qstr last;
 	bool last_dots; /* it is "." or ".." */
 	unsigned flags;
 	unsigned depth, links;

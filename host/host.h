@@ -32,13 +32,13 @@ struct host_config {
 	unsigned levels; /* page-table levels, 4 or 5; default 4 */
 	uint64_t seed;
 	uint64_t trace_size; /* bytes of trace rings at the top of memory; 0: none */
-	const char
-	        *boot_words; /* as on a kernel's command line; must last as long as the machine */
+	/* As on a kernel's command line; must last as long as the machine. */
+	const char *boot_words;
 	struct frame_config frames; /* nodes, ZONE_MOVABLE, grouping */
 	bool watch_locks; /* lock order, sleeping under spin locks, interrupts: host/lockdep.c */
 	void (*interrupt)(void); /* runs as an interrupt, now here, now there; NULL: none */
-	uint64_t
-	        schedule; /* not 0: a deterministic machine, which does the same again for the same number */
+	/* Not 0: a deterministic machine, which does the same again for the same number. */
+	uint64_t schedule;
 	enum host_mutant mutant;
 	const char *mutant_lock; /* MUTANT_NO_LOCK: class whose name contains this */
 };

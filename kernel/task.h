@@ -116,11 +116,11 @@ struct task_struct {
 	} restart;
 
 	/* family: kernel/fork.c, exit.c */
-	struct task_struct
-	        *real_parent;      /* (t) of the group leader; a group leader; NULL: kernel's own */
-	struct list_head children; /* (t) group leaders */
-	struct list_head sibling;  /* (t) */
-	struct list_head tasks;    /* (t) all group leaders */
+	/* (t) of the group leader; a group leader; NULL: kernel's own. */
+	struct task_struct *real_parent;
+	struct list_head children;        /* (t) group leaders */
+	struct list_head sibling;         /* (t) */
+	struct list_head tasks;           /* (t) all group leaders */
 	struct list_head thread_node;     /* (ts) all threads of the group */
 	struct hlist_node pid_link;       /* (t) pid table */
 	struct task_struct *group_leader; /* (t) */
@@ -226,10 +226,10 @@ struct signal_struct {
 	int32_t next_timer_id;
 	int oom_score_adj, oom_score_adj_min; /* min: no lower without CAP_SYS_RESOURCE */
 	_Atomic bool oom_killed;              /* by the kernel, for want of memory */
-	_Atomic uint64_t
-	        oom_victim_ns; /* since when its death is waited for: oom.c; 0: it is not */
-	bool is_subreaper;     /* (t) takes in the orphans among its descendants: prctl */
-	bool below_subreaper;  /* (t) an ancestor may be one; false spares the way up */
+	/* Since when its death is waited for: oom.c; 0: it is not. */
+	_Atomic uint64_t oom_victim_ns;
+	bool is_subreaper;    /* (t) takes in the orphans among its descendants: prctl */
+	bool below_subreaper; /* (t) an ancestor may be one; false spares the way up */
 	bool dumpable;
 	struct task_struct *curr_target; /* (s) */
 };

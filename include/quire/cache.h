@@ -43,10 +43,10 @@ struct address_space {
 	spinlock_t tree_lock; /* guards i_pages, nrpages; not taken by interrupts */
 	struct radix_tree_root i_pages;
 	uint64_t nrpages;
-	_Atomic uint64_t
-	        i_size; /* bytes; set by the file system, under invalidate_lock when it shrinks */
-	struct rw_semaphore
-	        invalidate_lock; /* write: truncation; read: faults and reads adding pages */
+	/* Bytes; set by the file system, under invalidate_lock when it shrinks. */
+	_Atomic uint64_t i_size;
+	/* Write: truncation; read: faults and reads adding pages. */
+	struct rw_semaphore invalidate_lock;
 	struct rw_semaphore i_mmap_rwsem; /* guards i_mmap */
 	struct rb_root i_mmap;            /* areas that map it, by pgoff */
 	_Atomic int32_t i_mmap_writable;  /* shared writable areas */

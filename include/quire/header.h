@@ -41,8 +41,8 @@ enum quire_exit_kind {
 	QUIRE_EXIT_SIGNAL = 2, /* exit_code: the signal that ended it */
 	QUIRE_EXIT_EXEC = 3,   /* it could not be started; exit_code: the errno, positive */
 	QUIRE_EXIT_MEMORY = 4, /* memory too small to boot; exit_code: KiB that would do */
-	QUIRE_EXIT_WORD =
-	        5, /* a word of the command line means nothing; exit_code: which, from 0 */
+	/* A word of the command line means nothing; exit_code: which, from 0. */
+	QUIRE_EXIT_WORD = 5,
 };
 
 /* Where the frames are, in pages. Sampled by the kernel at the points named below. */
@@ -73,8 +73,8 @@ struct quire_header {
 
 	uint64_t log_paddr; /* (B) */
 	uint64_t log_size;  /* (B) a power of two */
-	_Atomic uint64_t
-	        log_head; /* (K) bytes ever written; byte i is at log_paddr + i % log_size */
+	/* (K) bytes ever written; byte i is at log_paddr + i % log_size. */
+	_Atomic uint64_t log_head;
 
 	uint32_t nr_counters;                  /* (B) */
 	uint32_t nr_events;                    /* (B) */

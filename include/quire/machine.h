@@ -72,8 +72,8 @@ struct machine {
 	bool debug_pagealloc;          /* free frames have no kernel address */
 	struct page_owner *page_owner; /* by frame number; NULL: not kept */
 	struct stack_depot *stack_depot; /* their call chains; NULL: not kept */
-	unsigned
-	        guard_minorder; /* halves of split blocks below this order are guards; 0: none (boot) */
+	/* Halves of split blocks below this order are guards; 0: none (boot) */
+	unsigned guard_minorder;
 	int pcp_blocks; /* blocks in a batch of a CPU's list; -1: by the zone's size (boot) */
 	bool fail_once; /* one, not all behind it */
 	_Atomic int64_t fail_after; /* allocations that still succeed; -1: all */

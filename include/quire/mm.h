@@ -117,10 +117,10 @@ struct vm_area_struct {
 	struct mm_struct *vm_mm;  /* (i) */
 	/* Second line. */
 	alignas(8) uint64_t vm_flags; /* (m); read without by migrate.c, as is the next */
-	pgprot_t
-	        vm_page_prot; /* (m) what a private, clean page gets: never writable if copy-on-write */
-	uint64_t
-	        vm_pgoff; /* (m) page number at vm_start: in the file, or address >> PAGE_SHIFT when made */
+	/* (m) what a private, clean page gets: never writable if copy-on-write. */
+	pgprot_t vm_page_prot;
+	/* (m) page number at vm_start: in the file, or address >> PAGE_SHIFT when made. */
+	uint64_t vm_pgoff;
 	struct vm_file *vm_file; /* (m) NULL: anonymous */
 	/* (m), but the first is set under page_table_lock and mmap_lock for reading: seen by an acquire load. */
 	struct anon_vma *_Atomic anon_vma;
@@ -146,10 +146,10 @@ struct mm_struct {
 	_Atomic(struct vm_area_struct *)
 	        vmacache; /* (a) a guess: last area found; checked under (m) */
 	struct mmu_space space;
-	_Atomic uint32_t
-	        leaf_guess; /* (a) frame of the leaf table last used, 0: none; checked under (m) */
-	uint32_t
-	        spare_tables; /* page_table_lock: first empty table kept for the next need, by lru.next */
+	/* (a) frame of the leaf table last used, 0: none; checked under (m) */
+	_Atomic uint32_t leaf_guess;
+	/* page_table_lock: first empty table kept for the next need, by lru.next. */
+	uint32_t spare_tables;
 	unsigned nr_spare_tables; /* page_table_lock */
 	refcount_t mm_users;      /* (a) tasks that run in it; the last mmput empties it */
 	refcount_t mm_count;      /* (a) others that need the struct; mm_users counts as one */

@@ -33,8 +33,8 @@ struct rmap_walk {
 	bool (*visit)(struct rmap_walk *walk, struct page *page, struct vm_area_struct *vma,
 	              vaddr_t addr, pte_t *entry);
 	void *ctx;
-	uint32_t
-	        migrating; /* frame number: the entries that say it is being moved, in place of those that map page; 0: no */
+	/* Frame number: the entries that say it is being moved, in place of those that map page; 0: no. */
+	uint32_t migrating;
 };
 bool rmap_walk(struct page *page, struct rmap_walk *walk);
 

@@ -50,8 +50,8 @@ const char *unit_before(const struct unit_test *test);
 void unit_after(const struct unit_test *test);
 
 struct unit_options {
-	const char
-	        *filter; /* comma-separated words, one of which the name must contain; NULL: all */
+	/* Comma-separated words, one of which the name must contain; NULL: all. */
+	const char *filter;
 	uint64_t seed;
 	bool verbose;      /* a line for each test, not only for failures */
 	bool thorough;     /* random tests do a hundred times as much: unit_scale() */

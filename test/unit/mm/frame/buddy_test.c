@@ -12,8 +12,8 @@
 struct lab {
 	struct zone zone;
 	struct page *block;
-	unsigned
-	        guard_minorder; /* the machine's: the lab has none but in the test that is about them */
+	/* The machine's: the lab has none but in the test that is about them. */
+	unsigned guard_minorder;
 };
 
 /* Of this block, of LAB_ORDER and in use. */

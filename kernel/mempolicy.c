@@ -45,7 +45,7 @@ static int get_nodes(uint64_t *nodes, vaddr_t mask, uint64_t maxnode)
 	return 0;
 }
 
-/* The end first: nothing is written where it does not fit. */
+/* The end first: the word of the nodes is not written where all does not fit. */
 static int put_nodes(vaddr_t mask, uint64_t maxnode, uint64_t nodes)
 {
 	uint64_t bytes = ALIGN_UP(maxnode - 1, 64ull) / 8;

@@ -280,7 +280,8 @@ static struct page *link_run(struct page *page, unsigned n, unsigned order)
 
 /*
  * Descriptors of two frames share a cache line. Does a CPU keep the frame beside this free one? Then it is not in use; and free it is not
- * either, or the two would be one block. (Past the end of the zone nothing is in use; the line is there.)
+ * either, or the two would be one block. So is a reserved one, or one past the zone's end, whose line is there: there are few of them, and
+ * to pass over their neighbours does no harm.
  */
 static bool neighbour_is_kept(const struct page *page)
 {
@@ -290,7 +291,7 @@ static bool neighbour_is_kept(const struct page *page)
 /*
  * Orders to refill a CPU's list from. Frames that another CPU's list was once filled with come back to the zone, a few stay there, and what is
  * alone in the zone then are their neighbours: with those, each CPU would write to lines of the other for ever. So such a frame is passed
- * over while there are pairs, and goes to the end, that others be found: of these there are never more than what CPUs keep.
+ * over while there are pairs, and goes to the end, that others be found: of these there are hardly more than what CPUs keep.
  */
 static uint32_t bulk_orders(struct zone *zone, unsigned order, unsigned type)
 {

@@ -135,7 +135,6 @@ UNIT_TEST(slob_next_fit)
 	}
 }
 
-/* Small, middle and large requests share no page. */
 /* An object of a cache has no header that says how much is to be zeroed. */
 UNIT_TEST(slob_zeroes_whole_objects)
 {
@@ -160,6 +159,7 @@ UNIT_TEST(slob_zeroes_whole_objects)
 	leave();
 }
 
+/* Small, middle and large requests share no page. */
 UNIT_TEST(slob_lists_by_size)
 {
 	struct kmem_cache *s[3];
@@ -236,7 +236,6 @@ UNIT_TEST(slab_index_elsewhere)
 	leave();
 }
 
-/* What one CPU gives back passes through the node's shared array, up to its limit. */
 /* An index elsewhere is an object of a cache that was shrunk before. */
 UNIT_TEST(shrinking_all_is_thorough)
 {
@@ -254,6 +253,7 @@ UNIT_TEST(shrinking_all_is_thorough)
 	leave();
 }
 
+/* What one CPU gives back passes through the node's shared array, up to its limit. */
 UNIT_TEST(slab_shared_array)
 {
 	static void *p[400];

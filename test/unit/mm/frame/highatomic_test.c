@@ -649,7 +649,6 @@ static uint32_t orders_of(const struct page *page)
 	return page_flag(page, PG_buddy) ? 1u << page->order : 0;
 }
 
-/* Two page blocks that are buddies, and free: apart while one is set aside, and one block when it is not. */
 /* Two page blocks, of which one is set aside: one after the other, or as a run of neighbours. */
 static void free_both(struct page *page, bool as_run)
 {
@@ -669,6 +668,7 @@ static void free_both(struct page *page, bool as_run)
 	drain_local_pages();
 }
 
+/* Two page blocks that are buddies, and free: apart while one is set aside, and one block when it is not. */
 static void keep_page_blocks_apart(bool as_run)
 {
 	uint64_t managed;

@@ -104,6 +104,18 @@ UNIT_TEST(numbers_of_lists)
 	leave();
 }
 
+/* What cannot be understood does not give a small machine what it would not have by itself. */
+UNIT_TEST(a_number_refused_on_a_small_machine)
+{
+	outer = host_of(machine());
+	own = starts(&(struct host_config){.ram = 6 * MB, .boot_words = "slab_arrays=63"},
+	             "slab_arrays=63 is not 0 to 62");
+	CHECK(own);
+	CHECK_EQ(heard, 1);
+	CHECK_EQ(slab_state()->options.arrays, 0);
+	leave();
+}
+
 static bool switched(const char *words, const char *line, bool on)
 {
 	return refuses(words, line) && slab_state()->options.nomerge == on &&

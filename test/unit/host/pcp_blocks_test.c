@@ -107,6 +107,24 @@ UNIT_TEST(sizes)
 	leave();
 }
 
+/* Where no blocks are kept, the zone has one as soon as it is freed: guards must notice. */
+UNIT_TEST(blocks_that_nobody_keeps)
+{
+	static const struct {
+		uint64_t ram;
+		const char *words;
+	} machines[] = {{16 * MB, ""},
+	                {1024 * MB, "pcp_blocks=0"},
+	                {1024 * MB, "debug_guardpage_minorder=1"}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(machines); i++) {
+		CHECK(enter(machines[i].ram, machines[i].words));
+		(void)fill();
+		CHECK_EQ(kept_by(0), KEEP); /* the single frames */
+		leave();
+	}
+}
+
 /* What another CPU keeps: counted, and given back when all are called upon. */
 UNIT_TEST(other_cpus_lists)
 {

@@ -70,6 +70,19 @@ static bool has_ram(uint64_t start, uint64_t end)
 	return start < end;
 }
 
+/* What is deferred is free in the largest blocks, of the type that page blocks have at first. */
+static void check_blocks(const struct zone *zone)
+{
+	const unsigned order = MAX_ORDER - 1;
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < MAX_ORDER; i++)
+		pages += zone_free_blocks(zone, i) << i;
+	CHECK_EQ(pages, zone_free_pages(zone));
+	CHECK_GE(zone_free_blocks_of(zone, order, first_pageblock_type()) << order,
+	         zone_deferred(zone));
+}
+
 /* Nothing has come online since boot. */
 static void check_boot(unsigned at_least)
 {
@@ -85,8 +98,10 @@ static void check_boot(unsigned at_least)
 		CHECK_EQ(pfn_online(end - 1), !late && has_ram(pfn, end));
 		CHECK(!pfn_online(MAX(pfn + size, top)));
 	}
-	for_each_zone(zone)
+	for_each_zone(zone) {
 		counted += (uint64_t)atomic_load(&zone->deferred);
+		CHECK_CALL(check_blocks(zone));
+	}
 	CHECK_EQ(counted, deferred);
 	CHECK_GE(deferred, at_least * size);
 }

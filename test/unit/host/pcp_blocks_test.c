@@ -125,6 +125,32 @@ UNIT_TEST(blocks_that_nobody_keeps)
 	}
 }
 
+/* Below all marks a CPU still has what it keeps, hot or cold; and no more. */
+UNIT_TEST(kept_below_the_marks)
+{
+	struct page *page[64];
+	unsigned n;
+
+	CHECK(enter(16 * MB, ""));
+	n = batch(0) + 1; /* a full list grows cold, and one is hot */
+	CHECK_LE(n, ARRAY_SIZE(page));
+	for (unsigned i = 0; i < n; i++)
+		CHECK((page[i] = alloc_page(GFP_KERNEL)));
+	drain_local_pages();
+	for (unsigned i = 0; i < n; i++)
+		__free_page(page[i]);
+	CHECK_EQ(kept_by(0), n);
+	for_each_zone(zone)
+		zone->watermark[WMARK_MIN] = zone->watermark[WMARK_LOW] = UINT64_MAX / 2;
+	for (unsigned i = 0; i < n; i++)
+		CHECK((page[i] = alloc_page(GFP_NOWAIT | __GFP_NOWARN)));
+	CHECK(!alloc_page(GFP_NOWAIT | __GFP_NOWARN));
+	setup_per_zone_wmarks();
+	for (unsigned i = 0; i < n; i++)
+		__free_page(page[i]);
+	leave();
+}
+
 /* What another CPU keeps: counted, and given back when all are called upon. */
 UNIT_TEST(other_cpus_lists)
 {

@@ -36,7 +36,8 @@ UNIT_TEST(switches)
 {
 	static const char *const on[] = {"1", "on", "ON", "y", "Yes", "t", "true"};
 	static const char *const off[] = {"0", "off", "Off", "n", "NO", "f", "false"};
-	static const char *const neither[] = {"", "2", "maybe", "o", "onn", "of", "1 ", "P", "\x11"};
+	static const char *const neither[] = {"",   "2",  "maybe", "o",   "onn",
+	                                      "of", "1 ", "P",     "\x11"};
 	bool value;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(on); i++) {

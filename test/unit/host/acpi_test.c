@@ -8,6 +8,7 @@
 #include "lib/acpi.h"
 #include "lib/string.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -374,8 +375,6 @@ UNIT_TEST(damaged_ways)
 
 /* --- nodes ------------------------------------------------------------------------------------------ */
 
-static struct host_machine *outer, *own;
-
 /* On a machine with that memory: what becomes of the table. */
 static const char *nodes_of(const struct host_config *shape, const struct table *t,
                             const struct table *distances, struct frame_config *c,
@@ -386,13 +385,11 @@ static const char *nodes_of(const struct host_config *shape, const struct table 
 
 	if (!bad && distances)
 		bad = acpi_parse_slit(distances->b, distances->len, &numa);
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(shape);
+	if (!own_enter(shape))
+		bad = "no machine";
 	if (!bad)
 		bad = numa_from_acpi(&numa, c, apic_node);
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 	return bad;
 }
 
@@ -534,18 +531,14 @@ static void check_memoryless(unsigned without, unsigned nearest, uint64_t movabl
 	for (unsigned i = 0; i < 3; i++)
 		shape.frames.cpu_node[i] = apic_node[i];
 	shape.frames.movablecore = movablecore;
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(&shape);
-	CHECK(own);
+	CHECK(own_enter(&shape));
 	for (unsigned i = 0; i < 3; i++) {
 		CHECK_CALL(check_node(i, i == without));
 		host_enter(own, i);
 		CHECK_CALL(use_memory(i == without ? nearest : i));
 	}
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 UNIT_TEST(a_node_may_have_no_memory)
@@ -579,9 +572,7 @@ UNIT_TEST(random_damage)
 {
 	uint64_t rounds = unit_scale(20000), taken = 0;
 
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(&flat);
-	CHECK(own);
+	CHECK(own_enter(&flat));
 	for (uint64_t i = 0; i < rounds; i++) {
 		struct frame_config c = {0};
 		uint8_t apic_node[NUMA_APIC_IDS], *distances;
@@ -608,9 +599,7 @@ UNIT_TEST(random_damage)
 		free(distances);
 	}
 	CHECK_GT(taken, rounds / 100); /* not all die at the gate */
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 UNIT_TEST(random_firmware)

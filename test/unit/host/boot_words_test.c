@@ -4,6 +4,7 @@
 #include "host/host.h"
 #include "host/internal.h"
 #include "mm/slab/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <string.h>
@@ -22,31 +23,21 @@ static void listen(const char *line)
 }
 
 /* A machine that is made with the configuration says `line`, once, and nothing else; NULL: nothing at all. */
-static struct host_machine *starts(const struct host_config *config, const char *line)
+static bool starts(const struct host_config *config, const char *line)
 {
-	struct host_machine *own;
+	bool made;
 
 	expected = line;
 	heard = others = 0;
 	host_log_hook = listen;
-	own = host_create(config);
+	made = own_enter(config);
 	host_log_hook = NULL;
-	return own;
+	return made && heard == (line != NULL) && !others;
 }
-
-static struct host_machine *outer, *own;
 
 static bool refuses(const char *words, const char *line)
 {
-	outer = host_of(machine());
-	own = starts(&(struct host_config){.ram = 32 * MB, .boot_words = words}, line);
-	return own && heard == (line != NULL) && !others;
-}
-
-static void leave(void)
-{
-	host_destroy(own);
-	host_enter(outer, 0);
+	return starts(&(struct host_config){.ram = 32 * MB, .boot_words = words}, line);
 }
 
 UNIT_TEST(switches_of_frame_debugging)
@@ -66,16 +57,16 @@ UNIT_TEST(switches_of_frame_debugging)
 		CHECK(!machine()->careful);
 		CHECK(!machine()->page_owner);
 		CHECK_EQ(machine()->guard_minorder, 0);
-		leave();
+		own_leave();
 	}
 	CHECK(refuses("page_owner=off page_poison=0 debug_guardpage_minorder=0", NULL));
 	CHECK(!machine()->careful);
-	leave();
+	own_leave();
 	CHECK(refuses("page_owner=1 page_poison=on debug_guardpage_minorder=5", NULL));
 	CHECK(machine()->poison);
 	CHECK(machine()->page_owner);
 	CHECK_EQ(machine()->guard_minorder, 5);
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(numbers_of_lists)
@@ -93,27 +84,24 @@ UNIT_TEST(numbers_of_lists)
 		CHECK(refuses(bad[i][0], bad[i][1]));
 		CHECK_EQ(machine()->pcp_blocks, -1);
 		CHECK_EQ(slab_state()->options.arrays, 62);
-		leave();
+		own_leave();
 	}
 	CHECK(refuses("pcp_blocks=31 slab_arrays=62", NULL));
 	CHECK_EQ(machine()->pcp_blocks, 31);
-	leave();
+	own_leave();
 	CHECK(refuses("pcp_blocks=0 slab_arrays=0", NULL));
 	CHECK_EQ(machine()->pcp_blocks, 0);
 	CHECK_EQ(slab_state()->options.arrays, 0);
-	leave();
+	own_leave();
 }
 
 /* What cannot be understood does not give a small machine what it would not have by itself. */
 UNIT_TEST(a_number_refused_on_a_small_machine)
 {
-	outer = host_of(machine());
-	own = starts(&(struct host_config){.ram = 6 * MB, .boot_words = "slab_arrays=63"},
-	             "slab_arrays=63 is not 0 to 62");
-	CHECK(own);
-	CHECK_EQ(heard, 1);
+	CHECK(starts(&(struct host_config){.ram = 6 * MB, .boot_words = "slab_arrays=63"},
+	             "slab_arrays=63 is not 0 to 62"));
 	CHECK_EQ(slab_state()->options.arrays, 0);
-	leave();
+	own_leave();
 }
 
 static bool switched(const char *words, const char *line, bool on)
@@ -131,34 +119,32 @@ UNIT_TEST(switches_of_slab)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(on); i++) {
 		CHECK(switched(on[i], NULL, true));
-		leave();
+		own_leave();
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(off); i++) {
 		CHECK(switched(off[i], NULL, false));
-		leave();
+		own_leave();
 	}
 	CHECK(switched("slab_harden=2", "slab_harden=2 is not on or off", false));
-	leave();
+	own_leave();
 	CHECK(switched("slab_nomerge=falsehood", "slab_nomerge=falseho is not on or off", false));
-	leave();
+	own_leave();
 }
 
 /* However many caches read it. */
 UNIT_TEST(letters_of_slub_debug)
 {
 	CHECK(refuses("slub_debug=XYZ", "slub_debug=XYZ: 'X' is unknown"));
-	leave();
+	own_leave();
 	CHECK(refuses("slub_debug=FZ,dentry;PQ,kmalloc-*", "'Q' is unknown"));
-	leave();
+	own_leave();
 	CHECK(refuses("slub_debug=FZPU,dentry,filp;-", NULL));
-	leave();
+	own_leave();
 }
 
 static bool shape(struct frame_config frames, const char *line)
 {
-	outer = host_of(machine());
-	own = starts(&(struct host_config){.ram = 64 * MB, .frames = frames}, line);
-	return own && heard == (line != NULL) && !others;
+	return starts(&(struct host_config){.ram = 64 * MB, .frames = frames}, line);
 }
 
 UNIT_TEST(more_nodes_than_there_can_be)
@@ -166,26 +152,22 @@ UNIT_TEST(more_nodes_than_there_can_be)
 	CHECK(shape((struct frame_config){.nr_nodes = 99, .numa_fake = true},
 	            "99 nodes: 4 are the most"));
 	CHECK_EQ(machine()->nr_nodes, 4);
-	leave();
+	own_leave();
 	CHECK(shape((struct frame_config){.nr_nodes = (1ull << 32) + 1, .numa_fake = true},
 	            "4294967297 nodes: 4 are the most"));
 	CHECK_EQ(machine()->nr_nodes, 4);
-	leave();
+	own_leave();
 	CHECK(shape((struct frame_config){.nr_nodes = 4, .numa_fake = true}, NULL));
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(too_little_memory_for_nodes)
 {
-	outer = host_of(machine());
-	own = starts(
+	CHECK(starts(
 	        &(struct host_config){.ram = 12 * MB, .frames = {.nr_nodes = 4, .numa_fake = true}},
-	        "too little memory for 4 nodes");
-	CHECK(own);
-	CHECK_EQ(heard, 1);
-	CHECK_EQ(others, 0);
+	        "too little memory for 4 nodes"));
 	CHECK_EQ(machine()->nr_nodes, 1);
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(zones_that_would_leave_nothing)
@@ -194,11 +176,11 @@ UNIT_TEST(zones_that_would_leave_nothing)
 	                          all = {.kernelcore = 64 * MB}, half = {.movablecore_percent = 50};
 
 	CHECK(shape(byte, "nothing would be left for the kernel"));
-	leave();
+	own_leave();
 	CHECK(shape(whole, "nothing would be left for the kernel"));
-	leave();
+	own_leave();
 	CHECK(shape(all, "nothing would be left to be movable"));
-	leave();
+	own_leave();
 	CHECK(shape(half, NULL));
-	leave();
+	own_leave();
 }

@@ -3,12 +3,12 @@
  */
 #include "host/internal.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #define MB   (1ull << 20)
 #define KEPT 60u
 
-static struct host_machine *outer, *own;
 static struct page *taken[(16 * MB) >> PAGE_SHIFT];
 
 static uint64_t take_all(gfp_t gfp)
@@ -113,13 +113,10 @@ static void check_freeing_cpu_gives(void)
 
 static void on_machine(const char *boot_words, void (*check)(void))
 {
-	outer = host_of(machine());
-	own = host_create(&(struct host_config){
-	        .ram = 16 * MB, .cpus = 2, .seed = unit_seed(), .boot_words = boot_words});
-	CHECK(own);
+	CHECK(own_enter(&(struct host_config){
+	        .ram = 16 * MB, .cpus = 2, .seed = unit_seed(), .boot_words = boot_words}));
 	check();
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }
 
 UNIT_TEST(idle_cpu)

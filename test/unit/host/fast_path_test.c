@@ -7,13 +7,12 @@
 #include "host/schedule.h"
 #include "lib/random.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #define MB    (1ull << 20)
 #define PAIRS 8u /* frames at once: more than one, fewer than a list holds */
 #define LINES 256u
-
-static struct host_machine *outer, *own;
 
 /* Lines, by address / CACHELINE. */
 struct lines {
@@ -76,17 +75,9 @@ static bool is_descriptor_of(uintptr_t line, struct page *const pages[PAIRS])
 
 static void enter(void)
 {
-	outer = host_of(machine());
-	own = host_create(&(struct host_config){.ram = 64 * MB, .cpus = 2});
-	CHECK(own);
+	CHECK(own_enter(&(struct host_config){.ram = 64 * MB, .cpus = 2}));
 	machine()->trace_on = false;
 	stack = (uintptr_t)__builtin_frame_address(0);
-}
-
-static void leave(void)
-{
-	host_destroy(own);
-	host_enter(outer, 0);
 }
 
 static void watched_pairs(struct page *pages[PAIRS], gfp_t gfp)
@@ -135,7 +126,7 @@ UNIT_TEST(order_0_stores_to_no_shared_line)
 	drain_local_pages();
 	watched_pairs(pages, GFP_KERNEL);
 	CHECK_GT(shared_stores(pages), 0);
-	leave();
+	own_leave();
 }
 
 /* What it loads beside its own - the machine, its tables - the other CPU stores to as little. */
@@ -162,7 +153,7 @@ UNIT_TEST(order_0_loads_what_nobody_writes)
 	for (unsigned i = 0; i < stored.n; i++)
 		CHECK(!both(stored.line[i], &first));
 	host_enter(own, 0);
-	leave();
+	own_leave();
 }
 
 static void take(struct page **pages, unsigned n)
@@ -200,5 +191,5 @@ UNIT_TEST(cpus_do_not_share_pairs)
 			CHECK_NE((uintptr_t)mine[i] / CACHELINE, (uintptr_t)others[k] / CACHELINE);
 	give_shuffled(mine, PAIRS);
 	give_shuffled(others, PAIRS);
-	leave();
+	own_leave();
 }

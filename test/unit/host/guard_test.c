@@ -4,6 +4,7 @@
 #include "host/internal.h"
 #include "lib/string.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <setjmp.h>
@@ -11,20 +12,15 @@
 #define MB     (1ull << 20)
 #define FRAMES 500u
 
-static struct host_machine *outer, *own;
-
 static bool enter(const char *boot_words)
 {
-	outer = host_of(machine());
-	own = host_create(&(struct host_config){.ram = 64 * MB, .boot_words = boot_words});
-	return own != NULL;
+	return own_enter(&(struct host_config){.ram = 64 * MB, .boot_words = boot_words});
 }
 
 static void leave(void)
 {
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }
 
 static bool is_guard(const struct page *page)
@@ -151,8 +147,7 @@ UNIT_TEST(who_writes_into_a_guard)
 	host_panic_hook = NULL;
 	CHECK(strstr(said, "written to while free"));
 	CHECK(strstr(said, "mapcount 0"));
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }
 
 /* Poison that is switched on later fills the guards that there are, too: nothing was written to them. */

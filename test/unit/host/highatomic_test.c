@@ -5,21 +5,19 @@
 #include "host/internal.h"
 #include "mm/frame/compaction.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/mm/space/vm.h"
 
 #include <quire/check.h>
 
 #define MB (1ull << 20)
 
-static struct host_machine *outer, *own;
 static uint32_t hoarded;
 
 static bool enter(const struct host_config *config)
 {
-	outer = host_of(machine());
-	own = host_create(config);
 	hoarded = PFN_NONE_N;
-	return own != NULL;
+	return own_enter(config);
 }
 
 static void leave(void)
@@ -31,8 +29,7 @@ static void leave(void)
 		__free_page(page);
 	}
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }
 
 static uint64_t hoard(gfp_t gfp)

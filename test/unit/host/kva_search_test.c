@@ -6,6 +6,7 @@
  */
 #include "host/schedule.h"
 #include "mm/kva/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -14,7 +15,6 @@
 #define FEW  32u
 #define MANY 4096u
 
-static struct host_machine *outer, *own;
 static struct vmap_area *area[2 * MANY];
 static unsigned accesses;
 
@@ -79,14 +79,11 @@ UNIT_TEST(a_search_goes_one_way_down)
 
 	if (!host_sees_accesses)
 		return;
-	outer = host_of(machine());
-	own = host_create(&(struct host_config){.ram = 64 * MB, .cpus = 1});
-	CHECK(own);
+	CHECK(own_enter(&(struct host_config){.ram = 64 * MB, .cpus = 1}));
 	machine()->trace_on = false;
 	CHECK_CALL(cost_among(FEW, &few));
 	CHECK_CALL(cost_among(MANY, &many));
 	CHECK_GT(few, 20);
 	CHECK_LT(many, 2 * few);
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }

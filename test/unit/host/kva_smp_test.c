@@ -4,6 +4,7 @@
  */
 #include "host/internal.h"
 #include "mm/kva/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/mm/kva/frames.h"
 #include "test/unit/unit.h"
 
@@ -14,18 +15,11 @@
 #define ROUNDS 1500u
 #define MB     (1u << 20)
 
-static struct host_machine *own;
-
 static void with_machine(uint64_t ram, void (*test)(void))
 {
-	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
-
-	own = host_create(&(struct host_config){.ram = ram, .cpus = CPUS, .seed = unit_seed()});
-	CHECK(own);
+	CHECK(own_enter(&(struct host_config){.ram = ram, .cpus = CPUS, .seed = unit_seed()}));
 	test();
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 /* --- areas that travel -------------------------------------------------------------------------------- */
@@ -149,17 +143,14 @@ UNIT_TEST(large_areas_without_large_blocks)
 
 UNIT_TEST(five_levels)
 {
-	struct host_machine *outer = host_of(machine());
 	char *p;
 
-	own = host_create(&(struct host_config){.ram = 32 << 20, .levels = 5});
-	CHECK(own);
+	CHECK(own_enter(&(struct host_config){.ram = 32 << 20, .levels = 5}));
 	p = vmalloc(4 * MB);
 	CHECK(p);
 	p[4 * MB - 1] = 1;
 	CHECK_SOUND(kva_check());
 	vfree(p);
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }

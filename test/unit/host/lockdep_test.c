@@ -3,6 +3,7 @@
  */
 #include "host/internal.h"
 #include "lib/string.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/sync.h>
@@ -13,7 +14,6 @@ static jmp_buf out;
 static char said[512];
 static spinlock_t a, b, c, same[2];
 static struct rw_semaphore sem;
-static struct host_machine *own;
 
 static void note(const char *message)
 {
@@ -34,11 +34,8 @@ static void setup(void)
 /* What fn makes a machine of two CPUs say before it stops; "" if it does not. */
 static const char *panic_of(void (*fn)(void), uint64_t schedule)
 {
-	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
-
-	own = host_create(&(struct host_config){
-	        .ram = 4ull << 20, .cpus = 2, .watch_locks = true, .schedule = schedule});
-	if (!own)
+	if (!own_enter(&(struct host_config){
+	            .ram = 4ull << 20, .cpus = 2, .watch_locks = true, .schedule = schedule}))
 		return "no machine";
 	setup();
 	said[0] = '\0';
@@ -46,9 +43,7 @@ static const char *panic_of(void (*fn)(void), uint64_t schedule)
 	if (!setjmp(out))
 		fn();
 	host_panic_hook = NULL;
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 	return said;
 }
 

@@ -2,6 +2,7 @@
  * machines_test.c - machines of many sizes: zones, watermarks, holes, and every frame found again.
  */
 #include "host/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/mm/space/vm.h"
 
 #include <quire/check.h>
@@ -11,22 +12,6 @@
 
 #define MB (1ull << 20)
 #define GB (1ull << 30)
-
-static struct host_machine *outer, *own;
-
-static bool enter(const struct host_config *config)
-{
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(config);
-	return own != NULL;
-}
-
-static void leave(void)
-{
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
-}
 
 static const struct zone *zone(enum zone_type type)
 {
@@ -61,7 +46,7 @@ static void check_size(uint64_t mb)
 	struct quire_frames f;
 	uint64_t min = 0;
 
-	CHECK(enter(&(struct host_config){.ram = mb * MB}));
+	CHECK(own_enter(&(struct host_config){.ram = mb * MB}));
 	frame_report(&f);
 	CHECK_EQ(f.present, mb * MB / PAGE_SIZE);
 	CHECK_EQ(f.reserved, 2); /* frame 0, and the types of the page blocks */
@@ -72,7 +57,7 @@ static void check_size(uint64_t mb)
 	CHECK_LE(min, f.present / 32); /* the reserve leaves room to work */
 	CHECK_GT(min, 0);
 	CHECK_CALL(take_everything());
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(small_machines)
@@ -86,12 +71,12 @@ UNIT_TEST(small_machines)
 /* 64 MB: Linux 6.1 gives 1024 KB; 256 frames less rounding. */
 UNIT_TEST(watermarks_of_64_mb)
 {
-	CHECK(enter(&(struct host_config){.ram = 64 * MB}));
+	CHECK(own_enter(&(struct host_config){.ram = 64 * MB}));
 	CHECK_GE(machine()->min_free_kbytes, 1020);
 	CHECK_LE(machine()->min_free_kbytes, 1024);
 	CHECK_EQ(zone(ZONE_DMA)->lowmem_reserve[ZONE_DMA], 0);
 	CHECK_EQ(zone(ZONE_DMA)->lowmem_reserve[ZONE_NORMAL], zone(ZONE_DMA32)->managed / 256);
-	leave();
+	own_leave();
 }
 
 /* 3 GB, a hole of 1 GB, 1 GB above 4 GB: three zones, tried from the top. */
@@ -99,7 +84,7 @@ UNIT_TEST(memory_above_4_gb)
 {
 	struct page *page, *dma32;
 
-	CHECK(enter(
+	CHECK(own_enter(
 	        &(struct host_config){.ram = 4 * GB, .hole_start = 3 * GB, .hole_end = 4 * GB}));
 	CHECK_EQ(zone(ZONE_NORMAL)->present, GB / PAGE_SIZE);
 	CHECK_EQ(zone(ZONE_DMA32)->present, (3 * GB - 16 * MB) / PAGE_SIZE);
@@ -114,21 +99,21 @@ UNIT_TEST(memory_above_4_gb)
 	for (uint64_t pfn = 3 * GB / PAGE_SIZE; pfn < 4 * GB / PAGE_SIZE; pfn++)
 		CHECK(!pfn_online(pfn)); /* no descriptors for a hole */
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(reserved_memory_comes_back)
 {
 	uint64_t free;
 
-	CHECK(enter(&(struct host_config){.ram = 32 * MB, .trace_size = 2 * MB}));
+	CHECK(own_enter(&(struct host_config){.ram = 32 * MB, .trace_size = 2 * MB}));
 	machine()->trace_on = false;
 	free = nr_free_pages();
 	free_reserved_area(PHYS(30 * MB + 1), PHYS(32 * MB)); /* the first page only in part */
 	CHECK_EQ(nr_free_pages(), free + 2 * MB / PAGE_SIZE - 1);
 	CHECK_EQ(machine()->reserved_pages, 3);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 /* A CPU whose first allocation is a block, not a single frame. */
@@ -149,16 +134,15 @@ static void check_first_block(void)
 
 UNIT_TEST(a_first_block_is_counted_for_its_zone)
 {
-	CHECK(enter(&(struct host_config){.ram = 64 * MB, .cpus = 2}));
+	CHECK(own_enter(&(struct host_config){.ram = 64 * MB, .cpus = 2}));
 	check_first_block();
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(too_many_cpus)
 {
-	CHECK(!enter(&(struct host_config){.ram = 64 * MB, .cpus = QUIRE_MAX_CPUS + 1}));
-	if (outer)
-		host_enter(outer, 0);
+	CHECK(!own_enter(&(struct host_config){.ram = 64 * MB, .cpus = QUIRE_MAX_CPUS + 1}));
+	own_leave();
 }
 
 static NOINLINE struct page *somebody_allocates(unsigned order)
@@ -176,7 +160,7 @@ UNIT_TEST(owners_are_known)
 	struct page_owner owner, later;
 	struct page *page;
 
-	CHECK(enter(&(struct host_config){.ram = 16 * MB, .boot_words = "page_owner=on"}));
+	CHECK(own_enter(&(struct host_config){.ram = 16 * MB, .boot_words = "page_owner=on"}));
 	page = somebody_allocates(2);
 	CHECK(page_owner_read(page_to_pfn(page + 3), &owner));
 	CHECK_EQ(owner.order, 2);
@@ -191,11 +175,11 @@ UNIT_TEST(owners_are_known)
 	CHECK_GE(later.free_ts_ns, owner.ts_ns);
 	CHECK_EQ(later.free_pid, current_pid());
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 	/* Where nobody asked for it, there is none. */
-	CHECK(enter(&(struct host_config){.ram = 4 * MB}));
+	CHECK(own_enter(&(struct host_config){.ram = 4 * MB}));
 	CHECK(!page_owner_read(PFN(100), &owner));
-	leave();
+	own_leave();
 }
 
 /* A page that moves to another frame is still his who asked for it. */
@@ -205,7 +189,7 @@ UNIT_TEST(owners_move_with_pages)
 	struct mm_struct *mm;
 	struct page *old, *dst;
 
-	CHECK(enter(&(struct host_config){.ram = 16 * MB, .boot_words = "page_owner=on"}));
+	CHECK(own_enter(&(struct host_config){.ram = 16 * MB, .boot_words = "page_owner=on"}));
 	mm = mm_alloc(VM_TOP);
 	CHECK(mm);
 	vm_map(mm, VM_PAGE(0), 1, RW, ANON);
@@ -219,5 +203,5 @@ UNIT_TEST(owners_move_with_pages)
 	CHECK_EQ(after.gfp, before.gfp);
 	mmput(mm);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }

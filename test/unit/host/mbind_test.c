@@ -3,29 +3,27 @@
  */
 #include "host/internal.h"
 #include "mm/fault/fault.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/mm/space/vm.h"
 
 #define MB    (1ull << 20)
 #define PAGES 96u
 
-static struct host_machine *outer, *own;
 static struct mm_struct *mm;
 
 static bool enter(void)
 {
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(&(struct host_config){
-	        .ram = 128 * MB, .cpus = 2, .frames = {.nr_nodes = 4, .numa_fake = true}});
-	mm = own ? mm_alloc(VM_TOP) : NULL;
+	mm = own_enter(&(struct host_config){
+	             .ram = 128 * MB, .cpus = 2, .frames = {.nr_nodes = 4, .numa_fake = true}})
+	             ? mm_alloc(VM_TOP)
+	             : NULL;
 	return mm && vm_map(mm, VM_BASE, PAGES, RW, ANON) == (int64_t)VM_BASE;
 }
 
 static void leave(void)
 {
 	mmput(mm);
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 static struct mempolicy policy(enum mempolicy_mode mode, unsigned nodes)

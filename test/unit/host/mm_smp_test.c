@@ -4,6 +4,7 @@
  */
 #include "host/internal.h"
 #include "mm/slab/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -21,7 +22,6 @@ struct cpu_state {
 	uint32_t first; /* what it keeps: frame number of the first */
 };
 
-static struct host_machine *own;
 static struct cpu_state cpus[CPUS];
 
 /* Things on their way from CPU to CPU: taken and put by exchange. */
@@ -49,15 +49,10 @@ static void on_all(void (*fn)(void *))
 /* A machine of four CPUs, besides the one that the runner has given to the test. */
 static void with_memory(uint64_t ram, const char *boot_words, void (*test)(void))
 {
-	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
-
-	own = host_create(&(struct host_config){
-	        .ram = ram, .cpus = CPUS, .seed = unit_seed(), .boot_words = boot_words});
-	CHECK(own);
+	CHECK(own_enter(&(struct host_config){
+	        .ram = ram, .cpus = CPUS, .seed = unit_seed(), .boot_words = boot_words}));
 	test();
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 static void with_words(const char *boot_words, void (*test)(void))

@@ -3,6 +3,7 @@
  */
 #include "host/internal.h"
 #include "mm/frame/compaction.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/mm/space/vm.h"
 
 #include <quire/check.h>
@@ -10,20 +11,10 @@
 #define MB    (1ull << 20)
 #define BOUND 7600u /* nearly all of a node of 32 MB */
 
-static struct host_machine *outer, *own;
-
-static bool enter(const struct host_config *config)
-{
-	outer = host_of(machine());
-	own = host_create(config);
-	return own != NULL;
-}
-
 static void leave(void)
 {
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }
 
 /*
@@ -85,7 +76,7 @@ static void compact_around(unsigned pages)
 	        .ram = 512 * MB, .hole_start = 32 * MB, .hole_end = 64 * MB, .seed = unit_seed()};
 	struct mm_struct *mm;
 
-	CHECK(enter(&config));
+	CHECK(own_enter(&config));
 	mm = mm_alloc(VM_TOP);
 	CHECK(mm);
 	CHECK_EQ(vm_map(mm, VM_PAGE(0), pages, RW, ANON), (int64_t)VM_PAGE(0));
@@ -116,7 +107,7 @@ UNIT_TEST(scanners_pass_by_what_has_no_descriptors)
 
 UNIT_TEST(types_add_up_to_all_free_blocks)
 {
-	CHECK(enter(&(struct host_config){.ram = 256 * MB}));
+	CHECK(own_enter(&(struct host_config){.ram = 256 * MB}));
 	for_each_zone(zone)
 		for (unsigned order = 0; order < MAX_ORDER; order++) {
 			uint64_t sum = 0;
@@ -134,8 +125,8 @@ UNIT_TEST(boot_words_of_page_debugging)
 	struct page_owner owner;
 	struct page *page;
 
-	CHECK(enter(&(struct host_config){.ram = 128 * MB,
-	                                  .boot_words = "page_owner=on page_poison=1"}));
+	CHECK(own_enter(&(struct host_config){.ram = 128 * MB,
+	                                      .boot_words = "page_owner=on page_poison=1"}));
 	CHECK(machine()->poison && machine()->careful);
 	take_all_memory();
 	page = alloc_page(GFP_KERNEL);
@@ -175,8 +166,8 @@ UNIT_TEST(the_nodes_that_have_no_block_are_woken)
 	struct page *near, *all;
 	struct pglist_data *node;
 
-	CHECK(enter(&(struct host_config){.ram = 128 * MB,
-	                                  .frames = {.nr_nodes = 2, .numa_fake = true}}));
+	CHECK(own_enter(&(struct host_config){.ram = 128 * MB,
+	                                      .frames = {.nr_nodes = 2, .numa_fake = true}}));
 	node = machine()->node;
 	atomic_store(&node[0].kcompactd_running, true);
 	atomic_store(&node[1].kcompactd_running, true);
@@ -202,8 +193,8 @@ UNIT_TEST(compaction_stays_in_the_nodes_allowed)
 	struct mm_struct *mm;
 	struct page *page;
 
-	CHECK(enter(&(struct host_config){.ram = 64 * MB,
-	                                  .frames = {.nr_nodes = 2, .numa_fake = true}}));
+	CHECK(own_enter(&(struct host_config){.ram = 64 * MB,
+	                                      .frames = {.nr_nodes = 2, .numa_fake = true}}));
 	mm = mm_alloc(VM_TOP);
 	CHECK(mm);
 	CHECK_EQ(vm_map(mm, VM_PAGE(0), BOUND, RW, ANON), (int64_t)VM_PAGE(0));

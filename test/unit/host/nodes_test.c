@@ -4,6 +4,7 @@
  */
 #include "host/internal.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -11,22 +12,6 @@
 
 #define MB (1ull << 20)
 #define GB (1ull << 30)
-
-static struct host_machine *outer, *own;
-
-static bool enter(const struct host_config *config)
-{
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(config);
-	return own != NULL;
-}
-
-static void leave(void)
-{
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
-}
 
 static struct zone *zone(unsigned nid, enum zone_type type)
 {
@@ -64,30 +49,30 @@ static const struct host_config two = {
 
 UNIT_TEST(memory_is_split_evenly)
 {
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	CHECK_EQ(machine()->nr_nodes, 2);
 	CHECK_EQ(machine()->node[0].present, 128 * MB / PAGE_SIZE);
 	CHECK_EQ(machine()->node[1].present, 128 * MB / PAGE_SIZE);
 	CHECK_EQ(zone(1, ZONE_DMA)->present, 0);
 	CHECK_EQ(zone(1, ZONE_DMA32)->start.n, 128 * MB / PAGE_SIZE);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(holes_and_small_machines_split_too)
 {
-	CHECK(enter(&(struct host_config){.ram = 96 * MB,
-	                                  .hole_start = 16 * MB,
-	                                  .hole_end = 80 * MB,
-	                                  .frames = {.nr_nodes = 3, .numa_fake = true}}));
+	CHECK(own_enter(&(struct host_config){.ram = 96 * MB,
+	                                      .hole_start = 16 * MB,
+	                                      .hole_end = 80 * MB,
+	                                      .frames = {.nr_nodes = 3, .numa_fake = true}}));
 	for (unsigned nid = 0; nid < 3; nid++)
 		CHECK_EQ(machine()->node[nid].present, 32 * MB / PAGE_SIZE);
 	CHECK_SOUND(mm_check());
-	leave();
-	CHECK(enter(&(struct host_config){.ram = 8 * MB,
-	                                  .frames = {.nr_nodes = 4, .numa_fake = true}}));
+	own_leave();
+	CHECK(own_enter(&(struct host_config){.ram = 8 * MB,
+	                                      .frames = {.nr_nodes = 4, .numa_fake = true}}));
 	CHECK_EQ(machine()->nr_nodes, 1); /* no whole block for each */
-	leave();
+	own_leave();
 }
 
 /* A ring of four: each has two neighbours at 20 and one opposite at 30. */
@@ -102,7 +87,7 @@ static const struct host_config ring = {.ram = 128 * MB,
 
 UNIT_TEST(zonelists_go_by_distance)
 {
-	CHECK(enter(&ring));
+	CHECK(own_enter(&ring));
 	for (unsigned nid = 0; nid < 4; nid++) {
 		struct zone *const *z = machine()->node[nid].zonelist[ZONE_NORMAL].zones;
 		unsigned last = 0;
@@ -116,7 +101,7 @@ UNIT_TEST(zonelists_go_by_distance)
 	}
 	/* Of two neighbours the next one upwards. */
 	CHECK_EQ(machine()->node[1].zonelist[ZONE_NORMAL].zones[1]->nid, 2);
-	leave();
+	own_leave();
 }
 
 static bool has_order(unsigned nid, const uint8_t order[4])
@@ -140,17 +125,17 @@ UNIT_TEST(no_node_is_everybodys_second)
 {
 	static const uint8_t order[4][4] = {{0, 1, 2, 3}, {1, 0, 3, 2}, {2, 3, 0, 1}, {3, 2, 1, 0}};
 
-	CHECK(enter(&(struct host_config){.ram = 128 * MB,
-	                                  .cpus = 4,
-	                                  .frames = {.nr_nodes = 4,
-	                                             .numa_fake = true,
-	                                             .node_distance = {{10, 12, 32, 32},
-	                                                               {12, 10, 32, 32},
-	                                                               {32, 32, 10, 12},
-	                                                               {32, 32, 12, 10}}}}));
+	CHECK(own_enter(&(struct host_config){.ram = 128 * MB,
+	                                      .cpus = 4,
+	                                      .frames = {.nr_nodes = 4,
+	                                                 .numa_fake = true,
+	                                                 .node_distance = {{10, 12, 32, 32},
+	                                                                   {12, 10, 32, 32},
+	                                                                   {32, 32, 10, 12},
+	                                                                   {32, 32, 12, 10}}}}));
 	for (unsigned nid = 0; nid < 4; nid++)
 		CHECK_MSG(has_order(nid, order[nid]), "node %u", nid);
-	leave();
+	own_leave();
 }
 
 /* --- who gets what ---------------------------------------------------------------------------- */
@@ -164,7 +149,7 @@ UNIT_TEST(neighbours_share_the_load)
 	struct host_config config = ring;
 
 	memcpy(config.frames.node_distance, distance, sizeof(distance));
-	CHECK(enter(&config));
+	CHECK(own_enter(&config));
 	for (unsigned nid = 0; nid < 4; nid++) {
 		struct zone *const *z = machine()->node[nid].zonelist[ZONE_DMA32].zones;
 
@@ -172,14 +157,14 @@ UNIT_TEST(neighbours_share_the_load)
 			if ((*z)->id == ZONE_DMA32)
 				CHECK_EQ((*z)->nid, want[nid][i++]);
 	}
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(a_cpu_allocates_near_itself)
 {
 	struct hoard h = {0};
 
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	for (unsigned cpu = 0; cpu < 2; cpu++) {
 		host_enter(own, cpu);
 		for (unsigned i = 0; i < 300; i++) {
@@ -192,7 +177,7 @@ UNIT_TEST(a_cpu_allocates_near_itself)
 		release(&h);
 	}
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 static uint64_t stat(unsigned nid, enum numa_stat_item item)
@@ -222,7 +207,7 @@ UNIT_TEST(fallback_is_counted)
 	uint64_t hit, local, miss;
 	struct hoard h = {0};
 
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	hit = stat(0, NUMA_HIT);
 	local = stat(0, NUMA_LOCAL);
 	CHECK_EQ(hit, local);
@@ -236,7 +221,7 @@ UNIT_TEST(fallback_is_counted)
 	CHECK_EQ(stat(1, NUMA_HIT), 0);
 	release(&h);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 /* A CPU that is between the two counts of a block: nobody reads less than nothing. */
@@ -245,7 +230,7 @@ UNIT_TEST(no_count_is_below_zero)
 	struct cpu_area *cpu;
 	uint64_t slow;
 
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	cpu = machine()->cpu[0];
 	slow = atomic_load(&cpu->slow_pages[ZONE_DMA32]);
 	atomic_store(&cpu->slow_pages[ZONE_DMA32], cpu->counters[zone_counter(ZONE_DMA32)] + 512);
@@ -253,7 +238,7 @@ UNIT_TEST(no_count_is_below_zero)
 	         atomic_load(&zone(0, ZONE_DMA32)->numa[NUMA_HIT]));
 	atomic_store(&cpu->slow_pages[ZONE_DMA32], slow);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(thisnode_is_this_node_or_nothing)
@@ -261,7 +246,7 @@ UNIT_TEST(thisnode_is_this_node_or_nothing)
 	struct hoard h = {0};
 	struct page *page;
 
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	page = alloc_pages_node(1, GFP_KERNEL | __GFP_THISNODE, 0);
 	CHECK(page);
 	CHECK_EQ(page_to_nid(page), 1);
@@ -278,7 +263,7 @@ UNIT_TEST(thisnode_is_this_node_or_nothing)
 	CHECK_EQ(alloc_pages_node(1, GFP_DMA | __GFP_THISNODE | __GFP_NOWARN, 0), NULL);
 	release(&h);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 /* --- policies --------------------------------------------------------------------------------- */
@@ -307,7 +292,7 @@ UNIT_TEST(policies_of_tasks)
 	                 local = {.mode = MPOL_LOCAL};
 	uint64_t interleaved, hit;
 
-	CHECK(enter(&ring));
+	CHECK(own_enter(&ring));
 	CHECK_CALL(check_places(&bind, GFP_HIGHUSER, "222"));
 	CHECK_CALL(check_places(&prefer, GFP_HIGHUSER, "333"));
 	hit = stat(3, NUMA_HIT);
@@ -321,7 +306,7 @@ UNIT_TEST(policies_of_tasks)
 	CHECK_CALL(check_places(NULL, GFP_HIGHUSER, "000"));
 	/* Who names a node means it. */
 	CHECK_CALL(check_places(&bind, GFP_HIGHUSER | __GFP_THISNODE, "00"));
-	leave();
+	own_leave();
 }
 
 static unsigned resorts;
@@ -352,7 +337,7 @@ UNIT_TEST(no_death_for_some_nodes)
 	                 prefer = {.mode = MPOL_PREFERRED, .nodes = 1 << 1};
 	struct hoard h = {.first = PFN_NONE_N};
 
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	for (struct page *page; (page = alloc_page(GFP_NOWAIT | __GFP_MEMALLOC | __GFP_NOWARN));)
 		keep(&h, page);
 	CHECK_EQ(deaths(&one), 0);
@@ -360,7 +345,7 @@ UNIT_TEST(no_death_for_some_nodes)
 	CHECK_EQ(deaths(&prefer), 1);
 	release(&h);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 static void check_area_on(char *p, size_t size, unsigned nid)
@@ -381,7 +366,7 @@ UNIT_TEST(vmalloc_of_a_node)
 	struct hoard h = {0};
 	char *p;
 
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	for (unsigned i = 0; i < 4; i++) {
 		host_enter(own, i / 2);
 		p = vmalloc_node(i % 2 ? large : small, i % 2 ? (int)(i / 2) ^ 1 : 1);
@@ -401,7 +386,7 @@ UNIT_TEST(vmalloc_of_a_node)
 	vfree(p);
 	release(&h);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 /* A machine with memory above 4 GB. */
@@ -410,7 +395,7 @@ UNIT_TEST(vmalloc_for_32_bits)
 	struct page *high;
 	char *p;
 
-	CHECK(enter(
+	CHECK(own_enter(
 	        &(struct host_config){.ram = 5 * GB, .hole_start = 64 * MB, .hole_end = 4 * GB}));
 	high = alloc_page(GFP_KERNEL);
 	CHECK(high);
@@ -422,7 +407,7 @@ UNIT_TEST(vmalloc_for_32_bits)
 	vfree(p);
 	__free_page(high);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 UNIT_TEST(hardwall_keeps_to_the_tasks_nodes)
@@ -431,7 +416,7 @@ UNIT_TEST(hardwall_keeps_to_the_tasks_nodes)
 	struct hoard h = {0};
 	struct page *page;
 
-	CHECK(enter(&two));
+	CHECK(own_enter(&two));
 	CHECK_CALL(check_places(&wall, GFP_USER, "111"));
 	CHECK_CALL(check_places(&wall, GFP_KERNEL, "000")); /* the kernel's own, near */
 	CHECK_CALL(check_places(&wall, GFP_ATOMIC | __GFP_HARDWALL, "000")); /* cannot wait */
@@ -444,7 +429,7 @@ UNIT_TEST(hardwall_keeps_to_the_tasks_nodes)
 	cpu_set_mempolicy(NULL);
 	release(&h);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 /* --- ZONE_MOVABLE ----------------------------------------------------------------------------- */
@@ -453,7 +438,8 @@ UNIT_TEST(movablecore_makes_a_zone)
 {
 	struct page *page;
 
-	CHECK(enter(&(struct host_config){.ram = 128 * MB, .frames = {.movablecore = 32 * MB}}));
+	CHECK(own_enter(
+	        &(struct host_config){.ram = 128 * MB, .frames = {.movablecore = 32 * MB}}));
 	CHECK_EQ(zone(0, ZONE_MOVABLE)->present, 32 * MB / PAGE_SIZE);
 	CHECK_EQ(zone(0, ZONE_DMA32)->present, 80 * MB / PAGE_SIZE);
 	page = alloc_page(GFP_HIGHUSER_MOVABLE);
@@ -465,17 +451,17 @@ UNIT_TEST(movablecore_makes_a_zone)
 	CHECK_EQ(page_zone_id(page), ZONE_DMA32);
 	__free_page(page);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 static void check_movable(const struct frame_config *c, uint64_t ram, uint64_t node0,
                           uint64_t node1)
 {
-	CHECK(enter(&(struct host_config){.ram = ram, .cpus = 2, .frames = *c}));
+	CHECK(own_enter(&(struct host_config){.ram = ram, .cpus = 2, .frames = *c}));
 	CHECK_EQ(zone(0, ZONE_MOVABLE)->present, node0 / PAGE_SIZE);
 	CHECK_EQ(zone(1, ZONE_MOVABLE)->present, node1 / PAGE_SIZE);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 /* What is for everybody is spread over the nodes; the lower zones count, and are nobody's to give. */
@@ -536,7 +522,7 @@ UNIT_TEST(descriptors_come_when_they_are_needed)
 	struct hoard h = {0};
 	struct page *page;
 
-	CHECK(enter(&(struct host_config){.ram = GB}));
+	CHECK(own_enter(&(struct host_config){.ram = GB}));
 	free = nr_free_pages();
 	online = online_frames();
 	CHECK_GE(free, GB / PAGE_SIZE - 64);  /* all of it counts as free, */
@@ -554,17 +540,17 @@ UNIT_TEST(descriptors_come_when_they_are_needed)
 	release(&h);
 	CHECK_EQ(nr_free_pages(), free);
 	CHECK_SOUND(mm_check());
-	leave();
+	own_leave();
 }
 
 /* 64 GB: 512 MB of descriptors, of which the boot writes few. */
 UNIT_TEST(a_large_machine_starts_at_once)
 {
-	CHECK(enter(
+	CHECK(own_enter(
 	        &(struct host_config){.ram = 64 * GB, .hole_start = 3 * GB, .hole_end = 4 * GB}));
 	CHECK_GE(nr_free_pages(), 64 * GB / PAGE_SIZE - 64);
 	CHECK_LE(online_frames(), GB / PAGE_SIZE);
 	CHECK_GE(zone_free_blocks(zone(0, ZONE_NORMAL), MAX_ORDER - 1),
 	         (zone(0, ZONE_NORMAL)->managed >> (MAX_ORDER - 1)) - 2);
-	leave();
+	own_leave();
 }

@@ -4,6 +4,7 @@
 #include "host/internal.h"
 #include "lib/string.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/slab.h>
@@ -22,20 +23,14 @@ static void note(const char *message)
 /* What fn makes the machine say before it stops; "" if it does not stop. */
 static const char *panic_of(void (*fn)(void))
 {
-	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
-	struct host_machine *h = host_create(
-	        &(struct host_config){.ram = 16ull << 20, .boot_words = unit_boot_words});
-
-	if (!h)
+	if (!own_enter(&(struct host_config){.ram = 16ull << 20, .boot_words = unit_boot_words}))
 		return "no machine";
 	said[0] = '\0';
 	host_panic_hook = note;
 	if (!setjmp(out))
 		fn();
 	host_panic_hook = NULL;
-	host_destroy(h);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 	return said;
 }
 

@@ -4,27 +4,22 @@
 #include "host/internal.h"
 #include "mm/frame/internal.h"
 #include "test/unit/host/explore.h"
+#include "test/unit/host/own_machine.h"
 
 #include <quire/check.h>
 
 #define MB   (1ull << 20)
 #define KEEP 4u
 
-static struct host_machine *outer, *own;
-
 static bool enter(uint64_t ram, const char *boot_words)
 {
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(&(struct host_config){.ram = ram, .cpus = 2, .boot_words = boot_words});
-	return own != NULL;
+	return own_enter(&(struct host_config){.ram = ram, .cpus = 2, .boot_words = boot_words});
 }
 
 static void leave(void)
 {
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 static unsigned batch(unsigned order)

@@ -5,6 +5,7 @@
 #include "host/internal.h"
 #include "lib/string.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <setjmp.h>
@@ -124,13 +125,11 @@ static void check_report(const struct mistake *m, uint32_t pfn)
 
 static void report_of(const struct mistake *m)
 {
-	struct host_machine *outer = host_of(machine());
-	struct host_machine *h = host_create(&(struct host_config){
-	        .ram = 16ull << 20,
-	        .boot_words = "page_owner=on page_poison=1 debug_guardpage_minorder=1"});
 	uint32_t pfn;
 
-	CHECK(h);
+	CHECK(own_enter(&(struct host_config){
+	        .ram = 16ull << 20,
+	        .boot_words = "page_owner=on page_poison=1 debug_guardpage_minorder=1"}));
 	lines = 0;
 	said[0] = '\0';
 	host_panic_hook = note_panic;
@@ -140,8 +139,7 @@ static void report_of(const struct mistake *m)
 	host_panic_hook = NULL;
 	host_log_hook = NULL;
 	pfn = page_to_pfn(page).n;
-	host_destroy(h);
-	host_enter(outer, 0);
+	own_leave();
 	CHECK_CALL(check_report(m, pfn));
 }
 
@@ -219,19 +217,15 @@ static NOINLINE void release(void)
 /* Who lets the last of several pages go is who called, whatever way each of them takes. */
 UNIT_TEST(who_released_pages)
 {
-	struct host_machine *outer = host_of(machine());
-	struct host_machine *h = host_create(
-	        &(struct host_config){.ram = 16ull << 20, .boot_words = "page_owner=on"});
 	struct page_owner owner[2];
 
-	CHECK(h);
+	CHECK(own_enter(&(struct host_config){.ram = 16ull << 20, .boot_words = "page_owner=on"}));
 	for (unsigned block = 0; block < 2; block++) {
 		page = alloc_pages(GFP_KERNEL | (block ? __GFP_COMP : 0), block);
 		release();
 		page_owner_read(page_to_pfn(page), &owner[block]);
 	}
-	host_destroy(h);
-	host_enter(outer, 0);
+	own_leave();
 	for (unsigned block = 0; block < 2; block++) {
 		CHECK_GT(owner[block].free_caller, (uintptr_t)release);
 		CHECK_LT(owner[block].free_caller, (uintptr_t)release + 1024);

@@ -3,26 +3,17 @@
  */
 #include "host/internal.h"
 #include "mm/frame/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
 
 #define MB (1ull << 20)
 
-static struct host_machine *outer, *own;
-
-static bool enter(const struct host_config *config)
-{
-	outer = host_of(machine());
-	own = host_create(config);
-	return own != NULL;
-}
-
 static void leave(void)
 {
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 }
 
 static bool in_any(const struct memblock_range *r, unsigned n, uint64_t pfn)
@@ -123,7 +114,7 @@ UNIT_TEST(what_comes_online_at_boot)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		CHECK(enter(&cases[i].config));
+		CHECK(own_enter(&cases[i].config));
 		CHECK_CALL(check_boot(cases[i].deferred));
 		leave();
 	}
@@ -133,8 +124,8 @@ UNIT_TEST(what_comes_online_at_boot)
 UNIT_TEST(a_zone_grows_by_sections)
 {
 	/* Node 1 begins where a section does. */
-	CHECK(enter(&(struct host_config){.ram = 256 * MB,
-	                                  .frames = {.nr_nodes = 2, .node_start = {0, 128 * MB}}}));
+	CHECK(own_enter(&(struct host_config){
+	        .ram = 256 * MB, .frames = {.nr_nodes = 2, .node_start = {0, 128 * MB}}}));
 	CHECK(section_is_deferred(machine()->node[1].zonelist[ZONE_NORMAL].zones[0],
 	                          128 * MB / PAGE_SIZE));
 	for_each_zone(zone) {

@@ -4,6 +4,7 @@
  */
 #include "host/internal.h"
 #include "test/unit/mm/slab/model.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -42,12 +43,9 @@ static void note(const char *message)
 /* On a machine of its own. NULL, or what is wrong. */
 static const char *run_on(const char *boot, const struct slab_op *list, unsigned n, unsigned *at)
 {
-	struct host_machine *outer = machine() ? host_of(machine()) : NULL;
-	struct host_machine *h = host_create(
-	        &(struct host_config){.ram = 32ull << 20, .seed = 5, .boot_words = boot});
 	const char *volatile wrong = said;
 
-	if (!h)
+	if (!own_enter(&(struct host_config){.ram = 32ull << 20, .seed = 5, .boot_words = boot}))
 		return "no machine";
 	host_panic_hook = note;
 	if (!setjmp(out))
@@ -55,9 +53,7 @@ static const char *run_on(const char *boot, const struct slab_op *list, unsigned
 	host_panic_hook = NULL;
 	if (!wrong)
 		wrong = mm_check();
-	host_destroy(h);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 	return wrong;
 }
 

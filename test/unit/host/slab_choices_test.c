@@ -6,28 +6,23 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mm/slab/slub.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
 
 #define MB (1ull << 20)
 
-static struct host_machine *outer, *own;
-
 static bool enter(const char *words)
 {
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(&(struct host_config){.ram = 16 * MB, .cpus = 2, .boot_words = words});
-	return own != NULL;
+	return own_enter(&(struct host_config){.ram = 16 * MB, .cpus = 2, .boot_words = words});
 }
 
 static void leave(void)
 {
 	slab_flush_all();
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 static struct kmem_cache *make(const char *name, size_t size)

@@ -4,6 +4,7 @@
  */
 #include "host/internal.h"
 #include "mm/slab/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/unit.h"
 
 #include <quire/check.h>
@@ -20,7 +21,6 @@ static const char *const words[] = {
         "slab=slab", "slab=slab slab_arrays=0",
 };
 
-static struct host_machine *outer, *own;
 static struct kmem_cache *cache;
 static void *objects[3][MANY];
 
@@ -34,9 +34,8 @@ static bool enter(const char *boot)
 	                   .numa_fake = true,
 	                   .node_distance = {{10, 30, 20}, {30, 10, 20}, {20, 20, 10}}}};
 
-	outer = machine() ? host_of(machine()) : NULL;
-	own = host_create(&config);
-	cache = own ? kmem_cache_create("test-nodes", BYTES, 0, SLAB_NO_MERGE, NULL) : NULL;
+	cache = own_enter(&config) ? kmem_cache_create("test-nodes", BYTES, 0, SLAB_NO_MERGE, NULL)
+	                           : NULL;
 	return cache != NULL;
 }
 
@@ -45,9 +44,7 @@ static void leave(void)
 	slab_flush_all();
 	CHECK_EQ(kmem_cache_destroy(cache), 0);
 	CHECK_SOUND(mm_check());
-	host_destroy(own);
-	if (outer)
-		host_enter(outer, 0);
+	own_leave();
 }
 
 static unsigned nid_of(const void *object)

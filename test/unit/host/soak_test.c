@@ -2,6 +2,7 @@
  * soak_test.c - the soak on four threads, with an interrupt now and then (host/cpu.c).
  */
 #include "host/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/soak.h"
 
 #include <quire/check.h>
@@ -73,19 +74,15 @@ static void soak(struct host_machine *h)
 
 static void soak_machine(bool poison)
 {
-	struct host_machine *outer = host_of(machine());
-	struct host_machine *h = host_create(&(struct host_config){.ram = 24ull << 20,
-	                                                           .cpus = CPUS,
-	                                                           .seed = unit_seed(),
-	                                                           .watch_locks = true,
-	                                                           .interrupt = interrupt});
-
-	CHECK(h);
+	CHECK(own_enter(&(struct host_config){.ram = 24ull << 20,
+	                                      .cpus = CPUS,
+	                                      .seed = unit_seed(),
+	                                      .watch_locks = true,
+	                                      .interrupt = interrupt}));
 	check_poison(poison);
-	soak(h);
+	soak(own);
 	check_poison(false);
-	host_destroy(h);
-	host_enter(outer, 0);
+	own_leave();
 }
 
 UNIT_TEST(soak)

@@ -3,13 +3,13 @@
  * other does what it must not get away with.
  */
 #include "host/internal.h"
+#include "test/unit/host/own_machine.h"
 #include "test/unit/mm/space/vm.h"
 
 enum { WATCHER, PROGRAM, HELD_UP, RIVAL, CPUS }; /* who is which CPU */
 
 #define PATIENCE_NS 20000000ull /* until one that does not end is taken for waiting */
 
-static struct host_machine *own, *outer;
 static struct mm_struct *mm;
 static struct test_file file;
 static _Atomic bool done[CPUS];
@@ -57,10 +57,7 @@ static void let_run(unsigned cpu)
 
 static bool begin(int flags)
 {
-	outer = host_of(machine());
-	own = host_create(
-	        &(struct host_config){.ram = 32 << 20, .cpus = CPUS, .seed = unit_seed()});
-	if (!own)
+	if (!own_enter(&(struct host_config){.ram = 32 << 20, .cpus = CPUS, .seed = unit_seed()}))
 		return false;
 	for (unsigned i = 0; i < CPUS; i++)
 		atomic_store(&done[i], false);
@@ -76,8 +73,7 @@ static void end(void)
 
 	mmput(mm);
 	address_space_destroy(&file.mapping);
-	host_destroy(own);
-	host_enter(outer, 0);
+	own_leave();
 	CHECK_SOUND(broken);
 }
 

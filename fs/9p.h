@@ -56,8 +56,8 @@ struct p9_client {
 	struct p9_channel *channel; /* (i) */
 	uint32_t msize;             /* (i) as negotiated */
 	bool closing;               /* unmounting: fids are not given back one by one */
-	_Atomic uint32_t
-	        next_fid; /* counts up: more than 2^32 files in one run are not supported */
+	/* Counts up: more than 2^32 files in one run are not supported. */
+	_Atomic uint32_t next_fid;
 };
 
 /* A fid with its users: the names and inodes that share it. The last one clunks it. */

@@ -213,8 +213,8 @@ struct dentry {
 	unsigned d_flags;         /* (d) */
 	struct hlist_node d_hash; /* (d) */
 	struct dentry *d_parent;  /* (d) itself for a root */
-	struct inode *
-	        d_inode; /* (d), and d_parent's (w); stable while referenced, but for negative to positive */
+	/* (d), and d_parent's (w); stable while referenced, but for negative to positive. */
+	struct inode *d_inode;
 	struct qstr d_name;            /* (d) rename */
 	struct super_block *d_sb;      /* (i) */
 	struct super_block *d_mounted; /* (d) */
@@ -510,8 +510,8 @@ struct super_block {
 	const struct super_operations *s_op; /* never NULL */
 	const struct file_system_type *s_type;
 	struct dentry *s_root;
-	struct dentry
-	        *s_mountpoint; /* (m)(d) what it covers; NULL: the root of all, or not mounted */
+	/* (m)(d) what it covers; NULL: the root of all, or not mounted. */
+	struct dentry *s_mountpoint;
 	char *s_source;
 	void *s_fs_info;
 	struct mutex s_vfs_rename_mutex; /* renames between directories: the tree's shape */

@@ -24,8 +24,8 @@ void __asan_unpoison_memory_region(const volatile void *at, size_t size) __attri
 static struct {
 	char *free[64];
 	unsigned nr;
-	const void *
-	        own_bottom; /* of the thread's own stack, learned at the first switch away from it */
+	/* Of the thread's own stack, learned at the first switch away from it. */
+	const void *own_bottom;
 	size_t own_size;
 } stacks;
 

@@ -253,8 +253,8 @@ struct posix_timer {
 	struct list_head link; /* (s) */
 	struct signal_struct *sig;
 	struct task_struct *target; /* held; SIGEV_THREAD_ID: that thread, else the leader */
-	struct task_struct *
-	        counted; /* held; of a CPU clock: whose time, and whether its alone. Of this process */
+	/* Held; of a CPU clock: whose time, and whether its alone. Of this process. */
+	struct task_struct *counted;
 	bool counted_alone;
 	int32_t id, clock;
 	int32_t notify, signo;

@@ -85,15 +85,15 @@ struct CACHE_ALIGNED cpu_area {
 	struct trace_ring *ring; /* NULL when tracing is off */
 	uint8_t *ring_data;
 	uint64_t ring_size;
-	_Atomic int64_t
-	        frame_kind[NR_FRAME_KINDS]; /* pages; this CPU's additions less its removals */
+	/* Pages; this CPU's additions less its removals. */
+	_Atomic int64_t frame_kind[NR_FRAME_KINDS];
 	struct per_cpu_pages
 	        *fast_pcp[32];       /* by gfp's bits of zone and type; NULL at first, or closed */
 	struct mempolicy *mempolicy; /* of the task that runs here; NULL: local, all nodes */
-	_Atomic uint64_t
-	        slow_pages[MAX_NR_ZONES]; /* in counters[], and are no local hits: zonelist.c */
-	unsigned kmap_depth;              /* kmap_local_page()s that are open (mm/kva/highmem.c) */
-	uint8_t nid;                      /* the node that it belongs to, once pcp_ready */
+	/* In counters[], and are no local hits: zonelist.c. */
+	_Atomic uint64_t slow_pages[MAX_NR_ZONES];
+	unsigned kmap_depth; /* kmap_local_page()s that are open (mm/kva/highmem.c) */
+	uint8_t nid;         /* the node that it belongs to, once pcp_ready */
 	bool pcp_ready;
 	_Atomic bool drain_wanted; /* set by any CPU: give the lists back at the next slow step */
 	struct per_cpu_pages pcp[NR_PCP_LISTS];

@@ -49,15 +49,15 @@ struct CACHE_ALIGNED zone {
 	_Atomic uint32_t type_orders
 	        [MIGRATE_TYPES]; /* bit i: free_area[i] has a block of the type; written under lock */
 	_Atomic int64_t nr_free; /* pages in free_area; written under lock */
-	_Atomic uint64_t
-	        min_free_gate; /* above it the machine cannot be at its lowest: note_min_free() */
-	_Atomic uint64_t
-	        nr_reserved_highatomic; /* pages of its HighAtomic page blocks; changed (Z) */
-	uint64_t nr_guard;              /* (Z) frames out of use as guards; neither free nor used */
+	/* Above it the machine cannot be at its lowest: note_min_free(). */
+	_Atomic uint64_t min_free_gate;
+	/* Pages of its HighAtomic page blocks; changed (Z). */
+	_Atomic uint64_t nr_reserved_highatomic;
+	uint64_t nr_guard;        /* (Z) frames out of use as guards; neither free nor used */
 	_Atomic int64_t deferred; /* free pages whose descriptors do not exist yet (section.c) */
 	_Atomic uint32_t next_deferred; /* changed (Z): no section below this one is deferred */
-	_Atomic uint64_t
-	        numa[NR_NUMA_STATS]; /* what the short way did not count: zone_numa_stat() */
+	/* What the short way did not count: zone_numa_stat(). */
+	_Atomic uint64_t numa[NR_NUMA_STATS];
 
 	/* Compaction, unlocked (mm/frame/compaction.h). */
 	uint32_t compact_cached_migrate_pfn; /* where it stopped; 0: nowhere */
@@ -102,8 +102,8 @@ struct frame_config {
 	uint8_t node_distance[MAX_NUMNODES][MAX_NUMNODES]; /* all 0: 10 here, 20 elsewhere */
 	uint8_t cpu_node[QUIRE_MAX_CPUS];
 	bool cpu_node_set; /* else CPUs are dealt out to the nodes in turn */
-	uint64_t
-	        lowmem_end; /* bytes; above is ZONE_HIGHMEM, and there is no DMA32. 0: none above */
+	/* Bytes; above is ZONE_HIGHMEM, and there is no DMA32. 0: none above. */
+	uint64_t lowmem_end;
 };
 
 /* A boot word's value: N[KMGT] bytes or N%, into one of a pair. False: neither. */
@@ -137,8 +137,8 @@ enum mempolicy_mode {
 #define MPOL_ASKED_BITS       16 /* of mempolicy.asked, that an area's policy keeps with MPOL_PLACING */
 
 struct mempolicy {
-	uint64_t
-	        asked; /* the nodes as set_mempolicy(2) was told them, and how: of no meaning here */
+	/* The nodes as set_mempolicy(2) was told them, and how: of no meaning here. */
+	uint64_t asked;
 	uint16_t flags;
 	uint8_t mode;  /* enum mempolicy_mode */
 	uint8_t nodes; /* bit i = node i; not for DEFAULT and LOCAL */

@@ -51,8 +51,8 @@ struct machine {
 	bool page_group_by_mobility_disabled; /* config says so, or there are few page blocks */
 	_Atomic uint8_t *pageblock;           /* of each page block: PB_* (mm/frame/mobility.c) */
 	uint64_t reserved_pages;              /* RAM that the buddy never got */
-	struct page *
-	        zero_page; /* one page of zeros, mapped read-only wherever memory is read before written */
+	/* One page of zeros, mapped read-only wherever memory is read before written. */
+	struct page *zero_page;
 	unsigned sysctl_extfrag_threshold; /* fragmentation index up to which reclaim is the cure */
 	unsigned sysctl_compaction_proactiveness;    /* 0 to 100 (mm/frame/proactive.c) */
 	unsigned sysctl_compact_unevictable_allowed; /* 0: what mlock() holds stays where it is */

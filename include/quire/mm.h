@@ -143,8 +143,8 @@ struct mm_struct {
 	struct rb_root mm_rb;       /* (m) */
 	struct vm_area_struct *mmap; /* (m) lowest area */
 	vaddr_t highest_vm_end;      /* (m) of the highest area; 0: none */
-	_Atomic(struct vm_area_struct *)
-	        vmacache; /* (a) a guess: last area found; checked under (m) */
+	/* (a) a guess: last area found; checked under (m). */
+	_Atomic(struct vm_area_struct *) vmacache;
 	struct mmu_space space;
 	/* (a) frame of the leaf table last used, 0: none; checked under (m) */
 	_Atomic uint32_t leaf_guess;

@@ -67,9 +67,9 @@ enum mmu_bits {
 struct mmu_space {
 	pfn_t root;            /* frame of the top-level table */
 	_Atomic uint64_t cpus; /* CPUs that may hold translations of it; bit i = CPU i */
-	_Atomic uint64_t
-	        generation; /* goes up with each flush: for lazily switched CPUs and ASIDs */
-	uint64_t asid;      /* the MMU's own */
+	/* Goes up with each flush: for lazily switched CPUs and ASIDs. */
+	_Atomic uint64_t generation;
+	uint64_t asid; /* the MMU's own */
 };
 
 #include <quire_mmu.h>

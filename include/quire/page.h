@@ -76,9 +76,9 @@ struct page {
 	union {
 		struct {
 			union {
-				_Atomic int32_t
-				        _mapcount; /* (a) entries that map it, less one: -1 = none */
-				uint32_t order;    /* (Z) of a free block */
+				/* (a) entries that map it, less one: -1 = none. */
+				_Atomic int32_t _mapcount;
+				uint32_t order;             /* (Z) of a free block */
 				_Atomic int32_t pt_entries; /* (T) entries that are not none */
 			};
 			union {
@@ -87,8 +87,8 @@ struct page {
 				uint32_t head;  /* (i) tail: frame number of the head */
 			};
 		};
-		_Atomic uint64_t
-		        slab_word; /* (S) objects in use, frozen, first free object (mm/slab) */
+		/* (S) objects in use, frozen, first free object (mm/slab). */
+		_Atomic uint64_t slab_word;
 	};
 	union {
 		struct {

@@ -48,8 +48,8 @@ struct kmem_cache_cpu {
 	void *freelist; /* SLUB: objects of the slab that this CPU owns; NULL ends */
 	uintptr_t base; /* address of that slab; 0: none */
 	struct page *page; /* its head, frozen; NULL: none */
-	uint32_t
-	        partial; /* SLUB: frame number of the first frozen slab with free objects, PFN_NONE_N */
+	/* SLUB: frame number of the first frozen slab with free objects, PFN_NONE_N. */
+	uint32_t partial;
 	uint16_t nr_partial;
 	uint16_t steps; /* slow ones, until there is an array */
 	void **array;   /* NULL: closed. [0] is NULL, objects from [1] on */
@@ -65,15 +65,15 @@ struct shared_array {
 
 struct slab_node {
 	spinlock_t lock; /* irqsave */
-	uint32_t
-	        colour_next; /* (lock) SLAB: first byte of the next slab's objects, in units of colour_off */
+	/* (lock) SLAB: first byte of the next slab's objects, in units of colour_off. */
+	uint32_t colour_next;
 	struct page_list partial;  /* (lock) slabs with free objects that are no CPU's */
 	_Atomic uint64_t nr_slabs; /* all of the cache on this node */
 
 	/* SLAB, all (lock). */
 	struct page_list full, free;
-	_Atomic(struct shared_array *)
-	        shared; /* NULL: none. Looked at without the lock to see whether one is missing */
+	/* NULL: none. Looked at without the lock to see whether one is missing. */
+	_Atomic(struct shared_array *) shared;
 	uint64_t free_objects; /* in the slabs */
 };
 

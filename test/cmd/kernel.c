@@ -502,8 +502,8 @@ void start(const struct start_info *si)
 	        (struct quire_frames){.present = 65536, .reserved = 536, .free = 64990, .anon = 10};
 	header.at_end = header.at_start;
 	atomic_thread_fence(memory_order_seq_cst);
-	*(volatile uint64_t *)&header.magic =
-	        QUIRE_HEADER_MAGIC; /* in two steps; half of it is none */
+	/* In two steps; half of it is none. */
+	*(volatile uint64_t *)&header.magic = QUIRE_HEADER_MAGIC;
 	log_text("boot\n");
 	if (*word("test.out"))
 		out = number(word("test.out"));

@@ -26,8 +26,8 @@
 #include "lib/random.h"
 
 struct unit_test {
-	const char *
-	        name; /* test/unit/lib/list_test.c, "adds": printed and filtered as lib/list:adds */
+	/* Test/unit/lib/list_test.c, "adds": printed and filtered as lib/list:adds. */
+	const char *name;
 	const char *file;
 	void (*run)(void);
 };

@@ -168,8 +168,8 @@ int pty_init(void);
 extern _Atomic int32_t stdio_pgrp; /* the first program's group: signals from the host */
 void poll_init(void);
 extern const struct file_operations socket_fops;
-void unix_gc(
-        void); /* free what lies in queues of sockets that nobody can reach. unix_lock not held */
+/* Free what lies in queues of sockets that nobody can reach. unix_lock not held. */
+void unix_gc(void);
 void eventpoll_release(struct file *file); /* closing: no epoll instance watches it any more */
 
 /* --- sockets ---------------------------------------------------------------------------------------------- */

@@ -6,8 +6,8 @@
 
 #include <quire/types.h>
 
-void log_init(
-        void); /* publish the ring; "log" on the command line: serial copy. Needs the command line. */
+/* Publish the ring; "log" on the command line: serial copy. Needs the command line. */
+void log_init(void);
 
 /* Up to n bytes of the log from position *pos (bytes ever written) into buf; moves *pos. syslog(2), /dev/kmsg. */
 size_t log_read(uint64_t *pos, char *buf, size_t n);

@@ -95,8 +95,8 @@ void arch_timer_set(
         uint64_t
                 deadline_ns); /* this CPU's one-shot timer; UINT64_MAX: off. -> timer_interrupt() */
 void arch_send_reschedule(unsigned cpu); /* IPI: the target looks at need_resched */
-void arch_idle(
-        void); /* interrupts on and halt until one comes, atomically; returns with them off */
+/* Interrupts on and halt until one comes, atomically; returns with them off. */
+void arch_idle(void);
 /*
  * Start CPUs 1..count-1; each calls secondary_main(). nr_cpus is how many came. Once, with memory management up; also
  * with count 1, for it gives back what only the boot needed.
@@ -163,8 +163,8 @@ MUST_USE int arch_request_msi(void (*handler)(void *arg), void *arg, uint64_t *a
                               uint32_t *data);
 
 /* --- called by arch, implemented in kernel/ ------------------------------------------------------- */
-NORETURN void kernel_main(
-        void); /* boot CPU: paging, GDT, IDT, per-CPU area and memblock are set; mm_init not yet done */
+/* Boot CPU: paging, GDT, IDT, per-CPU area and memblock are set; mm_init not yet done. */
+NORETURN void kernel_main(void);
 NORETURN void secondary_main(void);    /* a further CPU, likewise; interrupts off */
 void do_syscall(struct pt_regs *regs); /* regs->orig_rax is the number; sets regs->rax */
 /* Before going back to the program whenever there may be work: need_resched, signals. Interrupts off in and out. */

@@ -205,15 +205,9 @@ static const struct file_operations fops = {.read_iter = vm_read, .write_iter = 
 
 int proc_vm_init(struct dentry *vm)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
-		const struct ctl_table *t = &table[i];
-		struct dentry *d =
-		        simple_create(vm, t->name, t->mode, readable(t) ? &fops : &write_only_fops,
-		                      (void *)(uintptr_t)t);
+	int err = 0;
 
-		if (!d)
-			return -ENOMEM;
-		d->d_inode->i_op = &proc_file_iops;
-	}
-	return 0;
+	for (const struct ctl_table *t = table; t < table + ARRAY_SIZE(table) && !err; t++)
+		err = proc_create(vm, t->name, t->mode, readable(t) ? &fops : &write_only_fops, t);
+	return err;
 }
